@@ -1,0 +1,15 @@
+"""The one exception that means "you can mend this": a sentence with the value, the limit and the cure."""
+
+
+class InputError(ValueError):
+    """A mistake in what a person gave, told in one sentence that names the value, the limit and the cure.
+
+    The command line prints the sentence and exits with status 2, without a traceback.
+    """
+
+
+def check_between(name: str, value: object, low: float, high: float = float("inf")) -> None:
+    """Raises `InputError` unless `low <= value <= high`. Values that are not plain numbers (traced ones) pass."""
+    if isinstance(value, (int, float)) and not low <= value <= high:
+        limit = f"between {low} and {high}" if high < float("inf") else f"{low} or more"
+        raise InputError(f"{name} is {value}, but it must be {limit}: give a value in that range.")
