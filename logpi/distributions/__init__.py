@@ -1,0 +1,9 @@
+"""Distributions over one event: no batch axis anywhere, `jax.vmap` adds it."""
+
+from .base import AbstractDistribution as AbstractDistribution
+from .bernoulli import Bernoulli as Bernoulli
+from .categorical import Categorical as Categorical
+from .joint import Joint as Joint
+from .normal import Normal as Normal
+from .numpyro import FromNumpyro as FromNumpyro
+from .point import Point as Point

@@ -1,0 +1,38 @@
+"""Independent coins."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from .base import AbstractDistribution
+
+
+class Bernoulli(AbstractDistribution):
+    """An array of independent zeros and ones, one with probability `sigmoid(logits)`. The event has their shape."""
+
+    logits: Float[Array, "*shape"]
+
+    def sample_and_log_prob(self, key: PRNGKeyArray) -> tuple[Int[Array, "*shape"], Float[Array, ""]]:
+        """The coins, and the sum of their log-probabilities."""
+        event = jax.random.bernoulli(key, jax.nn.sigmoid(self.logits)).astype(jnp.int32)
+        return event, self.log_prob(event)
+
+    def log_prob(self, event: Int[Array, "*shape"]) -> Float[Array, ""]:
+        """The logarithm of the probability of all coins together."""
+        return jnp.sum(jax.nn.log_sigmoid(jnp.where(event == 1, self.logits, -self.logits)))
+
+    def entropy(self) -> Float[Array, ""]:
+        """In nats, summed over the coins."""
+        p = jax.nn.sigmoid(self.logits)
+        return -jnp.sum(p * jax.nn.log_sigmoid(self.logits) + (1 - p) * jax.nn.log_sigmoid(-self.logits))
+
+    def kl(self, other: "Bernoulli") -> Float[Array, ""]:
+        """In nats, summed over the coins."""
+        p = jax.nn.sigmoid(self.logits)
+        one = jax.nn.log_sigmoid(self.logits) - jax.nn.log_sigmoid(other.logits)
+        zero = jax.nn.log_sigmoid(-self.logits) - jax.nn.log_sigmoid(-other.logits)
+        return jnp.sum(p * one + (1 - p) * zero)
+
+    def mode(self) -> Int[Array, "*shape"]:
+        """The more probable side of each coin."""
+        return (self.logits > 0).astype(jnp.int32)

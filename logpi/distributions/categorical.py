@@ -1,0 +1,41 @@
+"""One of `n` choices."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from .base import AbstractDistribution
+
+
+class Categorical(AbstractDistribution):
+    """The integers 0 to n - 1, with probabilities proportional to `exp(logits)`. A logit of -inf is never drawn."""
+
+    logits: Float[Array, " n"]
+
+    def sample_and_log_prob(self, key: PRNGKeyArray) -> tuple[Int[Array, ""], Float[Array, ""]]:
+        """A choice, by the largest of the logits with Gumbel noise, and its log-probability."""
+        event = jax.random.categorical(key, self.logits)
+        return event, self.log_prob(event)
+
+    def log_prob(self, event: Int[Array, ""]) -> Float[Array, ""]:
+        """The logarithm of the probability of a choice."""
+        # One-hot instead of an index: the gradient of an index is a scatter, which XLA does one row after the other.
+        chosen = jnp.arange(self.logits.shape[0]) == event
+        return jnp.sum(jnp.where(chosen, jax.nn.log_softmax(self.logits), 0.0))
+
+    def entropy(self) -> Float[Array, ""]:
+        """In nats; a choice of probability 0 adds nothing."""
+        log_p = jax.nn.log_softmax(self.logits)
+        possible = jnp.isfinite(log_p)
+        return -jnp.sum(jnp.where(possible, jnp.exp(log_p) * jnp.where(possible, log_p, 0.0), 0.0))
+
+    def kl(self, other: "Categorical") -> Float[Array, ""]:
+        """In nats; infinite where `other` rules out what this one allows."""
+        log_p, log_q = jax.nn.log_softmax(self.logits), jax.nn.log_softmax(other.logits)
+        possible = jnp.isfinite(log_p)
+        difference = jnp.where(possible, log_p, 0.0) - jnp.where(possible, log_q, 0.0)
+        return jnp.sum(jnp.where(possible, jnp.exp(log_p) * difference, 0.0))
+
+    def mode(self) -> Int[Array, ""]:
+        """The most probable choice, the first of them where several are."""
+        return jnp.argmax(self.logits)

@@ -1,0 +1,41 @@
+"""Independent Gaussians."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from .base import AbstractDistribution
+
+HALF_LOG_TWO_PI = 0.5 * float(np.log(2 * np.pi))
+
+
+class Normal(AbstractDistribution):
+    """A Gaussian with a diagonal covariance. The event has the shape of `mean`; `log_std` is in natural logarithms."""
+
+    mean: Float[Array, "*shape"]
+    log_std: Float[Array, "*shape"]
+
+    def sample_and_log_prob(self, key: PRNGKeyArray) -> tuple[Float[Array, "*shape"], Float[Array, ""]]:
+        """`mean + std * noise` and its log-density."""
+        event = self.mean + jnp.exp(self.log_std) * jax.random.normal(key, self.mean.shape)
+        return event, self.log_prob(event)
+
+    def log_prob(self, event: Float[Array, "*shape"]) -> Float[Array, ""]:
+        """The logarithm of the density, summed over the entries."""
+        z = (event - self.mean) * jnp.exp(-self.log_std)
+        return -jnp.sum(0.5 * z**2 + self.log_std + HALF_LOG_TWO_PI)
+
+    def entropy(self) -> Float[Array, ""]:
+        """In nats, summed over the entries."""
+        return jnp.sum(self.log_std + HALF_LOG_TWO_PI + 0.5)
+
+    def kl(self, other: "Normal") -> Float[Array, ""]:
+        """In nats, summed over the entries."""
+        log_ratio = self.log_std - other.log_std
+        shift = (self.mean - other.mean) * jnp.exp(-other.log_std)
+        return 0.5 * jnp.sum(jnp.exp(2 * log_ratio) + shift**2 - 1 - 2 * log_ratio)
+
+    def mode(self) -> Float[Array, "*shape"]:
+        """The mean."""
+        return self.mean

@@ -1,0 +1,44 @@
+"""Any distribution of NumPyro, as one of ours."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from .base import AbstractDistribution
+
+
+class FromNumpyro(AbstractDistribution):
+    """A NumPyro distribution over one event (its batch axes count as parts of the event, as `to_event` does).
+
+    Sampling stops no gradient: whether a sampler is differentiable is told by NumPyro's `reparametrized_params`.
+    """
+
+    distribution: Any
+
+    def sample_and_log_prob(self, key: PRNGKeyArray) -> tuple[Array, Float[Array, ""]]:
+        """A draw and its log-density, summed over batch axes."""
+        event = self.distribution.sample(key)
+        return event, self.log_prob(event)
+
+    def log_prob(self, event: Array) -> Float[Array, ""]:
+        """The logarithm of the density, summed over batch axes."""
+        return jnp.sum(self.distribution.log_prob(event))
+
+    def entropy(self) -> Float[Array, ""]:
+        """In nats, where NumPyro has a closed form; it raises `NotImplementedError` otherwise."""
+        return jnp.sum(self.distribution.entropy())
+
+    def kl(self, other: "FromNumpyro") -> Float[Array, ""]:
+        """In nats, where NumPyro has a closed form; it raises `NotImplementedError` otherwise."""
+        from numpyro.distributions import kl_divergence
+
+        return jnp.sum(kl_divergence(self.distribution, other.distribution))
+
+    def mode(self) -> Array:
+        """The mean for a continuous distribution, the most probable value for one with a finite support."""
+        if not self.distribution.is_discrete:
+            return jnp.asarray(self.distribution.mean)
+        support = self.distribution.enumerate_support()
+        return support[jnp.argmax(jax.vmap(self.log_prob)(support))]

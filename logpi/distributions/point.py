@@ -1,0 +1,34 @@
+"""No randomness at all."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from .base import AbstractDistribution
+
+
+class Point(AbstractDistribution):
+    """One event with certainty: its probability is 1, and that of every other 0."""
+
+    event: PyTree[Array]
+
+    def sample_and_log_prob(self, key: PRNGKeyArray) -> tuple[PyTree[Array], Float[Array, ""]]:
+        """The event, whatever the key."""
+        return self.event, jnp.zeros(())
+
+    def log_prob(self, event: PyTree[Array]) -> Float[Array, ""]:
+        """0 for the event itself, -inf for any other."""
+        same = jax.tree.map(lambda a, b: jnp.all(a == b), event, self.event)
+        return jnp.where(jnp.stack(jax.tree.leaves(same)).all(), 0.0, -jnp.inf)
+
+    def entropy(self) -> Float[Array, ""]:
+        """0."""
+        return jnp.zeros(())
+
+    def kl(self, other: "Point") -> Float[Array, ""]:
+        """0 for the same event, infinite for another."""
+        return -other.log_prob(self.event)
+
+    def mode(self) -> PyTree[Array]:
+        """The event."""
+        return self.event

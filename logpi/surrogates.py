@@ -1,0 +1,68 @@
+r"""Functions of log-probabilities whose gradient is a policy gradient: an array in, an array of the same shape out.
+
+None of them takes a mean: what averages them takes the weights, and what asks for the gradient of each row takes none.
+All are to be maximised. $\hat A$, the advantage, is a constant in each: where gradients stop is part of the formula.
+"""
+
+import jax.numpy as jnp
+from jax.lax import stop_gradient
+from jaxtyping import Array, Float
+
+
+def score(log_prob: Float[Array, "*n"], advantage: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    r"""$\log \pi_\theta(a \mid s) \, \hat A$, whose gradient is $\hat A \, \partial \log \pi_\theta(a \mid s)$.
+
+    Its value means nothing; its gradient is the policy gradient. Williams 1992 (REINFORCE), theorem 1; Sutton et al.
+    2000, eq. 2.
+    """
+    return log_prob * stop_gradient(advantage)
+
+
+def clipped_ratio(
+    log_prob: Float[Array, "*n"], behaviour_log_prob: Float[Array, "*n"], advantage: Float[Array, "*n"], clip: float
+) -> Float[Array, "*n"]:
+    r"""$\min(r \hat A, \mathrm{clip}(r, 1 - c, 1 + c) \hat A)$ with $r = \pi_\theta / \pi_b$.
+
+    Schulman et al. 2017 (arXiv:1707.06347), eq. 7. At $\pi_\theta = \pi_b$ its gradient is that of `score`.
+    """
+    ratio = jnp.exp(log_prob - stop_gradient(behaviour_log_prob))
+    advantage = stop_gradient(advantage)
+    return jnp.minimum(ratio * advantage, jnp.clip(ratio, 1 - clip, 1 + clip) * advantage)
+
+
+def squared_error(value: Float[Array, "*n"], target: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    r"""$\tfrac12 (v_\theta - \hat v)^2$, the error of a critic; $\hat v$ is a constant."""
+    return 0.5 * (value - stop_gradient(target)) ** 2
+
+
+def clipped_squared_error(
+    value: Float[Array, "*n"], behaviour_value: Float[Array, "*n"], target: Float[Array, "*n"], clip: float
+) -> Float[Array, "*n"]:
+    """The larger of the squared errors of the value, and of the value kept within `clip` of what it was.
+
+    Not in the paper but in its authors' code (`baselines/ppo2`). With `clip` infinite it is `squared_error`.
+    """
+    near = behaviour_value + jnp.clip(value - behaviour_value, -clip, clip)
+    return jnp.maximum(squared_error(value, target), squared_error(near, target))
+
+
+def approximate_kl(log_prob: Float[Array, "*n"], behaviour_log_prob: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    r"""$r - 1 - \log r$: unbiased for $KL(\pi_b \| \pi_\theta)$ as a value, and never negative.
+
+    For reading, not for climbing: its gradient is not that of the divergence. Schulman 2020, "Approximating KL
+    divergence" (k3).
+    """
+    log_ratio = log_prob - behaviour_log_prob
+    return jnp.expm1(log_ratio) - log_ratio
+
+
+def weighted_mean(x: Float[Array, "*n"], weight: Float[Array, "*n"]) -> Float[Array, ""]:
+    """The mean of the rows, each counted `weight` times; 0 where nothing is counted."""
+    return jnp.sum(x * weight) / jnp.maximum(jnp.sum(weight), 1e-8)
+
+
+def standardise(x: Float[Array, "*n"], weight: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """Mean 0 and standard deviation 1 over the rows that count. A batch of one row, or of equal rows, becomes 0."""
+    mean = weighted_mean(x, weight)
+    variance = weighted_mean((x - mean) ** 2, weight)
+    return (x - mean) / (jnp.sqrt(variance) + 1e-8)
