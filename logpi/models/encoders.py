@@ -1,0 +1,116 @@
+"""From an observation of any space to one vector, for the networks behind it."""
+
+import abc
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from .. import spaces
+from ..errors import InputError
+from .initializers import orthogonal
+
+
+class AbstractEncoder(eqx.Module):
+    """Turns an observation into features."""
+
+    size: eqx.AbstractVar[int]  # how many features
+
+    @abc.abstractmethod
+    def __call__(self, obs: PyTree[Array]) -> Float[Array, " size"]:
+        """The features of one observation."""
+
+
+class FlatEncoder(AbstractEncoder):
+    """The observation as it is: raveled, integers one-hot. It has no parameters."""
+
+    space: spaces.Space = eqx.field(static=True)
+
+    @property
+    def size(self) -> int:
+        """The length of the encoding."""
+        return spaces.encoded_size(self.space)
+
+    def __call__(self, obs: PyTree[Array]) -> Float[Array, " size"]:
+        """`spaces.encode` of the observation."""
+        return spaces.encode(self.space, obs)
+
+
+class ImageEncoder(AbstractEncoder):
+    """A small convolutional network for an image of (height, width, channels) or (height, width).
+
+    From 36 pixels on, the three layers of Mnih et al. 2015 (Nature 518:529); below, one 3 x 3 layer of 16 channels, as
+    Young & Tian 2019 (arXiv:1903.03176) use for MinAtar. Bytes are divided by 255.
+    """
+
+    layers: tuple[eqx.nn.Conv2d, ...]
+    dense: eqx.nn.Linear
+    space: spaces.Box = eqx.field(static=True)
+    size: int = eqx.field(static=True)
+
+    def __init__(self, space: spaces.Box, *, size: int | None = None, key: PRNGKeyArray):
+        height, width, channels = (*space.shape, 1)[:3]
+        large = min(height, width) >= 36
+        plan = ((32, 8, 4), (64, 4, 2), (64, 3, 1)) if large else ((16, min(3, height, width), 1),)
+        *conv_keys, dense_key, init_key = jax.random.split(key, len(plan) + 2)
+        layers = []
+        for (out, kernel, stride), conv_key in zip(plan, conv_keys, strict=True):
+            layers.append(eqx.nn.Conv2d(channels, out, kernel, stride, key=conv_key))
+            channels, height, width = out, (height - kernel) // stride + 1, (width - kernel) // stride + 1
+        self.size = size or (512 if large else 128)
+        dense = eqx.nn.Linear(channels * height * width, self.size, key=dense_key)
+        self.layers, self.dense = orthogonal((tuple(layers), dense), init_key)
+        self.space = space
+
+    def __call__(self, obs: PyTree[Array]) -> Float[Array, " size"]:
+        """Convolutions and one dense layer, all with rectifiers."""
+        scale = 255.0 if self.space.dtype == "uint8" else 1.0
+        x = jnp.moveaxis(jnp.atleast_3d(obs.astype(jnp.float32) / scale), -1, 0)
+        for layer in self.layers:
+            x = jax.nn.relu(layer(x))
+        return jax.nn.relu(self.dense(x.ravel()))
+
+
+class PartsEncoder(AbstractEncoder):
+    """Features of the parts of a `Dict` or `Tuple`, one after the other."""
+
+    names: tuple[str | int, ...] = eqx.field(static=True)
+    encoders: tuple[AbstractEncoder, ...]
+
+    @property
+    def size(self) -> int:
+        """The parts' together."""
+        return sum(encoder.size for encoder in self.encoders)
+
+    def __call__(self, obs: PyTree[Array]) -> Float[Array, " size"]:
+        """Each part's features, concatenated."""
+        features = [encoder(obs[name]) for name, encoder in zip(self.names, self.encoders, strict=True)]
+        return jnp.concatenate(features)
+
+
+def make_encoder(space: spaces.Space, *, key: PRNGKeyArray) -> AbstractEncoder:
+    """The encoder for an observation space: images by convolutions, everything else flat, part by part.
+
+    Raises `InputError` for a space without entries.
+    """
+    if spaces.encoded_size(space) == 0:
+        raise InputError(f"The observation space {space} has no entries: a policy needs at least one number to see.")
+    if spaces.is_image(space):
+        return ImageEncoder(space, key=key)
+    if isinstance(space, (spaces.Dict, spaces.Tuple)) and _has_image(space):
+        named = space.parts if isinstance(space, spaces.Dict) else tuple(enumerate(space.parts))
+        keys = jax.random.split(key, len(named))
+        encoders = tuple(make_encoder(part, key=k) for (_, part), k in zip(named, keys, strict=True))
+        return PartsEncoder(tuple(name for name, _ in named), encoders)
+    return FlatEncoder(space)
+
+
+def _has_image(space: spaces.Space) -> bool:
+    match space:
+        case spaces.Dict():
+            return any(_has_image(part) for _, part in space.parts)
+        case spaces.Tuple():
+            return any(_has_image(part) for part in space.parts)
+        case _:
+            return spaces.is_image(space)

@@ -1,0 +1,51 @@
+"""Networks without memory."""
+
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+from jaxtyping import Array, PRNGKeyArray, PyTree
+
+from ..heads import AbstractHead
+from .base import AbstractActorCritic, Memory, Output
+from .encoders import AbstractEncoder
+from .initializers import orthogonal
+
+
+class FeedForwardActorCritic(AbstractActorCritic):
+    """Two networks behind one encoder: `actor` to the numbers of the head, `critic` to the value.
+
+    With a `FlatEncoder`, which has no parameters, they share nothing; with an `ImageEncoder` they share the
+    convolutions.
+    """
+
+    encoder: AbstractEncoder
+    actor: eqx.nn.MLP
+    critic: eqx.nn.MLP
+    head: AbstractHead
+
+    def __init__(
+        self,
+        encoder: AbstractEncoder,
+        head: AbstractHead,
+        *,
+        width: int = 64,
+        depth: int = 2,
+        activation: Callable = jax.nn.tanh,
+        key: PRNGKeyArray,
+    ):
+        actor_key, critic_key = jax.random.split(key)
+        actor = eqx.nn.MLP(encoder.size, head.size, width, depth, activation, key=actor_key)
+        critic = eqx.nn.MLP(encoder.size, "scalar", width, depth, activation, key=critic_key)
+        self.encoder, self.head = encoder, head
+        self.actor = orthogonal(actor, actor_key, last_gain=0.01)
+        self.critic = orthogonal(critic, critic_key, last_gain=1.0)
+
+    def initial_memory(self) -> Memory:
+        """None."""
+        return ()
+
+    def evaluate(self, obs: PyTree[Array], memory: Memory) -> tuple[Output, Memory]:
+        """Policy and value of one observation."""
+        features = self.encoder(obs)
+        return Output(self.head(self.actor(features)), self.critic(features)), memory

@@ -1,0 +1,69 @@
+"""A model for a pair of spaces, from a few words."""
+
+import dataclasses
+from typing import Literal
+
+import equinox as eqx
+import jax
+from jaxtyping import PRNGKeyArray
+
+from ..errors import InputError
+from ..heads import make_head
+from ..spaces import is_image, Space
+from .base import AbstractActorCritic
+from .encoders import make_encoder
+from .feedforward import FeedForwardActorCritic
+from .normalizer import Normalized, Normalizer
+from .recurrent import RecurrentActorCritic
+
+ACTIVATIONS = {"tanh": jax.nn.tanh, "relu": jax.nn.relu, "silu": jax.nn.silu, "gelu": jax.nn.gelu}
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """What a policy looks like inside."""
+
+    memory: Literal["none", "gru", "lstm"] = "none"
+    """What it remembers with."""
+    width: int = 64
+    """Units in each hidden layer."""
+    depth: int = 2
+    """Hidden layers (without memory, and behind convolutions none)."""
+    activation: Literal["tanh", "relu", "silu", "gelu"] = "tanh"
+    """Of the hidden layers."""
+    initial_log_std: float = 0.0
+    """Logarithm of the standard deviation of continuous actions at the start."""
+    normalize_observations: bool = False
+    """Bring every number of an observation to mean 0 and variance 1, by running statistics inside the policy."""
+
+    def __post_init__(self):
+        if self.memory not in ("none", "gru", "lstm"):
+            raise InputError(f"memory is {self.memory!r}, but it must be one of none, gru, lstm.")
+        if self.activation not in ACTIVATIONS:
+            raise InputError(f"activation is {self.activation!r}, but it must be one of {', '.join(ACTIVATIONS)}.")
+        for name, least in (("width", 1), ("depth", 0)):
+            if getattr(self, name) < least:
+                raise InputError(f"{name} is {getattr(self, name)}, but it must be {least} or more.")
+
+
+def make_actor_critic(
+    obs_space: Space, action_space: Space, network: Network | None = None, *, key: PRNGKeyArray
+) -> AbstractActorCritic:
+    """An actor-critic that reads observations of one space and acts in another.
+
+    Raises `InputError` for a space that no head or encoder knows.
+    """
+    network = network or Network()
+    encoder_key, model_key = jax.random.split(key)
+    encoder = make_encoder(obs_space, key=encoder_key)
+    head = make_head(action_space, initial_log_std=network.initial_log_std)
+    if network.memory == "none":
+        depth = 0 if is_image(obs_space) else network.depth
+        activation = ACTIVATIONS[network.activation]
+        model = FeedForwardActorCritic(
+            encoder, head, width=network.width, depth=depth, activation=activation, key=model_key
+        )
+    else:
+        cell = {"gru": eqx.nn.GRUCell, "lstm": eqx.nn.LSTMCell}[network.memory]
+        model = RecurrentActorCritic(encoder, head, cell=cell, width=network.width, key=model_key)
+    return Normalized(model, Normalizer(obs_space)) if network.normalize_observations else model

@@ -1,0 +1,104 @@
+"""Observations brought to mean 0 and variance 1.
+
+Inside the policy, so that evaluating, saving and exporting need no second object.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.lax import stop_gradient
+from jaxtyping import Array, Float, PyTree
+
+from .. import spaces
+from .base import AbstractActorCritic, Memory, Output
+from .trainable import AbstractStatistics
+
+
+class Normalizer(AbstractStatistics):
+    """Running mean and variance of every number of an observation; a part that is not a `Box`, or is an image, stays.
+
+    Merged batch by batch: Chan, Golub & LeVeque 1983, eq. 2.1. Normalised values are clipped at +-`limit`.
+    """
+
+    count: Float[Array, ""]
+    mean: PyTree[Float[Array, "..."]]
+    variance: PyTree[Float[Array, "..."]]
+    limit: float = eqx.field(static=True)
+
+    def __init__(self, space: spaces.Space, *, limit: float = 10.0):
+        self.mean = _statistics(space)
+        self.variance = jax.tree.map(jnp.ones_like, self.mean)
+        self.count, self.limit = jnp.zeros(()), limit
+
+    def __call__(self, obs: PyTree[Array]) -> PyTree[Array]:
+        """One observation, normalised."""
+
+        def normalize(mean, variance, x):
+            if mean.size == 0:  # a part that stays
+                return x
+            scaled = (x - stop_gradient(mean)) * jax.lax.rsqrt(stop_gradient(variance) + 1e-8)
+            return jnp.clip(scaled, -self.limit, self.limit)
+
+        return jax.tree.map(normalize, self.mean, self.variance, obs)
+
+    def merged(self, obs: PyTree[Array], weight: Float[Array, " rows"]) -> "Normalizer":
+        """The statistics with `rows` more observations (rows, ...), each counted `weight` times."""
+        rows = jnp.sum(weight)
+        total = self.count + rows
+
+        def merge(mean, variance, x):
+            if mean.size == 0:
+                return mean, variance
+            w = weight.reshape(-1, *(1,) * mean.ndim) / jnp.maximum(rows, 1)
+            new_mean = jnp.sum(w * x, 0)
+            new_variance = jnp.sum(w * (x - new_mean[None]) ** 2, 0)
+            shift, share = new_mean - mean, rows / jnp.maximum(total, 1)
+            spread = variance + share * (new_variance - variance) + share * (1 - share) * shift**2
+            return mean + share * shift, spread
+
+        merged = jax.tree.map(merge, self.mean, self.variance, obs)
+        mean = jax.tree.map(lambda _, pair: pair[0], self.mean, merged)
+        variance = jax.tree.map(lambda _, pair: pair[1], self.mean, merged)
+        where = lambda n: (n.count, n.mean, n.variance)  # noqa: E731
+        return eqx.tree_at(where, self, (total, mean, variance))
+
+
+def _statistics(space: spaces.Space) -> PyTree[Array]:
+    """Zeros where a number is normalised, arrays without entries where a part stays as it is."""
+    match space:
+        case spaces.Dict():
+            return {name: _statistics(part) for name, part in space.parts}
+        case spaces.Tuple():
+            return tuple(_statistics(part) for part in space.parts)
+        case spaces.Box() if not spaces.is_image(space):
+            return jnp.zeros(space.shape)
+        case _:
+            return jnp.zeros(0)
+
+
+class Normalized(AbstractActorCritic):
+    """A model that sees normalised observations. `observe` keeps the statistics up to date."""
+
+    model: AbstractActorCritic
+    normalizer: Normalizer
+
+    def initial_memory(self) -> Memory:
+        """The model's."""
+        return self.model.initial_memory()
+
+    def evaluate(self, obs: PyTree[Array], memory: Memory) -> tuple[Output, Memory]:
+        """The model's, of the normalised observation."""
+        return self.model.evaluate(self.normalizer(obs), memory)
+
+
+def observe(
+    model: AbstractActorCritic, obs: PyTree[Array], weight: Float[Array, "streams time"]
+) -> AbstractActorCritic:
+    """The model after it has seen observations (streams, time, ...): a `Normalized` one takes them into its statistics.
+
+    To be called after an update, not before: until then the stored log-probabilities belong to the old statistics.
+    """
+    if not isinstance(model, Normalized):
+        return model
+    rows = jax.tree.map(lambda o: o.reshape(-1, *o.shape[2:]), obs)
+    return eqx.tree_at(lambda m: m.normalizer, model, model.normalizer.merged(rows, weight.reshape(-1)))
