@@ -1,0 +1,7 @@
+"""Interaction between a policy and environments, compiled or on the host."""
+
+from .base import AbstractRollout as AbstractRollout
+from .base import act as act
+from .compiled import CompiledRollout as CompiledRollout
+from .host import HostRollout as HostRollout
+from .host import HostState as HostState

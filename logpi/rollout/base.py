@@ -1,0 +1,46 @@
+"""Interaction: a policy and environments in, a trajectory out, with one signature for all kinds of environment."""
+
+import abc
+from typing import Any
+
+import equinox as eqx
+import jax
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
+
+from ..models import AbstractPolicy, Memory, refresh
+from ..spaces import Space
+from ..trajectory import Trajectory
+
+
+class AbstractRollout(eqx.Module):
+    """Runs a policy in `num_envs` environments, `length` steps at a time. Owns batching, resets and memory."""
+
+    compiled: eqx.AbstractClassVar[bool]  # whether `jax.jit` may go around `collect`
+    obs_space: eqx.AbstractVar[Space]
+    action_space: eqx.AbstractVar[Space]
+    num_envs: eqx.AbstractVar[int]
+    length: eqx.AbstractVar[int]
+
+    @abc.abstractmethod
+    def init(self, policy: AbstractPolicy, key: PRNGKeyArray) -> Any:
+        """New episodes everywhere: the state that `collect` goes on from."""
+
+    @abc.abstractmethod
+    def collect(self, policy: AbstractPolicy, state: Any, key: PRNGKeyArray) -> tuple[Trajectory, Any]:
+        """The next `length` steps of every environment, and the state after them."""
+
+
+def act(
+    policy: AbstractPolicy,
+    obs: PyTree[Array],
+    start: Bool[Array, " streams"],
+    memory: Memory,
+    keys: PRNGKeyArray,
+) -> tuple[PyTree[Array], Float[Array, " streams"], Memory]:
+    """The policy on every stream, with a key for each: actions, their log-probabilities, and the next memories."""
+
+    def one(obs, start, memory, key):
+        distribution, memory = policy(obs, refresh(policy, start, memory))
+        return *distribution.sample_and_log_prob(key), memory
+
+    return jax.vmap(one)(obs, start, memory, keys)

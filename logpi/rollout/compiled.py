@@ -1,0 +1,89 @@
+"""Interaction with environments written in JAX, inside one compiled program."""
+
+from collections.abc import Callable
+from typing import ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, PRNGKeyArray, PyTree
+
+from ..envs import AbstractEnv, first_timestep
+from ..models import AbstractPolicy, initial_memories, Memory
+from ..spaces import clip_to, Space
+from ..trajectory import Trajectory
+from .base import AbstractRollout, act
+
+
+class CompiledState(eqx.Module):
+    """Where the environments stand between two rollouts; every leaf is (num_envs, ...)."""
+
+    env_state: PyTree[Array]
+    obs: PyTree[Array]
+    start: Bool[Array, " num_envs"]  # `obs` is the first of an episode
+    resetting: Bool[Array, " num_envs"]  # the episode is over: the next step resets
+    memory: Memory
+
+
+class CompiledRollout(AbstractRollout):
+    """`num_envs` copies of an environment in lockstep, `length` steps a rollout.
+
+    `to_env(action_space, action)` is the way of an action to the environment: `spaces.clip_to` or `spaces.rescale_to`.
+    """
+
+    compiled: ClassVar[bool] = True
+    env: AbstractEnv
+    num_envs: int = eqx.field(static=True)
+    length: int = eqx.field(static=True)
+    to_env: Callable[[Space, PyTree[Array]], PyTree[Array]] = eqx.field(static=True, default=clip_to)
+
+    @property
+    def obs_space(self) -> Space:
+        """The environment's."""
+        return self.env.obs_space
+
+    @property
+    def action_space(self) -> Space:
+        """The environment's."""
+        return self.env.action_space
+
+    def init(self, policy: AbstractPolicy, key: PRNGKeyArray) -> CompiledState:
+        """New episodes in all environments."""
+        env_state, timestep = jax.vmap(self.env.reset)(jax.random.split(key, self.num_envs))
+        everywhere = jnp.ones(self.num_envs, bool)
+        memory = initial_memories(policy, self.num_envs)
+        return CompiledState(env_state, timestep.obs, everywhere, ~everywhere, memory)
+
+    def collect(
+        self, policy: AbstractPolicy, state: CompiledState, key: PRNGKeyArray
+    ) -> tuple[Trajectory, CompiledState]:
+        """The next `length` steps of every environment, and the state after them."""
+        # All keys at once: deriving them inside the scan costs as much as the environment.
+        keys = jax.random.split(key, (self.length, 3, self.num_envs))
+
+        def step(state: CompiledState, keys):
+            act_keys, step_keys, reset_keys = keys
+            action, log_prob, memory = act(policy, state.obs, state.start, state.memory, act_keys)
+            given = self.to_env(self.action_space, action)
+            env_state, timestep = jax.vmap(self.env.step)(step_keys, state.env_state, given)
+            env_state, timestep = self._reset(state.resetting, reset_keys, env_state, timestep)
+            row = (state.obs, action, log_prob, timestep.reward, timestep.terminated, timestep.truncated)
+            after = CompiledState(
+                env_state, timestep.obs, state.resetting, timestep.terminated | timestep.truncated, memory
+            )
+            return after, (*row, state.start, ~state.resetting)
+
+        after, rows = jax.lax.scan(step, state, keys)
+        rows = jax.tree.map(lambda x: x.swapaxes(0, 1), rows)
+        return Trajectory(*rows, last_obs=after.obs, last_start=after.start, memory=state.memory), after
+
+    def _reset(self, resetting, keys, env_state, timestep):
+        """New episodes where they are due."""
+        fresh_state, fresh = jax.vmap(self.env.reset)(keys)
+        # Only the observation of a reset counts: its reward and its end are none.
+        fresh = jax.vmap(first_timestep)(fresh.obs)
+
+        def choose(new, old):
+            return jnp.where(resetting.reshape(-1, *(1,) * (old.ndim - 1)), new, old)
+
+        return jax.tree.map(choose, (fresh_state, fresh), (env_state, timestep))

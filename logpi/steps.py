@@ -1,0 +1,254 @@
+"""From an objective to a better model: the only place with an average over rows, and with a minus sign."""
+
+import abc
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
+
+from .errors import check_between, InputError
+from .models import trainable
+from .shuffle import random_order
+from .surrogates import weighted_mean
+
+Objective = Callable[[PyTree, PyTree], tuple[Array, PyTree]]  # (model, batch) -> value per row, record per row
+
+
+class AbstractOptimiser(eqx.Module):
+    """Turns gradients to descend along into changes of the parameters, as in Optax."""
+
+    @abc.abstractmethod
+    def init(self, params: PyTree) -> PyTree:
+        """The state for these parameters."""
+
+    @abc.abstractmethod
+    def update(
+        self, gradient: PyTree, state: PyTree, params: PyTree, progress: Float[Array, ""]
+    ) -> tuple[PyTree, PyTree]:
+        """What to add to the parameters, and the next state. `progress` runs from 0 to 1 over the training."""
+
+
+class Adam(AbstractOptimiser):
+    """Adam (Kingma & Ba 2015, arXiv:1412.6980, algorithm 1) on a gradient whose norm is cut at `max_grad_norm`.
+
+    `anneal` is the share of the learning rate that is gone at the end of training, linearly: 1 goes to zero.
+    """
+
+    learning_rate: float = 3e-4
+    anneal: float = 0.0
+    max_grad_norm: float = 0.5
+    epsilon: float = 1e-5
+
+    def __check_init__(self):
+        check_between("learning_rate", self.learning_rate, 0)
+        check_between("anneal", self.anneal, 0, 1)
+        check_between("max_grad_norm", self.max_grad_norm, 0)
+        check_between("epsilon", self.epsilon, 0)
+
+    def init(self, params: PyTree) -> PyTree:
+        """Zero moments."""
+        return optax.scale_by_adam().init(params)
+
+    def update(
+        self, gradient: PyTree, state: PyTree, params: PyTree, progress: Float[Array, ""]
+    ) -> tuple[PyTree, PyTree]:
+        """One step of Adam."""
+        norm = optax.global_norm(gradient)
+        shorter = jnp.minimum(1.0, self.max_grad_norm / jnp.maximum(norm, 1e-12))
+        gradient = jax.tree.map(lambda g: g * shorter, gradient)
+        direction, state = optax.scale_by_adam(eps=self.epsilon).update(gradient, state, params)
+        rate = self.learning_rate * (1 - self.anneal * progress)
+        return jax.tree.map(lambda d: -rate * d, direction), state
+
+
+class Optax(AbstractOptimiser):
+    """Any gradient transformation of Optax. Each new one compiles its own program; `Adam` does not."""
+
+    transformation: optax.GradientTransformation = eqx.field(static=True)
+
+    def init(self, params: PyTree) -> PyTree:
+        """The transformation's."""
+        return self.transformation.init(params)
+
+    def update(
+        self, gradient: PyTree, state: PyTree, params: PyTree, progress: Float[Array, ""]
+    ) -> tuple[PyTree, PyTree]:
+        """The transformation's; schedules of Optax count its steps, not `progress`."""
+        return self.transformation.update(gradient, state, params)
+
+
+class Learner(eqx.Module):
+    """A model on its way: all that an on-policy algorithm remembers from one update to the next."""
+
+    model: PyTree
+    opt_state: PyTree
+    updates: Int[Array, ""]  # done so far
+    num_updates: Int[Array, ""]  # in the whole training; schedules run over them
+
+    @property
+    def progress(self) -> Float[Array, ""]:
+        """From 0 at the first update to 1 after the last."""
+        return self.updates / jnp.maximum(self.num_updates, 1)
+
+    def after_update(self, model: PyTree) -> "Learner":
+        """The learner one update further, with this model."""
+        return Learner(model, self.opt_state, self.updates + 1, self.num_updates)
+
+
+def init_learner(model: PyTree, optimiser: AbstractOptimiser, num_updates: int) -> Learner:
+    """A model before its first of `num_updates` updates."""
+    opt_state = optimiser.init(eqx.filter(model, trainable(model)))
+    return Learner(model, opt_state, jnp.zeros((), jnp.int32), jnp.asarray(num_updates, jnp.int32))
+
+
+class GradientNoise(eqx.Module):
+    """The gradients of several parts of a batch, summed up: what they agree on and what they do not."""
+
+    total: PyTree  # the sum of the parts' gradients
+    squares: Float[Array, ""]  # the sum of their squared norms
+    parts: Float[Array, ""]
+
+    def with_part(self, gradient: PyTree) -> "GradientNoise":
+        """One more part."""
+        total = jax.tree.map(jnp.add, self.total, gradient)
+        return GradientNoise(total, self.squares + _squared_norm(gradient), self.parts + 1)
+
+    def norm(self) -> Float[Array, ""]:
+        """Of the mean gradient."""
+        return jnp.sqrt(_squared_norm(self.total)) / self.parts
+
+    def signal_to_noise(self) -> Float[Array, ""]:
+        r"""$|G|^2$ over the variance of the mean gradient, $\mathrm{tr}\,\Sigma / n$, both estimated without bias.
+
+        Above 1 the batch's gradient mostly points along the true one; the expected cosine between two such batches is
+        about s / (1 + s). McCandlish et al. 2018 (arXiv:1812.06162), appendix A.1. At least 0; NaN for a single part.
+        """
+        mean_square = _squared_norm(self.total) / self.parts**2
+        variance_of_mean = (self.squares / self.parts - mean_square) / (self.parts - 1)
+        return jnp.maximum(mean_square - variance_of_mean, 0.0) / jnp.maximum(variance_of_mean, 1e-30)
+
+
+def _squared_norm(tree: PyTree) -> Float[Array, ""]:
+    return jax.tree.reduce(jnp.add, jax.tree.map(lambda x: jnp.sum(x**2), tree), jnp.zeros(()))
+
+
+def no_noise(model: PyTree) -> GradientNoise:
+    """Before the first part."""
+    zeros = jax.tree.map(jnp.zeros_like, eqx.filter(model, trainable(model)))
+    return GradientNoise(zeros, jnp.zeros(()), jnp.zeros(()))
+
+
+class EpochsInfo(eqx.Module):
+    """What several passes over a batch showed, each number averaged over the passes."""
+
+    record: PyTree  # of scalars, the objective's, averaged over the minibatches
+    gradient_norm: Float[Array, ""]  # of the mean gradient of a pass
+    signal_to_noise: Float[Array, ""]  # between the minibatches of a pass
+
+
+def gradient(objective: Objective, model: PyTree, batch: PyTree) -> tuple[PyTree, PyTree]:
+    """Of the weighted mean of an objective over the rows of a batch, and the weighted means of its record."""
+    dynamic, static = eqx.partition(model, trainable(model))
+
+    def mean(dynamic):
+        values, record = objective(eqx.combine(dynamic, static), batch)
+        return weighted_mean(values, batch.weight), jax.tree.map(lambda r: weighted_mean(r, batch.weight), record)
+
+    return jax.grad(mean, has_aux=True)(dynamic)
+
+
+def climb(learner: Learner, gradient: PyTree, optimiser: AbstractOptimiser) -> Learner:
+    """One step up along a gradient. The only minus sign of the library."""
+    params, static = eqx.partition(learner.model, trainable(learner.model))
+    downhill = jax.tree.map(jnp.negative, gradient)
+    change, opt_state = optimiser.update(downhill, learner.opt_state, params, learner.progress)
+    model = eqx.combine(eqx.apply_updates(params, change), static)
+    return Learner(model, opt_state, learner.updates, learner.num_updates)
+
+
+def ascend(
+    objective: Objective, learner: Learner, batch: PyTree, optimiser: AbstractOptimiser, num_parts: int = 8
+) -> tuple[Learner, PyTree, GradientNoise]:
+    """One step up the gradient over the whole batch, taken in up to `num_parts` equal parts to see its noise.
+
+    Returns the learner, the weighted means of the objective's record, and the noise between the parts.
+    """
+    size = jax.tree.leaves(batch)[0].shape[0]
+    num_parts = max(n for n in range(1, num_parts + 1) if size % n == 0)
+    parts = jax.tree.map(lambda x: x.reshape(num_parts, -1, *x.shape[1:]), batch)
+    share = jnp.sum(parts.weight, tuple(range(1, parts.weight.ndim))) / jnp.maximum(jnp.sum(batch.weight), 1e-8)
+
+    def add(noise, part):
+        rows, share = part
+        uphill, record = gradient(objective, learner.model, rows)
+        scaled = jax.tree.map(lambda g: g * share * num_parts, uphill)
+        return noise.with_part(scaled), jax.tree.map(lambda r: r * share, record)
+
+    noise, records = jax.lax.scan(add, no_noise(learner.model), (parts, share))
+    mean = jax.tree.map(lambda g: g / num_parts, noise.total)
+    return climb(learner, mean, optimiser), jax.tree.map(jnp.sum, records), noise
+
+
+def step_up(
+    objective: Objective, learner: Learner, batch: PyTree, optimiser: AbstractOptimiser
+) -> tuple[Learner, PyTree, PyTree]:
+    """One step up the gradient over a batch, and with the learner the gradient and the means of the record."""
+    uphill, record = gradient(objective, learner.model, batch)
+    return climb(learner, uphill, optimiser), uphill, record
+
+
+def epochs(
+    step: Callable[[Learner, PyTree], tuple[Learner, PyTree, PyTree]],
+    learner: Learner,
+    batch: PyTree,
+    *,
+    num_epochs: int,
+    num_minibatches: int,
+    stop: Callable[[PyTree], Bool[Array, ""]],
+    key: PRNGKeyArray,
+) -> tuple[Learner, EpochsInfo]:
+    """A `step` for each minibatch, over up to `num_epochs` shuffled passes: no more of them once `stop(record)`.
+
+    `step(learner, minibatch)` returns the learner, the gradient it went up, and a record of scalars; `stop` sees the
+    record's mean over a pass. Raises `InputError` if the batch does not split.
+    """
+    size = jax.tree.leaves(batch)[0].shape[0]
+    if size % num_minibatches:
+        raise InputError(
+            f"num_minibatches is {num_minibatches}, but a batch of {size} segments does not split into so many equal "
+            "parts: give a divisor."
+        )
+    dynamic, static = eqx.partition(learner, eqx.is_array)
+
+    def minibatch(carry, rows):
+        dynamic, noise = carry
+        learner, uphill, record = step(eqx.combine(dynamic, static), jax.tree.map(lambda x: x[rows], batch))
+        return (eqx.filter(learner, eqx.is_array), noise.with_part(uphill)), record
+
+    def epoch(dynamic, key):
+        order = random_order(key, size).reshape(num_minibatches, -1)
+        (dynamic, noise), records = jax.lax.scan(minibatch, (dynamic, no_noise(learner.model)), order)
+        return dynamic, EpochsInfo(jax.tree.map(jnp.mean, records), noise.norm(), noise.signal_to_noise())
+
+    dynamic, info = _repeat(epoch, dynamic, jax.random.split(key, num_epochs), lambda info: stop(info.record))
+    return eqx.combine(dynamic, static), info
+
+
+def _repeat(epoch, carry, keys, stop):
+    """`carry, info = epoch(carry, key)` for each key, until `stop(info)`. The info is averaged over the passes made."""
+    none = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(epoch, carry, keys[0])[1])
+
+    def proceed(loop):
+        done, _, _, last = loop
+        return (done < len(keys)) & ((done == 0) | ~stop(last))
+
+    def again(loop):
+        done, carry, total, _ = loop
+        carry, info = epoch(carry, keys[done])
+        return done + 1, carry, jax.tree.map(jnp.add, total, info), info
+
+    done, carry, total, _ = jax.lax.while_loop(proceed, again, (jnp.zeros((), jnp.int32), carry, none, none))
+    return carry, jax.tree.map(lambda t: t / done, total)
