@@ -1,0 +1,8 @@
+"""Algorithms: each an assembly of parts, with no question about action kind, memory or environment kind."""
+
+from .a2c import A2C as A2C
+from .base import AbstractAlgorithm as AbstractAlgorithm
+from .base import Record as Record
+from .base import UpdateInfo as UpdateInfo
+from .ppo import PPO as PPO
+from .reinforce import REINFORCE as REINFORCE

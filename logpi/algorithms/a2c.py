@@ -1,0 +1,51 @@
+"""Advantage actor-critic, Mnih et al. 2016 (arXiv:1602.01783), with all environments in step."""
+
+import equinox as eqx
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ..batch import explained_variance, prepare, Segments
+from ..credit import AbstractCredit, NStep
+from ..errors import check_between
+from ..models import AbstractActorCritic, observe
+from ..steps import AbstractOptimiser, Adam, ascend, init_learner, Learner
+from ..trajectory import Trajectory
+from .base import AbstractAlgorithm, Record, score_objective, UpdateInfo
+
+
+class A2C(AbstractAlgorithm):
+    """One step up the policy gradient for each rollout, with a critic for a baseline and for what is not yet seen.
+
+    - `optimiser`: what climbs.
+    - `credit`: how rewards become advantages and value targets.
+    - `value_coef`, `entropy_coef`: how much the critic's error and the entropy count beside the surrogate.
+    - `segment_length`: steps that backpropagation goes back in a model with memory; `None` for the whole rollout.
+    """
+
+    optimiser: AbstractOptimiser = Adam(learning_rate=7e-4)
+    credit: AbstractCredit = NStep()
+    value_coef: float = 0.5
+    entropy_coef: float = 0.01
+    segment_length: int | None = eqx.field(static=True, default=None)
+
+    def __check_init__(self):
+        check_between("value_coef", self.value_coef, 0)
+        check_between("segment_length", self.segment_length, 1)
+
+    def init(self, model: AbstractActorCritic, num_updates: int, key: PRNGKeyArray) -> Learner:
+        """The model with a fresh optimiser."""
+        return init_learner(model, self.optimiser, num_updates)
+
+    def policy(self, state: Learner) -> AbstractActorCritic:
+        """The model."""
+        return state.model
+
+    def update(self, state: Learner, trajectory: Trajectory, key: PRNGKeyArray) -> tuple[Learner, UpdateInfo]:
+        """Credit, and one step up the gradient over the whole rollout."""
+        batch = prepare(state.model, trajectory, self.credit, self.segment_length)
+        state, record, noise = ascend(self.objective, state, batch, self.optimiser)
+        state = state.after_update(observe(state.model, trajectory.obs, trajectory.valid))
+        return state, UpdateInfo(record, explained_variance(batch), noise.norm(), noise.signal_to_noise())
+
+    def objective(self, model: AbstractActorCritic, batch: Segments) -> tuple[Float[Array, "segments time"], Record]:
+        """Of each row: the score surrogate, less the error of the critic, plus the entropy."""
+        return score_objective(model, batch, value_coef=self.value_coef, entropy_coef=self.entropy_coef)

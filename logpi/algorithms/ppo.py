@@ -1,0 +1,84 @@
+"""Proximal policy optimisation, Schulman et al. 2017 (arXiv:1707.06347)."""
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ..batch import explained_variance, prepare, Segments, with_standard_advantage
+from ..credit import AbstractCredit, GAE
+from ..errors import check_between
+from ..models import AbstractActorCritic, entropies, log_probs, observe, unroll
+from ..steps import AbstractOptimiser, Adam, epochs, init_learner, Learner, step_up
+from ..surrogates import approximate_kl, clipped_ratio, clipped_squared_error
+from ..trajectory import Trajectory
+from .base import AbstractAlgorithm, Record, UpdateInfo
+
+
+class PPO(AbstractAlgorithm):
+    """Several passes over each rollout, with a surrogate that stops pulling once the policy has moved far enough.
+
+    - `optimiser`: what climbs.
+    - `credit`: how rewards become advantages and value targets.
+    - `clip`: how far the ratio of new to old probability may move before its gradient is cut (the paper's epsilon).
+    - `value_clip`: how far a value may move likewise, in units of return; infinite is no limit.
+    - `value_coef`, `entropy_coef`: how much the critic's error and the entropy count beside the surrogate.
+    - `target_kl`: no further pass over the rollout once the policy has moved so far, in nats.
+    - `num_epochs`, `num_minibatches`: passes over each rollout, and steps in each.
+    - `segment_length`: steps that backpropagation goes back in a model with memory; `None` for the whole rollout.
+    """
+
+    optimiser: AbstractOptimiser = Adam()
+    credit: AbstractCredit = GAE()
+    clip: float = 0.2
+    value_clip: float = float("inf")
+    value_coef: float = 0.5
+    entropy_coef: float = 0.0
+    target_kl: float = float("inf")
+    num_epochs: int = eqx.field(static=True, default=4)
+    num_minibatches: int = eqx.field(static=True, default=4)
+    segment_length: int | None = eqx.field(static=True, default=None)
+
+    def __check_init__(self):
+        for name in ("clip", "value_clip", "value_coef", "target_kl"):
+            check_between(name, getattr(self, name), 0)
+        for name in ("num_epochs", "num_minibatches", "segment_length"):
+            check_between(name, getattr(self, name), 1)
+
+    def init(self, model: AbstractActorCritic, num_updates: int, key: PRNGKeyArray) -> Learner:
+        """The model with a fresh optimiser."""
+        return init_learner(model, self.optimiser, num_updates)
+
+    def policy(self, state: Learner) -> AbstractActorCritic:
+        """The model."""
+        return state.model
+
+    def update(self, state: Learner, trajectory: Trajectory, key: PRNGKeyArray) -> tuple[Learner, UpdateInfo]:
+        """Credit once, then `num_epochs` passes over the rollout in shuffled minibatches."""
+        batch = prepare(state.model, trajectory, self.credit, self.segment_length)
+
+        def step(learner: Learner, minibatch: Segments):
+            return step_up(self.objective, learner, with_standard_advantage(minibatch), self.optimiser)
+
+        state, info = epochs(
+            step,
+            state,
+            batch,
+            num_epochs=self.num_epochs,
+            num_minibatches=self.num_minibatches,
+            stop=lambda record: record.kl > self.target_kl,
+            key=key,
+        )
+        state = state.after_update(observe(state.model, trajectory.obs, trajectory.valid))
+        return state, UpdateInfo(info.record, explained_variance(batch), info.gradient_norm, info.signal_to_noise)
+
+    def objective(self, model: AbstractActorCritic, batch: Segments) -> tuple[Float[Array, "segments time"], Record]:
+        """Of each row: the clipped surrogate, less the error of the critic, plus the entropy."""
+        output, _ = unroll(model, batch.obs, batch.start, batch.memory)
+        log_prob, entropy = log_probs(output.policy, batch.action), entropies(output.policy)
+        surrogate = clipped_ratio(log_prob, batch.log_prob, batch.advantage, self.clip)
+        value_error = clipped_squared_error(output.value, batch.value, batch.target, self.value_clip)
+        outside = jnp.abs(jnp.expm1(log_prob - batch.log_prob)) > self.clip
+        record = Record(
+            surrogate, value_error, entropy, approximate_kl(log_prob, batch.log_prob), outside.astype(jnp.float32)
+        )
+        return surrogate - self.value_coef * value_error + self.entropy_coef * entropy, record
