@@ -1,0 +1,129 @@
+"""What a policy earns, in fresh episodes."""
+
+import dataclasses
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import Float, PRNGKeyArray
+
+from ..errors import check_between, InputError
+from ..models import AbstractPolicy, Deterministic
+from ..rollout import AbstractRollout
+from .episodes import EpisodeRows, follow, no_episodes
+from .statistics import Interval, iqm_interval, mean_interval
+
+MAX_EPISODE_STEPS = 200_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """Returns of fresh episodes, by seed. Undiscounted, in the environment's own units of reward."""
+
+    env: str
+    deterministic: bool
+    seeds: tuple[int, ...]
+    returns: Float[np.ndarray, "seeds episodes"]
+    lengths: Float[np.ndarray, "seeds episodes"]
+
+    @property
+    def mean(self) -> Interval:
+        """Over all episodes; of several seeds, over the means of the seeds, which are what is independent."""
+        return mean_interval(self.returns[0] if len(self.seeds) == 1 else self.returns.mean(1))
+
+    @property
+    def iqm(self) -> Interval:
+        """The interquartile mean of the seeds' means, with a bootstrap interval over seeds."""
+        return iqm_interval(self.returns.mean(1))
+
+    @property
+    def by_seed(self) -> dict[int, Interval]:
+        """Each seed's mean, with the interval over its episodes."""
+        return {seed: mean_interval(returns) for seed, returns in zip(self.seeds, self.returns, strict=True)}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain numbers, as in `evaluation.json`."""
+        return {
+            "env": self.env,
+            "deterministic": self.deterministic,
+            "episodes": self.returns.shape[1],
+            "mean": dataclasses.asdict(self.mean),
+            "iqm": dataclasses.asdict(self.iqm),
+            "by_seed": {str(seed): dataclasses.asdict(interval) for seed, interval in self.by_seed.items()},
+            "mean_length": float(self.lengths.mean()),
+        }
+
+    def __str__(self) -> str:
+        how = "deterministic" if self.deterministic else "stochastic"
+        lines = [f"{self.env}, {how} policy, {self.returns.shape[1]} episodes a seed: return {self.mean} (95 %)"]
+        if len(self.seeds) > 1:
+            lines += [f"IQM over {len(self.seeds)} seeds {self.iqm}"]
+            lines += [f"  seed {seed}: {interval}" for seed, interval in self.by_seed.items()]
+        return "\n".join(lines)
+
+
+@eqx.filter_jit
+def _compiled_ends(rollout, policy, state, open_episodes, key):
+    trajectory, state = rollout.collect(policy, state, key)
+    return *follow(trajectory, open_episodes), state
+
+
+_follow = eqx.filter_jit(follow)
+
+
+def _host_ends(rollout, policy, state, open_episodes, key):
+    trajectory, state = rollout.collect(policy, state, key)
+    return *_follow(trajectory, open_episodes), state
+
+
+def run_episodes(
+    policy: AbstractPolicy, rollout: AbstractRollout, episodes: int, key: PRNGKeyArray
+) -> tuple[Float[np.ndarray, " episodes"], Float[np.ndarray, " episodes"]]:
+    """Returns and lengths of `episodes` fresh episodes.
+
+    Every environment plays its share to the end: taking whichever end first would prefer short episodes. Raises
+    `InputError` where an episode does not end.
+    """
+    shares = np.full(rollout.num_envs, episodes // rollout.num_envs)
+    shares[: episodes % rollout.num_envs] += 1
+    init_key, key = jax.random.split(key)
+    state, open_episodes = rollout.init(policy, init_key), no_episodes(rollout.num_envs)
+    found: list[list[tuple[float, float]]] = [[] for _ in shares]
+    ends = _compiled_ends if rollout.compiled else _host_ends
+    for chunk in range(-(-int(shares.max()) * MAX_EPISODE_STEPS // rollout.length)):
+        rows, open_episodes, state = ends(rollout, policy, state, open_episodes, jax.random.fold_in(key, chunk))
+        _take(found, rows)
+        if all(len(f) >= share for f, share in zip(found, shares, strict=True)):
+            kept = [pair for f, share in zip(found, shares, strict=True) for pair in f[:share]]
+            returns, lengths = np.array(kept).T
+            return returns, lengths
+    raise InputError(
+        f"An episode did not end within {MAX_EPISODE_STEPS} steps: give the environment a time limit."
+    )
+
+
+def _take(found: list[list[tuple[float, float]]], rows: EpisodeRows) -> None:
+    ended, total, length = (np.asarray(x) for x in (rows.ended, rows.total_reward, rows.length))
+    for stream, time in zip(*np.nonzero(ended), strict=True):
+        found[stream].append((float(total[stream, time]), float(length[stream, time])))
+
+
+def evaluate_policies(
+    policies: list[AbstractPolicy],
+    rollout: AbstractRollout,
+    *,
+    env: str,
+    seeds: tuple[int, ...],
+    episodes: int,
+    deterministic: bool,
+    key: PRNGKeyArray,
+) -> Evaluation:
+    """`episodes` fresh episodes of each policy, stochastic as it was trained or by its modes."""
+    check_between("episodes", episodes, 1)
+    results = []
+    for i, policy in enumerate(policies):
+        acting = Deterministic(policy) if deterministic else policy
+        results.append(run_episodes(acting, rollout, episodes, jax.random.fold_in(key, i)))
+    returns, lengths = (np.stack(x) for x in zip(*results, strict=True))
+    return Evaluation(env, deterministic, seeds, returns, lengths)

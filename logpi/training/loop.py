@@ -1,0 +1,174 @@
+"""The loop around rollout and update: the only one, and the only place that asks whether environments are compiled."""
+
+import time
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+
+from ..algorithms import AbstractAlgorithm, UpdateInfo
+from ..models import AbstractActorCritic, AbstractPolicy
+from ..rollout import AbstractRollout
+from ..trajectory import Trajectory
+from ..transforms import RewardScaling, RewardStatistics
+from .episodes import follow, no_episodes, OpenEpisodes
+
+BUFFER = 128  # iterations that one call of the compiled loop can do
+
+
+class Metrics(eqx.Module):
+    """What one iteration showed, in scalars."""
+
+    update: UpdateInfo
+    episodes: Float[Array, ""]  # that ended in it
+    return_sum: Float[Array, ""]  # of their undiscounted returns, in units of reward
+    return_squares: Float[Array, ""]
+    length_sum: Float[Array, ""]  # of their lengths, in steps
+    reward: Float[Array, ""]  # mean per step
+    steps: Float[Array, ""]  # of the agent: rows that only reset are none
+
+
+class TrainingState(eqx.Module):
+    """All of a training under way, in one tree: what a checkpoint holds."""
+
+    algorithm: PyTree
+    rollout: PyTree
+    open_episodes: OpenEpisodes
+    rewards: RewardStatistics
+    iteration: Int[Array, ""]
+    key: PRNGKeyArray
+
+
+class Trainer(eqx.Module):
+    """An algorithm, a rollout, and what happens to rewards between them."""
+
+    algorithm: AbstractAlgorithm
+    rollout: AbstractRollout
+    scaling: RewardScaling | None = None
+
+    def init(self, model: AbstractActorCritic, num_updates: int, key: PRNGKeyArray) -> TrainingState:
+        """Before the first iteration."""
+        algorithm_key, rollout_key, key = jax.random.split(key, 3)
+        state = self.algorithm.init(model, num_updates, algorithm_key)
+        num_envs = self.rollout.num_envs
+        return TrainingState(
+            state,
+            self.rollout.init(self.algorithm.policy(state), rollout_key),
+            no_episodes(num_envs),
+            (self.scaling or RewardScaling()).init(num_envs),
+            jnp.zeros((), jnp.int32),
+            key,
+        )
+
+    def policy(self, state: TrainingState) -> AbstractPolicy:
+        """The policy as it stands."""
+        return self.algorithm.policy(state.algorithm)
+
+    def keys(self, state: TrainingState) -> tuple[PRNGKeyArray, PRNGKeyArray]:
+        """For the rollout and the update of the next iteration. They depend on its number, not on how it is run."""
+        rollout_key, update_key = jax.random.split(jax.random.fold_in(state.key, state.iteration))
+        return rollout_key, update_key
+
+    def learn(
+        self, state: TrainingState, trajectory: Trajectory, rollout_state: PyTree, key: PRNGKeyArray
+    ) -> tuple[TrainingState, Metrics]:
+        """One iteration from the trajectory on."""
+        rows, open_episodes = follow(trajectory, state.open_episodes)
+        steps = jnp.sum(trajectory.valid * 1.0)
+        reward = jnp.sum(trajectory.reward) / jnp.maximum(steps, 1)
+        rewards = state.rewards
+        if self.scaling is not None:
+            trajectory, rewards = self.scaling(trajectory, rewards)
+        algorithm, info = self.algorithm.update(state.algorithm, trajectory, key)
+        returns, lengths = (jnp.where(rows.ended, x, 0.0) for x in (rows.total_reward, rows.length))
+        metrics = Metrics(
+            info, jnp.sum(rows.ended * 1.0), jnp.sum(returns), jnp.sum(returns**2), jnp.sum(lengths), reward, steps
+        )
+        return TrainingState(algorithm, rollout_state, open_episodes, rewards, state.iteration + 1, state.key), metrics
+
+
+def with_traced_numbers(tree: PyTree) -> PyTree:
+    """Every Python float in a configuration as an array: so one compiled program serves all its values."""
+    return jax.tree.map(lambda x: jnp.asarray(x, jnp.float32) if isinstance(x, float) else x, tree)
+
+
+def _iterate(trainer: Trainer, state: TrainingState) -> tuple[TrainingState, Metrics]:
+    rollout_key, update_key = trainer.keys(state)
+    trajectory, rollout_state = trainer.rollout.collect(trainer.policy(state), state.rollout, rollout_key)
+    return trainer.learn(state, trajectory, rollout_state, update_key)
+
+
+@eqx.filter_jit
+def _compiled_iterations(trainer: Trainer, state: TrainingState, count: Int[Array, ""]):
+    """`count` iterations, at most `BUFFER`, and the metrics of each: (BUFFER,), of which `count` are filled."""
+    dynamic, static = eqx.partition(state, eqx.is_array)
+
+    def one(dynamic):
+        state, metrics = _iterate(trainer, eqx.combine(dynamic, static))
+        return eqx.filter(state, eqx.is_array), metrics
+
+    shapes = jax.eval_shape(one, dynamic)[1]
+    history = jax.tree.map(lambda s: jnp.zeros((BUFFER, *s.shape), s.dtype), shapes)
+
+    def body(i, carry):
+        dynamic, history = carry
+        dynamic, metrics = one(dynamic)
+        return dynamic, jax.tree.map(lambda h, m: h.at[i].set(m), history, metrics)
+
+    dynamic, history = jax.lax.fori_loop(0, count, body, (dynamic, history))
+    return eqx.combine(dynamic, static), history
+
+
+class CompiledLoop:
+    """Iterations as one compiled program. Safe to call from several threads, each with a state of its own."""
+
+    def __init__(self, trainer: Trainer, state: TrainingState):
+        started = time.perf_counter()
+        self._trainer = trainer
+        self._program = _compiled_iterations.lower(trainer, state, jnp.asarray(0)).compile()
+        self.compile_seconds = time.perf_counter() - started
+
+    def advance(self, state: TrainingState, count: int) -> tuple[TrainingState, list[Metrics]]:
+        """Up to `count` iterations further (no more than fit a call), and the metrics of each, as NumPy scalars."""
+        count = min(count, BUFFER)
+        state, history = self._program(self._trainer, state, jnp.asarray(count))
+        history = jax.tree.map(np.asarray, history)
+        return state, [jax.tree.map(lambda h, i=i: h[i], history) for i in range(count)]
+
+
+class HostLoop:
+    """Iterations whose environments step on the host, with a compiled update. One state at a time for each loop."""
+
+    def __init__(self, trainer: Trainer, state: TrainingState):
+        self._trainer = trainer
+        self._keys = eqx.filter_jit(Trainer.keys)
+        self._program = None
+        self.compile_seconds = 0.0
+
+    def advance(self, state: TrainingState, count: int) -> tuple[TrainingState, list[Metrics]]:
+        """One iteration further whatever `count` is: one on the host takes long enough to look in between."""
+        on_device = _without_rollout(state)
+        rollout_key, update_key = self._keys(self._trainer, on_device)
+        policy = self._trainer.policy(state)
+        trajectory, rollout_state = self._trainer.rollout.collect(policy, state.rollout, rollout_key)
+        arguments = (self._trainer, on_device, trajectory, None, update_key)
+        if self._program is None:
+            started = time.perf_counter()
+            self._program = eqx.filter_jit(Trainer.learn).lower(*arguments).compile()
+            self.compile_seconds = time.perf_counter() - started
+        on_device, metrics = self._program(*arguments)
+        after = eqx.tree_at(lambda s: s.rollout, on_device, rollout_state, is_leaf=lambda x: x is None)
+        return after, [jax.tree.map(np.asarray, metrics)]
+
+
+def _without_rollout(state: TrainingState) -> TrainingState:
+    return TrainingState(
+        state.algorithm, None, state.open_episodes, state.rewards, state.iteration, state.key
+    )
+
+
+def make_loop(trainer: Trainer, state: TrainingState) -> CompiledLoop | HostLoop:
+    """The loop for a trainer whose rollout is compiled, or is not."""
+    return (CompiledLoop if trainer.rollout.compiled else HostLoop)(trainer, state)

@@ -1,0 +1,214 @@
+"""A training that has been done: its policies, what it showed, and its folder."""
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import PyTree
+
+from .. import __version__, spaces
+from ..errors import InputError
+from ..models import AbstractActorCritic, AbstractPolicy, Deterministic, make_actor_critic
+from ..rollout import act
+from .environment import make_rollout, resolve
+from .evaluation import evaluate_policies, Evaluation
+from .settings import Settings
+from .storage import from_json, load_arrays, read_json, save_arrays, write_atomically, write_json
+
+SCHEMA = 1
+ACTION_MAPS = {"clip": spaces.clip_to, "rescale": spaces.rescale_to}
+
+
+class Agent:
+    """A policy outside of any loop: an observation in, an action for the environment out.
+
+    A policy with memory remembers from call to call; `reset` starts a new episode.
+    """
+
+    def __init__(self, policy: AbstractPolicy, action_space: spaces.Space, actions: str = "clip", seed: int = 0):
+        self.model = policy
+        self._action_space, self._to_env = action_space, ACTION_MAPS[actions]
+        self._act = eqx.filter_jit(act)
+        self.reset(seed)
+
+    def reset(self, seed: int | None = None) -> None:
+        """Forgets the episode so far; with `seed`, draws the same actions again."""
+        if seed is not None:
+            self._key = jax.random.key(seed)
+        self._memory = jax.tree.map(lambda m: m[None], self.model.initial_memory())
+
+    def __call__(self, obs: PyTree[Any], deterministic: bool = False) -> np.ndarray:
+        """An action for one observation (no batch axis), as the environment takes it: clipped or rescaled.
+
+        Drawn from the policy, or its mode where `deterministic`.
+        """
+        self._key, key = jax.random.split(self._key)
+        batch = jax.tree.map(lambda o: np.asarray(o)[None], obs)
+        continuing = np.zeros(1, bool)
+        policy = Deterministic(self.model) if deterministic else self.model
+        action, _, self._memory = self._act(policy, batch, continuing, self._memory, key[None])
+        return self._to_env(self._action_space, np.asarray(action))[0]
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What a training left: one policy a seed, and all that it showed on the way."""
+
+    env: str
+    settings: Settings
+    seeds: tuple[int, ...]
+    models: tuple[AbstractActorCritic, ...]
+    obs_space: spaces.Space
+    action_space: spaces.Space
+    history: list[dict[str, Any]]  # one row for each iteration of each seed, as in `metrics.jsonl`
+    summary: dict[str, Any]
+    versions: dict[str, str]
+    model: str = "network"  # where the model came from: the settings' network, or a class of the user's own
+    environment: Any = dataclasses.field(default=None, repr=False)  # what was trained on, if it is more than a name
+    evaluation: Evaluation | None = None
+
+    def config(self) -> dict[str, Any]:
+        """What `config.json` holds."""
+        names = ("env", "seeds", "model", "settings", "obs_space", "action_space", "summary", "versions")
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def policy(self) -> Agent:
+        """The first seed's policy, to call with an observation."""
+        return self.agent(0)
+
+    def agent(self, index: int) -> Agent:
+        """The policy of the `index`-th seed, to call with an observation."""
+        return Agent(self.models[index], self.action_space, self.settings.actions)
+
+    def evaluate(
+        self, episodes: int = 100, *, deterministic: bool = False, env: Any = None, seed: int = 0
+    ) -> Evaluation:
+        """Fresh episodes of every seed's policy, in its own environment or in `env`.
+
+        Raises `InputError` where the spaces of `env` are not those that the policies know.
+        """
+        source = resolve(env if env is not None else self.environment or self.env)
+        num_envs = min(episodes, 128 if source.compiled else 8)
+        rollout = make_rollout(source, num_envs, 128, ACTION_MAPS[self.settings.actions])
+        self._check_spaces(source.name, rollout)
+        return evaluate_policies(
+            list(self.models),
+            rollout,
+            env=source.name,
+            seeds=self.seeds,
+            episodes=episodes,
+            deterministic=deterministic,
+            key=jax.random.fold_in(jax.random.key(seed), 0xE7A1),
+        )
+
+    def _check_spaces(self, name: str, rollout) -> None:
+        for what, mine, theirs in (
+            ("observations", self.obs_space, rollout.obs_space),
+            ("actions", self.action_space, rollout.action_space),
+        ):
+            same_kind = type(mine) is type(theirs)
+            if not same_kind or spaces.encoded_size(mine) != spaces.encoded_size(theirs):
+                raise InputError(
+                    f"The policy was trained on {self.env} with {what} in {mine}, but {name} has {theirs}: "
+                    "evaluate it where the spaces are the same."
+                )
+
+    def plot(self, path: str | Path | None = None):
+        """The learning curves of all seeds as a matplotlib figure; written to `path` too, where given."""
+        from .curves import plot_curves
+
+        return plot_curves(self, path)
+
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
+        """Writes the run folder: configuration, metrics, a policy a seed, and the evaluation if there is one."""
+        folder = make_folder(Path(folder), overwrite=overwrite)
+        write_config(folder, self.config())
+        lines = "".join(json.dumps(row) + "\n" for row in self.history)
+        write_atomically(folder / "metrics.jsonl", lines.encode())
+        for seed, model in zip(self.seeds, self.models, strict=True):
+            save_arrays(folder / policy_file(seed), model)
+        if self.evaluation is not None:
+            write_json(folder / "evaluation.json", self.evaluation.as_dict())
+        return folder
+
+
+def policy_file(seed: int) -> str:
+    """The name of a seed's policy in a run folder."""
+    return f"policy-seed{seed}.safetensors"
+
+
+def make_folder(folder: Path, *, overwrite: bool = False) -> Path:
+    """Makes a folder for a run. Raises `InputError` where it holds one already, or cannot be made or written."""
+    if (folder / "config.json").exists() and not overwrite:
+        raise InputError(f"{folder} already holds a run: give another folder, or overwrite it (--overwrite).")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / "metrics.jsonl", b"")
+    except OSError as error:
+        raise InputError(f"The folder {folder} cannot be written ({error.strerror}): give another.") from None
+    return folder
+
+
+def write_config(folder: Path, config: dict[str, Any]) -> None:
+    """All that is needed to repeat a run, and what it came to."""
+    write_json(folder / "config.json", {"schema": SCHEMA, **config})
+
+
+def versions() -> dict[str, str]:
+    """What a run rests on: versions of the packages, and the hardware."""
+    import platform
+    from importlib.metadata import version
+
+    packages = ("jax", "jaxlib", "equinox", "optax", "gymnasium", "numpy")
+    device = jax.devices()[0]
+    return {
+        "logpi": __version__,
+        **{name: version(name) for name in packages},
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "device": f"{device.platform} {device.device_kind}",
+    }
+
+
+def load(folder: str | Path, *, model: AbstractActorCritic | None = None, environment: Any = None) -> Run:
+    """The run in a folder. Nothing in it is executed: a configuration is data, and policies are arrays.
+
+    A run of a model of the user's own needs `model`, one of the same structure; a run in an environment that is more
+    than a name needs `environment` to be evaluated. Raises `InputError` where the folder holds no run, or a damaged
+    one.
+    """
+    folder = Path(folder)
+    config = read_json(folder / "config.json")
+    if not isinstance(config, dict) or config.get("schema") != SCHEMA:
+        found = config.get("schema") if isinstance(config, dict) else None
+        raise InputError(f"{folder} holds no run of this logpi (schema {found}, needed {SCHEMA}): train it again.")
+    try:
+        settings, obs_space, action_space = (from_json(config[n]) for n in ("settings", "obs_space", "action_space"))
+        env, seeds, facts = config["env"], tuple(config["seeds"]), dict(config["versions"])
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{folder / 'config.json'} lacks {error}: the run folder is damaged.") from None
+    if model is None and config["model"] != "network":
+        raise InputError(f"{folder} holds a model of your own ({config['model']}): give one like it as model=.")
+    if model is None:
+        model = eqx.filter_eval_shape(
+            make_actor_critic, obs_space, action_space, settings.network, key=jax.random.key(0)
+        )
+    models = tuple(load_arrays(folder / policy_file(seed), model) for seed in seeds)
+    history = _read_rows(folder / "metrics.jsonl")
+    return Run(
+        env, settings, seeds, models, obs_space, action_space, history, config.get("summary") or {}, facts,
+        config["model"], environment,
+    )  # fmt: skip
+
+
+def _read_rows(path: Path) -> list[dict[str, Any]]:
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is not readable ({error}): the run folder is damaged.") from None

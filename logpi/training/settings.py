@@ -1,0 +1,48 @@
+"""Everything that makes a training what it is, apart from its environment and its seeds."""
+
+import dataclasses
+from typing import Literal
+
+from ..algorithms import AbstractAlgorithm, PPO
+from ..errors import check_between, InputError
+from ..models import Network
+from ..transforms import RewardScaling
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """An algorithm with the interaction and the network it works with. Written to a run's `config.json`."""
+
+    algorithm: AbstractAlgorithm = dataclasses.field(default_factory=PPO)
+    steps: int = 200_000
+    """Agent steps in the whole training, over all environments; rounded up to whole rollouts."""
+    num_envs: int = 16
+    """Environments side by side."""
+    rollout_length: int = 128
+    """Steps of each environment in a rollout."""
+    network: Network = dataclasses.field(default_factory=Network)
+    actions: Literal["clip", "rescale"] = "clip"
+    """The way of a continuous action to its environment: clipped to the bounds, or -1 and 1 put on them."""
+    reward_scaling: RewardScaling | None = None
+    """What happens to rewards on their way to the algorithm."""
+    source: str = "logpi's defaults"
+    """Where these values come from, in a line."""
+
+    def __post_init__(self):
+        for name in ("steps", "num_envs", "rollout_length"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise InputError(f"{name} is {value!r}, but it must be a whole number: give one of 1 or more.")
+            check_between(name, value, 1)
+        if self.actions not in ("clip", "rescale"):
+            raise InputError(f"actions is {self.actions!r}, but it must be clip or rescale.")
+
+    @property
+    def steps_per_rollout(self) -> int:
+        """Agent steps in one rollout of all environments."""
+        return self.num_envs * self.rollout_length
+
+    @property
+    def num_updates(self) -> int:
+        """Rollouts in the whole training, each followed by one update."""
+        return -(-self.steps // self.steps_per_rollout)

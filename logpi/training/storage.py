@@ -1,0 +1,145 @@
+"""Arrays and configurations in files: safetensors and JSON, written whole or not at all. No pickle anywhere."""
+
+import dataclasses
+import json
+import math
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import PyTree
+
+from .. import spaces
+from ..algorithms import A2C, PPO, REINFORCE
+from ..credit import GAE, MonteCarlo, NStep
+from ..errors import InputError
+from ..models import Network
+from ..steps import Adam
+from ..transforms import RewardScaling
+from .settings import Settings
+
+# What a file may name: a configuration is data, and nothing in it is imported.
+_PARTS = (PPO, A2C, REINFORCE, GAE, MonteCarlo, NStep, Adam, Network, RewardScaling, Settings)
+_SPACES = (spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary, spaces.Box, spaces.Dict, spaces.Tuple)
+KNOWN = {kind.__name__: kind for kind in (*_PARTS, *_SPACES)}
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """A file that is there whole or not at all: written beside its place, synced, renamed."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def to_json(value: Any) -> Any:
+    """A configuration as plain JSON: an object of a known kind becomes a dictionary with its `kind`.
+
+    Numbers that JSON lacks are written as text ("inf"); an object of an unknown kind as its `repr`, under `custom`.
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, (list, tuple)):
+        return [to_json(item) for item in value]
+    if isinstance(value, dict):
+        return {str(name): to_json(item) for name, item in value.items()}
+    if type(value).__name__ in KNOWN and KNOWN[type(value).__name__] is type(value):
+        fields = {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {"kind": type(value).__name__, **fields}
+    if isinstance(value, (np.ndarray, np.generic, jax.Array)):
+        return np.asarray(value).tolist()
+    return {"custom": repr(value)}
+
+
+def from_json(data: Any) -> Any:
+    """What `to_json` was given. Raises `InputError` for a kind that is not known, or fields that it does not take."""
+    if isinstance(data, list):
+        return tuple(from_json(item) for item in data)
+    if data in ("inf", "-inf", "nan"):
+        return float(data)
+    if not isinstance(data, dict):
+        return data
+    if "custom" in data:
+        raise InputError(
+            f"The configuration holds {data['custom']}, an object of your own that no file can bring back: "
+            "give it again from Python."
+        )
+    if "kind" not in data:
+        return {name: from_json(item) for name, item in data.items()}
+    kind = KNOWN.get(data["kind"]) if isinstance(data["kind"], str) else None
+    if kind is None:
+        raise InputError(f"The configuration names {data['kind']!r}, which is none of {', '.join(sorted(KNOWN))}.")
+    fields = {name: from_json(item) for name, item in data.items() if name != "kind"}
+    unknown = set(fields) - {f.name for f in dataclasses.fields(kind)}
+    if unknown:
+        raise InputError(f"The configuration of {kind.__name__} has unknown fields: {', '.join(sorted(unknown))}.")
+    return kind(**fields)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """`to_json` of a value, indented, atomically."""
+    write_atomically(path, (json.dumps(to_json(value), indent=2) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """Plain JSON from a file. Raises `InputError` where it is missing or is none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist: give the folder of a run, as `logpi train --out` makes.") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not readable JSON ({error}): the run folder is damaged.") from None
+
+
+def _named_leaves(tree: PyTree) -> dict[str, Any]:
+    leaves = jax.tree_util.tree_leaves_with_path(eqx.filter(tree, eqx.is_array_like))
+    return {jax.tree_util.keystr(path): leaf for path, leaf in leaves}
+
+
+def save_arrays(path: Path, tree: PyTree) -> None:
+    """Every array of a tree, under its place in the tree, in one safetensors file."""
+    from safetensors.numpy import save
+
+    arrays = _named_leaves(eqx.filter(tree, eqx.is_array))
+    write_atomically(path, save({name: np.ascontiguousarray(leaf) for name, leaf in arrays.items()}))
+
+
+def load_arrays(path: Path, skeleton: PyTree) -> PyTree:
+    """The arrays of a file in a tree of this structure, whose arrays (or their shapes) say what is expected.
+
+    Raises `InputError` where the file is damaged or holds something else.
+    """
+    from safetensors import safe_open, SafetensorError
+
+    dynamic, static = eqx.partition(skeleton, lambda x: eqx.is_array(x) or isinstance(x, jax.ShapeDtypeStruct))
+    expected = jax.tree_util.tree_leaves_with_path(dynamic)
+    names = [jax.tree_util.keystr(place) for place, _ in expected]
+    try:
+        with safe_open(path, framework="numpy") as file:
+            if set(file.keys()) != set(names):
+                odd = sorted(set(file.keys()) ^ set(names))[:3]
+                raise InputError(f"{path} holds another model than its configuration says (differing in {odd}).")
+            for name, (_, leaf) in zip(names, expected, strict=True):
+                shape = tuple(file.get_slice(name).get_shape())
+                if shape != leaf.shape:
+                    raise InputError(f"{path}: {name} has the shape {shape}, but the model needs {leaf.shape}.")
+            leaves = [
+                jax.numpy.asarray(file.get_tensor(name), leaf.dtype)
+                for name, (_, leaf) in zip(names, expected, strict=True)
+            ]
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path} is not a readable safetensors file ({error}): the run folder is damaged.") from None
+    return eqx.combine(jax.tree.unflatten(jax.tree.structure(dynamic), leaves), static)

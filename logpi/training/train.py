@@ -1,0 +1,104 @@
+"""From an environment and a few words to a trained policy."""
+
+import dataclasses
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+
+from ..algorithms import AbstractAlgorithm
+from ..errors import InputError
+from ..models import AbstractPolicy, Network
+from ..transforms import RewardScaling
+from .environment import make_rollout, resolve
+from .listener import AbstractListener, Silent
+from .presets import algorithm_name, GENERAL, preset
+from .run import ACTION_MAPS, Run
+from .session import Session
+from .settings import Settings
+
+
+def compilation_cache() -> None:
+    """Keeps compiled programs on disk between processes, unless JAX has been told where to, or not to.
+
+    In `LOGPI_CACHE`, or the user's cache folder; an empty `LOGPI_CACHE` turns it off.
+    """
+    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "logpi" / "xla"
+    folder = os.environ.get("LOGPI_CACHE", str(default))
+    if not folder or jax.config.jax_compilation_cache_dir is not None or not jax.config.jax_enable_compilation_cache:
+        return
+    jax.config.update("jax_compilation_cache_dir", folder)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def make_settings(
+    env: str, algorithm: AbstractAlgorithm | str | None, changes: dict[str, Any]
+) -> Settings:
+    """The preset for an environment and an algorithm, with what the user said in place of it (`None`: nothing said)."""
+    if isinstance(algorithm, str) and algorithm not in GENERAL:
+        raise InputError(f"algorithm is {algorithm!r}, but it must be one of {', '.join(GENERAL)}.")
+    name = algorithm if isinstance(algorithm, str) else algorithm_name(algorithm) if algorithm else "ppo"
+    given = {name: value for name, value in changes.items() if value is not None}
+    if isinstance(algorithm, AbstractAlgorithm):
+        given["algorithm"] = algorithm
+    settings = preset(env, name)
+    return dataclasses.replace(settings, **given) if given else settings
+
+
+def train(
+    env: Any,
+    algorithm: AbstractAlgorithm | Literal["ppo", "a2c", "reinforce"] | None = None,
+    *,
+    steps: int | None = None,
+    seed: int = 0,
+    seeds: int | Sequence[int] | None = None,
+    num_envs: int | None = None,
+    rollout_length: int | None = None,
+    network: Network | None = None,
+    model: AbstractPolicy | Callable[..., AbstractPolicy] | None = None,
+    actions: Literal["clip", "rescale"] | None = None,
+    reward_scaling: RewardScaling | None = None,
+    settings: Settings | None = None,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    listener: AbstractListener | None = None,
+) -> Run:
+    """Trains a policy by the policy gradient, and returns the run.
+
+    - `env`: a name ("CartPole-v1", "gymnasium:...", "envpool:...", "gymnax:..."), a function that makes a Gymnasium
+      environment, or an `AbstractEnv`.
+    - `algorithm`: `PPO(...)`, `A2C(...)`, `REINFORCE(...)` or a name of those; PPO if not given.
+    - `steps`: agent steps for each seed. `num_envs`, `rollout_length`, `network`, `actions`, `reward_scaling`: as in
+      `Settings`. What is not given is the preset's for this environment and algorithm; `settings` replaces the preset.
+    - `seed`, or `seeds`: how many (0, 1, ...) or which; they run side by side, and each gives what it gives alone.
+    - `model`: a policy of the user's own, or a function `(obs_space, action_space, key)` that makes one.
+    - `out`: the run folder, written while training goes on; without it, `Run.save` writes one.
+
+    Ctrl-C ends the training; what was learned so far is returned, and saved. Raises `InputError` for what cannot work.
+    """
+    compilation_cache()
+    source = resolve(env)
+    changes = {
+        "steps": steps,
+        "num_envs": num_envs,
+        "rollout_length": rollout_length,
+        "network": network,
+        "actions": actions,
+        "reward_scaling": reward_scaling,
+    }
+    if settings is None:
+        settings = make_settings(source.name, algorithm, changes)
+    chosen = _chosen_seeds(seed, seeds)
+    rollout = make_rollout(source, settings.num_envs, settings.rollout_length, ACTION_MAPS[settings.actions])
+    session = Session(source, settings, chosen, rollout, model, env, out, overwrite, listener or Silent())
+    return session.run()
+
+
+def _chosen_seeds(seed: int, seeds: int | Sequence[int] | None) -> tuple[int, ...]:
+    chosen = (seed,) if seeds is None else tuple(range(seed, seed + seeds)) if isinstance(seeds, int) else tuple(seeds)
+    if not chosen or len(set(chosen)) < len(chosen) or not all(isinstance(s, int) and 0 <= s < 2**31 for s in chosen):
+        raise InputError(f"seeds are {seeds or seed}, but they must be different whole numbers from 0 to 2^31 - 1.")
+    return chosen
