@@ -81,7 +81,7 @@ class MonteCarlo(AbstractCredit):
         check_between("gamma", self.gamma, 0, 1)
 
     def __call__(self, reward, terminated, truncated, value):
-        following = jnp.where(truncated, self.gamma * value[1:], 0.0)
+        following = jnp.where(truncated & ~terminated, self.gamma * value[1:], 0.0)
         decay = jnp.where(terminated | truncated, 0.0, self.gamma)
         target = _discounted(reward + following, decay, value[-1])
         return Credit(target - value[:-1], target)

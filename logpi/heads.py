@@ -17,7 +17,10 @@ from .errors import InputError
 class AbstractHead(eqx.Module):
     """Turns the last layer of a network into a distribution over one action."""
 
-    size: eqx.AbstractVar[int]  # how many numbers it takes from the network
+    @property
+    @abc.abstractmethod
+    def size(self) -> int:
+        """How many numbers it takes from the network."""
 
     @abc.abstractmethod
     def __call__(self, features: Float[Array, " size"]) -> AbstractDistribution:
@@ -27,7 +30,12 @@ class AbstractHead(eqx.Module):
 class CategoricalHead(AbstractHead):
     """Logits of one choice."""
 
-    size: int = eqx.field(static=True)
+    n: int = eqx.field(static=True)
+
+    @property
+    def size(self) -> int:
+        """One logit a choice."""
+        return self.n
 
     def __call__(self, features: Float[Array, " size"]) -> Categorical:
         """The features are the logits."""

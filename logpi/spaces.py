@@ -105,6 +105,33 @@ def from_gymnasium(space) -> Space:
             )
 
 
+def as_member(space: Space, given: PyTree) -> PyTree[np.ndarray]:
+    """A member of a space as NumPy arrays, from arrays, numbers or lists.
+
+    Raises `InputError` where a part is missing or has another shape.
+    """
+    match space:
+        case Dict():
+            if not isinstance(given, dict) or set(given) != {name for name, _ in space.parts}:
+                raise InputError(f"{given!r} is no member of {space}: give a dictionary of its parts.")
+            return {name: as_member(part, given[name]) for name, part in space.parts}
+        case Tuple():
+            if not isinstance(given, (tuple, list)) or len(given) != len(space.parts):
+                raise InputError(f"{given!r} is no member of {space}: give a tuple of its parts.")
+            return tuple(as_member(part, item) for part, item in zip(space.parts, given, strict=True))
+        case Discrete():
+            shape, dtype = (), np.int32
+        case MultiDiscrete():
+            shape, dtype = space.shape or (len(space.sizes),), np.int32
+        case _:
+            shape = space.shape
+            dtype = np.uint8 if isinstance(space, Box) and space.dtype == "uint8" else np.float32
+    array = np.asarray(given, dtype)
+    if array.shape != shape:
+        raise InputError(f"An observation has the shape {array.shape}, but the policy was trained on {shape}.")
+    return array
+
+
 def is_image(space: Space) -> bool:
     """Whether a space is an image: a `Box` of three axes (height, width, channels) or two (height, width) of bytes."""
     return isinstance(space, Box) and (len(space.shape) == 3 or (len(space.shape) == 2 and space.dtype == "uint8"))

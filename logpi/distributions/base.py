@@ -1,6 +1,7 @@
 """What an algorithm may ask of an action's distribution."""
 
 import abc
+from typing import Any
 
 import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
@@ -25,7 +26,7 @@ class AbstractDistribution(eqx.Module):
         """The expectation of `-log_prob`, in nats, in closed form; `NotImplementedError` where there is none."""
 
     @abc.abstractmethod
-    def kl(self, other: "AbstractDistribution") -> Float[Array, ""]:
+    def kl(self, other: Any) -> Float[Array, ""]:
         """KL(self || other) in nats, for another distribution of the same kind."""
 
     @abc.abstractmethod

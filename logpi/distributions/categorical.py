@@ -1,5 +1,7 @@
 """One of `n` choices."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
@@ -29,7 +31,7 @@ class Categorical(AbstractDistribution):
         possible = jnp.isfinite(log_p)
         return -jnp.sum(jnp.where(possible, jnp.exp(log_p) * jnp.where(possible, log_p, 0.0), 0.0))
 
-    def kl(self, other: "Categorical") -> Float[Array, ""]:
+    def kl(self, other: Any) -> Float[Array, ""]:
         """In nats; infinite where `other` rules out what this one allows."""
         log_p, log_q = jax.nn.log_softmax(self.logits), jax.nn.log_softmax(other.logits)
         possible = jnp.isfinite(log_p)

@@ -1,5 +1,7 @@
 """Several independent distributions as one."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -29,7 +31,7 @@ class Joint(AbstractDistribution):
         """The sum of the parts', in nats."""
         return jnp.sum(jnp.stack([part.entropy() for part in self.parts]))
 
-    def kl(self, other: "Joint") -> Float[Array, ""]:
+    def kl(self, other: Any) -> Float[Array, ""]:
         """The sum of the parts', in nats."""
         return jnp.sum(jnp.stack([p.kl(q) for p, q in zip(self.parts, other.parts, strict=True)]))
 

@@ -1,5 +1,7 @@
 """No randomness at all."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
@@ -25,7 +27,7 @@ class Point(AbstractDistribution):
         """0."""
         return jnp.zeros(())
 
-    def kl(self, other: "Point") -> Float[Array, ""]:
+    def kl(self, other: Any) -> Float[Array, ""]:
         """0 for the same event, infinite for another."""
         return -other.log_prob(self.event)
 

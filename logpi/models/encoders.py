@@ -15,7 +15,10 @@ from .initializers import orthogonal
 class AbstractEncoder(eqx.Module):
     """Turns an observation into features."""
 
-    size: eqx.AbstractVar[int]  # how many features
+    @property
+    @abc.abstractmethod
+    def size(self) -> int:
+        """How many features."""
 
     @abc.abstractmethod
     def __call__(self, obs: PyTree[Array]) -> Float[Array, " size"]:
@@ -47,7 +50,6 @@ class ImageEncoder(AbstractEncoder):
     layers: tuple[eqx.nn.Conv2d, ...]
     dense: eqx.nn.Linear
     space: spaces.Box = eqx.field(static=True)
-    size: int = eqx.field(static=True)
 
     def __init__(self, space: spaces.Box, *, size: int | None = None, key: PRNGKeyArray):
         height, width, channels = (*space.shape, 1)[:3]
@@ -58,10 +60,14 @@ class ImageEncoder(AbstractEncoder):
         for (out, kernel, stride), conv_key in zip(plan, conv_keys, strict=True):
             layers.append(eqx.nn.Conv2d(channels, out, kernel, stride, key=conv_key))
             channels, height, width = out, (height - kernel) // stride + 1, (width - kernel) // stride + 1
-        self.size = size or (512 if large else 128)
-        dense = eqx.nn.Linear(channels * height * width, self.size, key=dense_key)
+        dense = eqx.nn.Linear(channels * height * width, size or (512 if large else 128), key=dense_key)
         self.layers, self.dense = orthogonal((tuple(layers), dense), init_key)
         self.space = space
+
+    @property
+    def size(self) -> int:
+        """Units of the dense layer."""
+        return self.dense.weight.shape[0]
 
     def __call__(self, obs: PyTree[Array]) -> Float[Array, " size"]:
         """Convolutions and one dense layer, all with rectifiers."""
@@ -96,7 +102,7 @@ def make_encoder(space: spaces.Space, *, key: PRNGKeyArray) -> AbstractEncoder:
     """
     if spaces.encoded_size(space) == 0:
         raise InputError(f"The observation space {space} has no entries: a policy needs at least one number to see.")
-    if spaces.is_image(space):
+    if isinstance(space, spaces.Box) and spaces.is_image(space):
         return ImageEncoder(space, key=key)
     if isinstance(space, (spaces.Dict, spaces.Tuple)) and _has_image(space):
         named = space.parts if isinstance(space, spaces.Dict) else tuple(enumerate(space.parts))
