@@ -1,4 +1,4 @@
-"""From an objective to a better model: the only place with an average over rows, and with a minus sign."""
+"""From an objective to a better model: the only place with an average over rows."""
 
 import abc
 from collections.abc import Callable
@@ -7,18 +7,18 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from .errors import check_between, InputError
 from .models import trainable
 from .shuffle import random_order
-from .surrogates import weighted_mean
 
 Objective = Callable[[PyTree, PyTree], tuple[Array, PyTree]]  # (model, batch) -> value per row, record per row
 
 
 class AbstractOptimiser(eqx.Module):
-    """Turns gradients to descend along into changes of the parameters, as in Optax."""
+    """Turns gradients to go up along into changes of the parameters."""
 
     @abc.abstractmethod
     def init(self, params: PyTree) -> PyTree:
@@ -50,18 +50,19 @@ class Adam(AbstractOptimiser):
 
     def init(self, params: PyTree) -> PyTree:
         """Zero moments."""
-        return optax.scale_by_adam().init(params)
+        return optax.scale_by_adam().init(ravel_pytree(params)[0])
 
     def update(
         self, gradient: PyTree, state: PyTree, params: PyTree, progress: Float[Array, ""]
     ) -> tuple[PyTree, PyTree]:
         """One step of Adam."""
-        norm = optax.global_norm(gradient)
-        shorter = jnp.minimum(1.0, self.max_grad_norm / jnp.maximum(norm, 1e-12))
-        gradient = jax.tree.map(lambda g: g * shorter, gradient)
-        direction, state = optax.scale_by_adam(eps=self.epsilon).update(gradient, state, params)
+        # On one vector: a dozen small arrays would be a hundred small operations, which cost more than the gradient.
+        flat, unravel = ravel_pytree(gradient)
+        flat = flat * jnp.minimum(1.0, self.max_grad_norm / jnp.maximum(jnp.linalg.norm(flat), 1e-12))
+        direction, state = optax.scale_by_adam(eps=self.epsilon).update(flat, state)
+        direction = jnp.asarray(direction)
         rate = self.learning_rate * (1 - self.anneal * progress)
-        return jax.tree.map(lambda d: -rate * d, direction), state
+        return unravel(rate * direction), state
 
 
 class Optax(AbstractOptimiser):
@@ -77,7 +78,8 @@ class Optax(AbstractOptimiser):
         self, gradient: PyTree, state: PyTree, params: PyTree, progress: Float[Array, ""]
     ) -> tuple[PyTree, PyTree]:
         """The transformation's; schedules of Optax count its steps, not `progress`."""
-        return self.transformation.update(gradient, state, params)
+        downhill = jax.tree.map(jnp.negative, gradient)  # Optax goes down: the only minus sign of the library
+        return self.transformation.update(downhill, state, params)
 
 
 class Learner(eqx.Module):
@@ -98,7 +100,7 @@ class Learner(eqx.Module):
         return Learner(model, self.opt_state, self.updates + 1, self.num_updates)
 
 
-def init_learner(model: PyTree, optimiser: AbstractOptimiser, num_updates: int) -> Learner:
+def init_learner(model: PyTree, optimiser: AbstractOptimiser, num_updates: int | Int[Array, ""]) -> Learner:
     """A model before its first of `num_updates` updates."""
     opt_state = optimiser.init(eqx.filter(model, trainable(model)))
     return Learner(model, opt_state, jnp.zeros((), jnp.int32), jnp.asarray(num_updates, jnp.int32))
@@ -107,18 +109,18 @@ def init_learner(model: PyTree, optimiser: AbstractOptimiser, num_updates: int) 
 class GradientNoise(eqx.Module):
     """The gradients of several parts of a batch, summed up: what they agree on and what they do not."""
 
-    total: PyTree  # the sum of the parts' gradients
+    total: Float[Array, " parameters"]  # the sum of the parts' gradients
     squares: Float[Array, ""]  # the sum of their squared norms
     parts: Float[Array, ""]
 
     def with_part(self, gradient: PyTree) -> "GradientNoise":
         """One more part."""
-        total = jax.tree.map(jnp.add, self.total, gradient)
-        return GradientNoise(total, self.squares + _squared_norm(gradient), self.parts + 1)
+        flat, _ = ravel_pytree(gradient)
+        return GradientNoise(self.total + flat, self.squares + jnp.sum(flat**2), self.parts + 1)
 
     def norm(self) -> Float[Array, ""]:
         """Of the mean gradient."""
-        return jnp.sqrt(_squared_norm(self.total)) / self.parts
+        return jnp.linalg.norm(self.total) / self.parts
 
     def signal_to_noise(self) -> Float[Array, ""]:
         r"""$|G|^2$ over the variance of the mean gradient, $\mathrm{tr}\,\Sigma / n$, both estimated without bias.
@@ -126,19 +128,15 @@ class GradientNoise(eqx.Module):
         Above 1 the batch's gradient mostly points along the true one; the expected cosine between two such batches is
         about s / (1 + s). McCandlish et al. 2018 (arXiv:1812.06162), appendix A.1. At least 0; NaN for a single part.
         """
-        mean_square = _squared_norm(self.total) / self.parts**2
+        mean_square = jnp.sum(self.total**2) / self.parts**2
         variance_of_mean = (self.squares / self.parts - mean_square) / (self.parts - 1)
         return jnp.maximum(mean_square - variance_of_mean, 0.0) / jnp.maximum(variance_of_mean, 1e-30)
 
 
-def _squared_norm(tree: PyTree) -> Float[Array, ""]:
-    return jax.tree.reduce(jnp.add, jax.tree.map(lambda x: jnp.sum(x**2), tree), jnp.zeros(()))
-
-
 def no_noise(model: PyTree) -> GradientNoise:
     """Before the first part."""
-    zeros = jax.tree.map(jnp.zeros_like, eqx.filter(model, trainable(model)))
-    return GradientNoise(zeros, jnp.zeros(()), jnp.zeros(()))
+    flat, _ = ravel_pytree(eqx.filter(model, trainable(model)))
+    return GradientNoise(jnp.zeros_like(flat), jnp.zeros(()), jnp.zeros(()))
 
 
 class EpochsInfo(eqx.Module):
@@ -155,16 +153,19 @@ def gradient(objective: Objective, model: PyTree, batch: PyTree) -> tuple[PyTree
 
     def mean(dynamic):
         values, record = objective(eqx.combine(dynamic, static), batch)
-        return weighted_mean(values, batch.weight), jax.tree.map(lambda r: weighted_mean(r, batch.weight), record)
+        columns, structure = jax.tree.flatten(record)
+        # All means in one product: on a small batch, each sum of its own would cost as much as a layer.
+        rows = jnp.stack([x.ravel() for x in (values, *jax.lax.stop_gradient(columns))])
+        means = rows @ batch.weight.ravel() / jnp.maximum(jnp.sum(batch.weight), 1e-8)
+        return means[0], jax.tree.unflatten(structure, list(means[1:]))
 
     return jax.grad(mean, has_aux=True)(dynamic)
 
 
 def climb(learner: Learner, gradient: PyTree, optimiser: AbstractOptimiser) -> Learner:
-    """One step up along a gradient. The only minus sign of the library."""
+    """One step up along a gradient."""
     params, static = eqx.partition(learner.model, trainable(learner.model))
-    downhill = jax.tree.map(jnp.negative, gradient)
-    change, opt_state = optimiser.update(downhill, learner.opt_state, params, learner.progress)
+    change, opt_state = optimiser.update(gradient, learner.opt_state, params, learner.progress)
     model = eqx.combine(eqx.apply_updates(params, change), static)
     return Learner(model, opt_state, learner.updates, learner.num_updates)
 
@@ -188,7 +189,8 @@ def ascend(
         return noise.with_part(scaled), jax.tree.map(lambda r: r * share, record)
 
     noise, records = jax.lax.scan(add, no_noise(learner.model), (parts, share))
-    mean = jax.tree.map(lambda g: g / num_parts, noise.total)
+    _, unravel = ravel_pytree(eqx.filter(learner.model, trainable(learner.model)))
+    mean = unravel(noise.total / num_parts)
     return climb(learner, mean, optimiser), jax.tree.map(jnp.sum, records), noise
 
 

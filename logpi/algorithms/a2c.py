@@ -1,7 +1,7 @@
 """Advantage actor-critic, Mnih et al. 2016 (arXiv:1602.01783), with all environments in step."""
 
 import equinox as eqx
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from ..batch import explained_variance, prepare, Segments
 from ..credit import AbstractCredit, NStep
@@ -31,7 +31,7 @@ class A2C(AbstractAlgorithm):
         check_between("value_coef", self.value_coef, 0)
         check_between("segment_length", self.segment_length, 1)
 
-    def init(self, model: AbstractActorCritic, num_updates: int, key: PRNGKeyArray) -> Learner:
+    def init(self, model: AbstractActorCritic, num_updates: int | Int[Array, ""], key: PRNGKeyArray) -> Learner:
         """The model with a fresh optimiser."""
         return init_learner(model, self.optimiser, num_updates)
 

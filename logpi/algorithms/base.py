@@ -5,7 +5,7 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from ..batch import Segments
 from ..models import AbstractActorCritic, AbstractPolicy, entropies, log_probs, unroll
@@ -36,7 +36,7 @@ class AbstractAlgorithm(eqx.Module):
     """A state, and a function from a trajectory to the next state. The state is what a checkpoint is."""
 
     @abc.abstractmethod
-    def init(self, model: AbstractActorCritic, num_updates: int, key: PRNGKeyArray) -> Any:
+    def init(self, model: AbstractActorCritic, num_updates: int | Int[Array, ""], key: PRNGKeyArray) -> Any:
         """The state before the first of `num_updates` updates (schedules run over them)."""
 
     @abc.abstractmethod

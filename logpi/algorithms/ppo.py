@@ -2,7 +2,7 @@
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from ..batch import explained_variance, prepare, Segments, with_standard_advantage
 from ..credit import AbstractCredit, GAE
@@ -44,7 +44,7 @@ class PPO(AbstractAlgorithm):
         for name in ("num_epochs", "num_minibatches", "segment_length"):
             check_between(name, getattr(self, name), 1)
 
-    def init(self, model: AbstractActorCritic, num_updates: int, key: PRNGKeyArray) -> Learner:
+    def init(self, model: AbstractActorCritic, num_updates: int | Int[Array, ""], key: PRNGKeyArray) -> Learner:
         """The model with a fresh optimiser."""
         return init_learner(model, self.optimiser, num_updates)
 

@@ -1,7 +1,7 @@
 """The score-function gradient of whole returns, Williams 1992 (Machine Learning 8:229)."""
 
 import equinox as eqx
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from ..batch import explained_variance, prepare, Segments
 from ..credit import AbstractCredit, MonteCarlo
@@ -34,7 +34,7 @@ class REINFORCE(AbstractAlgorithm):
         check_between("value_coef", self.value_coef, 0)
         check_between("segment_length", self.segment_length, 1)
 
-    def init(self, model: AbstractActorCritic, num_updates: int, key: PRNGKeyArray) -> Learner:
+    def init(self, model: AbstractActorCritic, num_updates: int | Int[Array, ""], key: PRNGKeyArray) -> Learner:
         """The model with a fresh optimiser."""
         return init_learner(model, self.optimiser, num_updates)
 
