@@ -29,9 +29,7 @@ class AbstractEnv(eqx.Module):
         """A new episode: the state, and a `first_timestep` of its observation."""
 
     @abc.abstractmethod
-    def step(
-        self, key: PRNGKeyArray, state: PyTree[Array], action: PyTree[Array]
-    ) -> tuple[PyTree[Array], Timestep]:
+    def step(self, key: PRNGKeyArray, state: PyTree[Array], action: PyTree[Array]) -> tuple[PyTree[Array], Timestep]:
         """The state that an action leads to, and what it shows. `action` lies within the bounds of `action_space`.
 
         A time limit sets `truncated`, an end that belongs to the task `terminated`; both may be set.

@@ -5,7 +5,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
-from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, Key, PRNGKeyArray, PyTree
 
 from ..models import AbstractPolicy, Memory, refresh
 from ..spaces import Space
@@ -29,13 +29,17 @@ class AbstractRollout(eqx.Module):
     def collect(self, policy: AbstractPolicy, state: Any, key: PRNGKeyArray) -> tuple[Trajectory, Any]:
         """The next `length` steps of every environment, and the state after them."""
 
+    @abc.abstractmethod
+    def close(self, state: Any) -> None:
+        """Gives back what the environments of a state hold; the state cannot be gone on from."""
+
 
 def act(
     policy: AbstractPolicy,
     obs: PyTree[Array],
     start: Bool[Array, " streams"],
     memory: Memory,
-    keys: PRNGKeyArray,
+    keys: Key[Array, " streams"],
 ) -> tuple[PyTree[Array], Float[Array, " streams"], Memory]:
     """The policy on every stream, with a key for each: actions, their log-probabilities, and the next memories."""
 

@@ -77,6 +77,9 @@ class CompiledRollout(AbstractRollout):
         rows = jax.tree.map(lambda x: x.swapaxes(0, 1), rows)
         return Trajectory(*rows, last_obs=after.obs, last_start=after.start, memory=state.memory), after
 
+    def close(self, state: CompiledState) -> None:
+        """Nothing: compiled environments hold nothing."""
+
     def _reset(self, resetting, keys, env_state, timestep):
         """New episodes where they are due."""
         fresh_state, fresh = jax.vmap(self.env.reset)(keys)

@@ -1,15 +1,18 @@
-"""From what a user calls an environment to a rollout in it."""
+"""From where environments come to a rollout in them."""
 
 from collections.abc import Callable
 from typing import Any
 
-from ..rollout import AbstractRollout, CompiledRollout
+from ..envs import CompiledSource, EnvSource
+from ..rollout import AbstractRollout, CompiledRollout, HostRollout
 
 
-class Tmp:
-    def __init__(self, env): self.env, self.name, self.note, self.compiled = env, type(env).__name__, "", True
+def make_rollout(source: EnvSource, num_envs: int, length: int, to_env: Callable[..., Any]) -> AbstractRollout:
+    """The rollout in `num_envs` environments of a source, `length` steps at a time.
 
-def resolve(env): return Tmp(env)
-
-def make_rollout(source: Any, num_envs: int, length: int, to_env: Callable) -> AbstractRollout:
-    return CompiledRollout(source.env, num_envs, length, to_env)
+    `to_env(action_space, action)` is the way of an action to them: `spaces.clip_to` or `spaces.rescale_to`.
+    """
+    # pyright counts the abstract variables of `AbstractRollout` as arguments; Equinox does not.
+    if isinstance(source, CompiledSource):
+        return CompiledRollout(source.env, num_envs, length, to_env)  # pyright: ignore[reportCallIssue, reportArgumentType]
+    return HostRollout(source.obs_space, source.action_space, source.make, num_envs, length, to_env)  # pyright: ignore[reportCallIssue, reportArgumentType]

@@ -95,12 +95,11 @@ def run_episodes(
         rows, open_episodes, state = ends(rollout, policy, state, open_episodes, jax.random.fold_in(key, chunk))
         _take(found, rows)
         if all(len(f) >= share for f, share in zip(found, shares, strict=True)):
+            rollout.close(state)
             kept = [pair for f, share in zip(found, shares, strict=True) for pair in f[:share]]
             returns, lengths = np.array(kept).T
             return returns, lengths
-    raise InputError(
-        f"An episode did not end within {MAX_EPISODE_STEPS} steps: give the environment a time limit."
-    )
+    raise InputError(f"An episode did not end within {MAX_EPISODE_STEPS} steps: give the environment a time limit.")
 
 
 def _take(found: list[list[tuple[float, float]]], rows: EpisodeRows) -> None:

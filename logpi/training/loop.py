@@ -1,6 +1,8 @@
 """The loop around rollout and update: the only one, and the only place that asks whether environments are compiled."""
 
+import threading
 import time
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -48,7 +50,7 @@ class Trainer(eqx.Module):
     rollout: AbstractRollout
     scaling: RewardScaling | None = None
 
-    def init(self, model: AbstractActorCritic, num_updates: int, key: PRNGKeyArray) -> TrainingState:
+    def init(self, model: AbstractActorCritic, num_updates: int | Int[Array, ""], key: PRNGKeyArray) -> TrainingState:
         """Before the first iteration."""
         algorithm_key, rollout_key, key = jax.random.split(key, 3)
         state = self.algorithm.init(model, num_updates, algorithm_key)
@@ -94,6 +96,11 @@ def with_traced_numbers(tree: PyTree) -> PyTree:
     return jax.tree.map(lambda x: jnp.asarray(x, jnp.float32) if isinstance(x, float) else x, tree)
 
 
+def ahead_of_time(function: Any, *arguments: Any) -> Any:
+    """A function of `eqx.filter_jit`, compiled for these arguments without running it."""
+    return function.lower(*arguments).compile()
+
+
 def _iterate(trainer: Trainer, state: TrainingState) -> tuple[TrainingState, Metrics]:
     rollout_key, update_key = trainer.keys(state)
     trajectory, rollout_state = trainer.rollout.collect(trainer.policy(state), state.rollout, rollout_key)
@@ -127,7 +134,7 @@ class CompiledLoop:
     def __init__(self, trainer: Trainer, state: TrainingState):
         started = time.perf_counter()
         self._trainer = trainer
-        self._program = _compiled_iterations.lower(trainer, state, jnp.asarray(0)).compile()
+        self._program = ahead_of_time(_compiled_iterations, trainer, state, jnp.asarray(0))
         self.compile_seconds = time.perf_counter() - started
 
     def advance(self, state: TrainingState, count: int) -> tuple[TrainingState, list[Metrics]]:
@@ -139,12 +146,16 @@ class CompiledLoop:
 
 
 class HostLoop:
-    """Iterations whose environments step on the host, with a compiled update. One state at a time for each loop."""
+    """Iterations whose environments step on the host, with a compiled update.
+
+    Safe to call from several threads, each with a state of its own; the first call compiles, the others wait for it.
+    """
 
     def __init__(self, trainer: Trainer, state: TrainingState):
         self._trainer = trainer
         self._keys = eqx.filter_jit(Trainer.keys)
         self._program = None
+        self._compiling = threading.Lock()
         self.compile_seconds = 0.0
 
     def advance(self, state: TrainingState, count: int) -> tuple[TrainingState, list[Metrics]]:
@@ -154,19 +165,18 @@ class HostLoop:
         policy = self._trainer.policy(state)
         trajectory, rollout_state = self._trainer.rollout.collect(policy, state.rollout, rollout_key)
         arguments = (self._trainer, on_device, trajectory, None, update_key)
-        if self._program is None:
-            started = time.perf_counter()
-            self._program = eqx.filter_jit(Trainer.learn).lower(*arguments).compile()
-            self.compile_seconds = time.perf_counter() - started
+        with self._compiling:
+            if self._program is None:
+                started = time.perf_counter()
+                self._program = ahead_of_time(eqx.filter_jit(Trainer.learn), *arguments)
+                self.compile_seconds = time.perf_counter() - started
         on_device, metrics = self._program(*arguments)
         after = eqx.tree_at(lambda s: s.rollout, on_device, rollout_state, is_leaf=lambda x: x is None)
         return after, [jax.tree.map(np.asarray, metrics)]
 
 
 def _without_rollout(state: TrainingState) -> TrainingState:
-    return TrainingState(
-        state.algorithm, None, state.open_episodes, state.rewards, state.iteration, state.key
-    )
+    return TrainingState(state.algorithm, None, state.open_episodes, state.rewards, state.iteration, state.key)
 
 
 def make_loop(trainer: Trainer, state: TrainingState) -> CompiledLoop | HostLoop:

@@ -8,14 +8,16 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
 from .. import __version__, spaces
+from ..envs import resolve
 from ..errors import InputError
 from ..models import AbstractActorCritic, AbstractPolicy, Deterministic, make_actor_critic
 from ..rollout import act
-from .environment import make_rollout, resolve
+from .environment import make_rollout
 from .evaluation import evaluate_policies, Evaluation
 from .settings import Settings
 from .storage import from_json, load_arrays, read_json, save_arrays, write_atomically, write_json
@@ -30,9 +32,17 @@ class Agent:
     A policy with memory remembers from call to call; `reset` starts a new episode.
     """
 
-    def __init__(self, policy: AbstractPolicy, action_space: spaces.Space, actions: str = "clip", seed: int = 0):
+    def __init__(
+        self,
+        policy: AbstractPolicy,
+        obs_space: spaces.Space,
+        action_space: spaces.Space,
+        actions: str = "clip",
+        seed: int = 0,
+    ):
         self.model = policy
-        self._action_space, self._to_env = action_space, ACTION_MAPS[actions]
+        self._obs_space, self._action_space = obs_space, action_space
+        self._to_env = ACTION_MAPS[actions]
         self._act = eqx.filter_jit(act)
         self.reset(seed)
 
@@ -45,11 +55,12 @@ class Agent:
     def __call__(self, obs: PyTree[Any], deterministic: bool = False) -> np.ndarray:
         """An action for one observation (no batch axis), as the environment takes it: clipped or rescaled.
 
-        Drawn from the policy, or its mode where `deterministic`.
+        Drawn from the policy, or its mode where `deterministic`. Raises `InputError` for an observation of another
+        shape than the policy knows.
         """
         self._key, key = jax.random.split(self._key)
-        batch = jax.tree.map(lambda o: np.asarray(o)[None], obs)
-        continuing = np.zeros(1, bool)
+        batch = jax.tree.map(lambda o: jnp.asarray(o)[None], spaces.as_member(self._obs_space, obs))
+        continuing = jnp.zeros(1, bool)
         policy = Deterministic(self.model) if deterministic else self.model
         action, _, self._memory = self._act(policy, batch, continuing, self._memory, key[None])
         return self._to_env(self._action_space, np.asarray(action))[0]
@@ -84,7 +95,7 @@ class Run:
 
     def agent(self, index: int) -> Agent:
         """The policy of the `index`-th seed, to call with an observation."""
-        return Agent(self.models[index], self.action_space, self.settings.actions)
+        return Agent(self.models[index], self.obs_space, self.action_space, self.settings.actions)
 
     def evaluate(
         self, episodes: int = 100, *, deterministic: bool = False, env: Any = None, seed: int = 0

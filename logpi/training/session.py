@@ -77,15 +77,16 @@ class Session:
         self.listener.compiling()
         started = time.perf_counter()
         states = [self._start(trainer, seed) for seed in self.seeds]
-        loops = self._loops(trainer, states)
+        loop = make_loop(trainer, states[0])
         starting = time.perf_counter() - started
-        if self.rollout.compiled:
-            self.listener.compiled(starting)
+        self.listener.compiled(starting)
         with contextlib.closing(_Rows(folder)) as rows, _interruption() as interrupted:
             started = time.perf_counter()
-            states = self._iterate(loops, states, rows, interrupted, started)
+            states = self._iterate(loop, states, rows, interrupted, started)
             seconds = time.perf_counter() - started
-        compiling = sum(loop.compile_seconds for loop in loops) if not self.rollout.compiled else 0.0
+        for state in states:
+            self.rollout.close(state.rollout)
+        compiling = 0.0 if self.rollout.compiled else loop.compile_seconds
         self.listener.finished(interrupted.is_set())
         summary = self._summary(rows, starting + compiling, seconds - compiling, interrupted.is_set())
         run = self._finish(tuple(trainer.policy(state) for state in states), rows, summary)
@@ -111,12 +112,7 @@ class Session:
         model, self.model_name = _make_model(self.model, self.settings, self.rollout, model_key)
         return trainer.init(model, num_updates, key)
 
-    def _loops(self, trainer: Trainer, states: list[TrainingState]):
-        if self.rollout.compiled:
-            return [make_loop(trainer, states[0])] * len(states)
-        return [make_loop(trainer, state) for state in states]
-
-    def _iterate(self, loops, states, rows: "_Rows", interrupted: threading.Event, started: float):
+    def _iterate(self, loop, states, rows: "_Rows", interrupted: threading.Event, started: float):
         """Rounds of some iterations of every seed. A thread each: that is faster than a batch of seeds."""
         count, total, done = 1, self.settings.num_updates, [0] * len(states)
         workers = max(1, min(len(states), os.cpu_count() or 1))
@@ -125,7 +121,7 @@ class Session:
                 before = time.perf_counter()
                 futures = [
                     pool.submit(loop.advance, state, min(count, total - n))
-                    for loop, state, n in zip(loops, states, done, strict=True)
+                    for state, n in zip(states, done, strict=True)
                 ]
                 results = [future.result() for future in futures]
                 states = [state for state, _ in results]

@@ -9,10 +9,11 @@ from typing import Any, Literal
 import jax
 
 from ..algorithms import AbstractAlgorithm
+from ..envs import resolve
 from ..errors import InputError
 from ..models import AbstractPolicy, Network
 from ..transforms import RewardScaling
-from .environment import make_rollout, resolve
+from .environment import make_rollout
 from .listener import AbstractListener, Silent
 from .presets import algorithm_name, GENERAL, preset
 from .run import ACTION_MAPS, Run
@@ -27,16 +28,15 @@ def compilation_cache() -> None:
     """
     default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "logpi" / "xla"
     folder = os.environ.get("LOGPI_CACHE", str(default))
-    if not folder or jax.config.jax_compilation_cache_dir is not None or not jax.config.jax_enable_compilation_cache:
+    config = jax.config.values
+    if not folder or config["jax_compilation_cache_dir"] or not config["jax_enable_compilation_cache"]:
         return
     jax.config.update("jax_compilation_cache_dir", folder)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
-def make_settings(
-    env: str, algorithm: AbstractAlgorithm | str | None, changes: dict[str, Any]
-) -> Settings:
+def make_settings(env: str, algorithm: AbstractAlgorithm | str | None, changes: dict[str, Any]) -> Settings:
     """The preset for an environment and an algorithm, with what the user said in place of it (`None`: nothing said)."""
     if isinstance(algorithm, str) and algorithm not in GENERAL:
         raise InputError(f"algorithm is {algorithm!r}, but it must be one of {', '.join(GENERAL)}.")

@@ -1,0 +1,230 @@
+"""From what a user calls an environment to the environment: a name, a function, or an object."""
+
+import difflib
+import functools
+import importlib.util
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import InputError
+from .base import AbstractEnv
+from .gymnasium_functional import phys2d, TWINS
+from .probes import KINDS, PROBES
+from .source import (
+    CompiledSource,
+    EnvPoolMaker,
+    EnvSource,
+    FunctionMaker,
+    GivenVector,
+    GymnasiumMaker,
+    HostSource,
+    quiet,
+    spaces_of,
+)
+
+# EnvPool has these too, with other spaces than Gymnasium's of the same name.
+_OTHER_SPACES = ("Blackjack-v1", "tabular/CliffWalking-v0")
+_EXTRAS = {"mujoco": "MuJoCo", "box2d": "Box2D"}  # of Gymnasium's environments, by a part of their entry point
+
+
+def resolve(env: Any, *, processes: bool = False, **options: Any) -> EnvSource:
+    """The environment that a user means.
+
+    - A name: `CartPole-v1` and `Pendulum-v1` mean the twins in JAX that Gymnasium brings; any other id means EnvPool's
+      environment where EnvPool is installed and has it, else Gymnasium's, whoever registered it (`module:Env-v0`
+      imports the module first). A prefix chooses: `gymnasium:`, `envpool:`, `gymnax:`, `phys2d:` (the twins), `probe:`
+      (`probe:recall`, `probe:recall-box`).
+    - A function without arguments that makes a Gymnasium environment; a Gymnasium vector environment; an `AbstractEnv`.
+
+    `options` go to the environment. `processes` gives each of Gymnasium's environments a process of its own.
+
+    Raises `InputError` for a name that there is not, with the nearest ones, and for one that needs an extra.
+    """
+    if isinstance(env, CompiledSource | HostSource):
+        return env
+    if isinstance(env, str):
+        prefix, _, rest = env.partition(":")
+        if prefix in _SUITES and rest:
+            return _SUITES[prefix](env, rest, options, processes)
+        return _by_bare_name(env, options, processes)
+    if options:
+        raise InputError(
+            f"{', '.join(options)}: options go with a name; give a function that makes the environment so."
+        )
+    if isinstance(env, AbstractEnv):
+        return CompiledSource(type(env).__name__, env)
+    return _given(env, processes)
+
+
+def _given(env: Any, processes: bool) -> HostSource:
+    """A source from what a user made with Gymnasium."""
+    import gymnasium
+    from gymnasium.vector import VectorEnv
+
+    if isinstance(env, VectorEnv):
+        vector = GivenVector(env)(env.num_envs, None)
+        return HostSource(vector.name, vector.obs_space, vector.action_space, GivenVector(env))
+    if isinstance(env, gymnasium.Env):
+        raise InputError(f"{env} is one environment, but several are needed: give the function that makes it.")
+    if not callable(env):
+        raise InputError(
+            f"{env!r} is no environment: give a name, a function that makes a Gymnasium environment, or an AbstractEnv."
+        )
+    label = getattr(env, "__qualname__", type(env).__name__)
+    try:
+        made = env()
+    except Exception as error:
+        raise InputError(f"The function {label} raised {type(error).__name__} ({error}): mend it.") from error
+    if not isinstance(made, gymnasium.Env):
+        raise InputError(f"The function {label} made {made!r}, but it must make a gymnasium.Env.")
+    name = made.spec.id if made.spec else label
+    return HostSource(name, *spaces_of(made), FunctionMaker(env, name, processes))
+
+
+def _by_bare_name(name: str, options: dict[str, Any], processes: bool) -> EnvSource:
+    if name in TWINS and not options and not processes and importlib.util.find_spec("flax"):
+        note = f"{name} runs compiled (Gymnasium's own JAX twin); gymnasium:{name} is the original."
+        return CompiledSource(name, phys2d(name), note)
+    if ":" in name:
+        return _gymnasium(name, name, options, processes)
+    import gymnasium
+
+    spec = gymnasium.registry.get(name)
+    gymnasiums_own = spec is not None and str(spec.entry_point).startswith("gymnasium.")
+    if not processes and (spec is None or gymnasiums_own) and name not in _OTHER_SPACES and _in_envpool(name, options):
+        note = f"{name} runs in EnvPool; gymnasium:{name} is the original." if gymnasiums_own else ""
+        return _envpool(name, name, options, processes, note)
+    if spec is None:
+        raise _unknown(name, name, _all_names())
+    return _gymnasium(name, name, options, processes)
+
+
+def _gymnasium(name: str, id: str, options: dict[str, Any], processes: bool) -> HostSource:
+    import gymnasium
+
+    if ":" not in id and id not in gymnasium.registry:
+        raise _unknown(name, id, {known: f"gymnasium:{known}" for known in gymnasium.registry})
+    maker = GymnasiumMaker(id, options, processes)
+    try:
+        return HostSource(name, *spaces_of(maker.one()), maker)
+    except InputError:
+        raise
+    except Exception as error:
+        raise _gymnasium_failed(id, options, error) from None
+
+
+def _gymnasium_failed(id: str, options: dict[str, Any], error: Exception) -> InputError:
+    """What stands in the way, in one sentence."""
+    import gymnasium
+
+    said = " ".join(str(error).split()).rstrip(".")
+    spec = gymnasium.registry.get(id)
+    for part, package in _EXTRAS.items():
+        if isinstance(error, gymnasium.error.DependencyNotInstalled) and spec and part in str(spec.entry_point):
+            return InputError(f'{id} needs {package}, which is not installed: pip install "logpi[{part}]".')
+    if isinstance(error, gymnasium.error.UnregisteredEnv) or (isinstance(error, ImportError) and ":" in id):
+        return InputError(f"{id} is not there ({said}): name a module that registers it, as in module:Env-v0.")
+    given = f" with {options}" if options else ""
+    return InputError(f"Gymnasium cannot make {id}{given} ({type(error).__name__}: {said}): choose another.")
+
+
+def _envpool(name: str, id: str, options: dict[str, Any], processes: bool, note: str = "") -> HostSource:
+    if importlib.util.find_spec("envpool") is None:
+        raise InputError(f'{name} needs EnvPool, which is not installed: pip install "logpi[envpool]".')
+    from .envpool import option_names, spaces
+
+    if id not in envpool_ids():
+        raise _unknown(name, id, {known: f"envpool:{known}" for known in envpool_ids()})
+    unknown = [option for option in options if option not in option_names(id)]
+    if unknown:
+        known = ", ".join(sorted(option_names(id)))
+        raise InputError(f"{unknown[0]} is no option of EnvPool's {id}; its options are {known}.")
+    with quiet():
+        obs_space, action_space, _ = spaces(id, options)
+    return HostSource(name, obs_space, action_space, EnvPoolMaker(id, options), note)
+
+
+def _gymnax(name: str, id: str, options: dict[str, Any], processes: bool) -> CompiledSource:
+    if importlib.util.find_spec("gymnax") is None:
+        raise InputError(f'{name} needs gymnax, which is not installed: pip install "logpi[gymnax]".')
+    from .gymnax import gymnax_env, gymnax_ids
+
+    if id not in gymnax_ids():
+        raise _unknown(name, id, {known: f"gymnax:{known}" for known in gymnax_ids()})
+    return CompiledSource(name, gymnax_env(id, **options))
+
+
+def _phys2d(name: str, id: str, options: dict[str, Any], processes: bool) -> CompiledSource:
+    if id not in TWINS:
+        raise _unknown(name, id, {known: f"phys2d:{known}" for known in TWINS})
+    return CompiledSource(name, phys2d(id, **options))
+
+
+def _probe(name: str, id: str, options: dict[str, Any], processes: bool) -> CompiledSource:
+    probe, _, kind = id.rpartition("-")
+    if kind not in KINDS:
+        probe, kind = id, "discrete"
+    if probe not in PROBES:
+        raise _unknown(name, id, _probe_names())
+    try:
+        return CompiledSource(name, PROBES[probe](**{"action_space": KINDS[kind], **options}))
+    except TypeError as error:
+        raise InputError(f"{name} does not take these options ({error}).") from None
+
+
+_SUITES: dict[str, Callable[[str, str, dict[str, Any], bool], EnvSource]] = {
+    "gymnasium": _gymnasium,
+    "envpool": _envpool,
+    "gymnax": _gymnax,
+    "phys2d": _phys2d,
+    "probe": _probe,
+}
+
+
+@functools.cache
+def envpool_ids() -> frozenset[str]:
+    """The ids that EnvPool has; none where it is not installed. Importing it takes about a second."""
+    if importlib.util.find_spec("envpool") is None:
+        return frozenset()
+    import envpool
+
+    return frozenset(envpool.list_all_envs())
+
+
+def _in_envpool(id: str, options: dict[str, Any]) -> bool:
+    if id not in envpool_ids():
+        return False
+    from .envpool import option_names
+
+    return set(options) <= option_names(id)
+
+
+def _probe_names() -> dict[str, str]:
+    return {f"{probe}-{kind}": f"probe:{probe}-{kind}" for probe in PROBES for kind in KINDS} | {
+        probe: f"probe:{probe}" for probe in PROBES
+    }
+
+
+def _all_names() -> dict[str, str]:
+    """Every known id, and how to name it."""
+    import gymnasium
+
+    names = _probe_names()
+    if importlib.util.find_spec("gymnax"):
+        from .gymnax import gymnax_ids
+
+        names |= {id: f"gymnax:{id}" for id in gymnax_ids()}
+    return names | {id: id for id in (*envpool_ids(), *gymnasium.registry)}
+
+
+def _unknown(name: str, id: str, known: dict[str, str]) -> InputError:
+    """The sentence for a name that there is not. `known` has what was meant, and how to name it."""
+    lower = {candidate.lower(): candidate for candidate in known}
+    near = difflib.get_close_matches(id.lower(), lower, n=3, cutoff=0.6)
+    if near:
+        cure = f"the nearest: {', '.join(known[lower[match]] for match in near)}"
+    else:
+        cure = "Gymnasium's, EnvPool's, gymnax:..., phys2d:... and probe:... are known"
+    missing = [extra for extra in ("envpool", "gymnax") if importlib.util.find_spec(extra) is None]
+    more = "".join(f'; more come with pip install "logpi[{extra}]"' for extra in missing) if name == id else ""
+    return InputError(f"There is no environment {name!r}; {cure}{more}.")

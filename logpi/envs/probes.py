@@ -1,0 +1,256 @@
+"""Small environments whose answers are known exactly, for every kind of action: what to try an algorithm on first.
+
+Every action is scored the same way, whatever its kind: `agreement` is 1 where it is right, and a policy that cannot
+know what is right expects at most the number that the docstring states.
+"""
+
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from ..errors import InputError
+from ..spaces import bounds, Box, Discrete, encode, encoded_size, MultiBinary, MultiDiscrete, Space
+from .base import AbstractEnv, first_timestep, Timestep
+
+KINDS: dict[str, Space] = {
+    "discrete": Discrete(2),
+    "multidiscrete": MultiDiscrete((2, 3)),
+    "multibinary": MultiBinary((2,)),
+    "box": Box((2,), -1.0, 1.0),
+}
+
+
+class Identity(AbstractEnv):
+    """The observation names the right action; an episode is one step, and pays the agreement with it.
+
+    The right action is uniform over the space. Seeing pays 1. Acting blindly pays at most 2/n - 1 on average for
+    Discrete(n), the mean of that over the entries of a MultiDiscrete, 0 for MultiBinary, and 2/3 for a Box.
+    """
+
+    action_space: Space = eqx.field(static=True, default=KINDS["discrete"])
+
+    def __check_init__(self):
+        _check(self.action_space)
+
+    @property
+    def obs_space(self) -> Space:
+        """The right action as one vector."""
+        return Box((encoded_size(self.action_space),))
+
+    def reset(self, key: PRNGKeyArray) -> tuple[Array, Timestep]:
+        """A right action."""
+        right = _uniform(self.action_space, key)
+        return right, first_timestep(encode(self.action_space, right))
+
+    def step(self, key: PRNGKeyArray, state: Array, action: Array) -> tuple[Array, Timestep]:
+        """Pays and ends."""
+        reward = agreement(self.action_space, action, state)
+        return state, Timestep(encode(self.action_space, state), reward, jnp.ones((), bool), jnp.zeros((), bool))
+
+
+class Recall(AbstractEnv):
+    """A cue, 1 or -1, is shown at the first step, then 0; each of `length` steps pays for an action that recalls it.
+
+    The right action has every entry at its second value (for a Box: its upper bound) after the cue 1, at its first
+    (lower bound) after -1. With memory, an episode pays `length`. Without, it pays at most 1: all of the first step,
+    and 0 on average in each of the others.
+    """
+
+    action_space: Space = eqx.field(static=True, default=KINDS["discrete"])
+    length: int = eqx.field(static=True, default=8)
+    obs_space: Space = eqx.field(static=True, default=Box((1,), -1.0, 1.0))
+
+    def __check_init__(self):
+        _check(self.action_space, self.length)
+
+    def reset(self, key: PRNGKeyArray) -> tuple[tuple[Bool[Array, ""], Int[Array, ""]], Timestep]:
+        """A cue."""
+        cue = jax.random.bernoulli(key)
+        return (cue, jnp.zeros((), jnp.int32)), first_timestep(jnp.where(cue, 1.0, -1.0)[None])
+
+    def step(
+        self, key: PRNGKeyArray, state: tuple[Bool[Array, ""], Int[Array, ""]], action: Array
+    ) -> tuple[tuple[Bool[Array, ""], Int[Array, ""]], Timestep]:
+        """Pays for the cue; ends after `length` steps."""
+        cue, steps = state
+        right = jnp.where(cue, _extreme(self.action_space, True), _extreme(self.action_space, False))
+        reward, steps = agreement(self.action_space, action, right), steps + 1
+        return (cue, steps), Timestep(jnp.zeros(1), reward, steps >= self.length, jnp.zeros((), bool))
+
+
+class TwoStep(AbstractEnv):
+    """Two steps: the first action decides what the second step pays, and the choice that pays at once is the worse one.
+
+    With f the share of the first action that is at its second value (for a Box: how far it is up between its bounds),
+    the first step pays (1 - f) / 4 and the second pays f, whatever the second action. So with discount g,
+    Q(first, f) = (1 - f) / 4 + g f and V(second, f) = f; for g > 1/4 the optimum is f = 1, worth g, and a learner that
+    does not carry credit back in time chooses f = 0, worth 1/4.
+    """
+
+    action_space: Space = eqx.field(static=True, default=KINDS["discrete"])
+    obs_space: Space = eqx.field(static=True, default=Box((2,), 0.0, 1.0))
+
+    def __check_init__(self):
+        _check(self.action_space)
+
+    def reset(self, key: PRNGKeyArray) -> tuple[tuple[Float[Array, ""], Bool[Array, ""]], Timestep]:
+        """The first step: the observation is (0, 0)."""
+        return (jnp.zeros(()), jnp.zeros((), bool)), first_timestep(jnp.zeros(2))
+
+    def step(
+        self, key: PRNGKeyArray, state: tuple[Float[Array, ""], Bool[Array, ""]], action: Array
+    ) -> tuple[tuple[Float[Array, ""], Bool[Array, ""]], Timestep]:
+        """The observation of the second step is (1, f)."""
+        share, second = state
+        chosen = _share(self.action_space, action)
+        reward = jnp.where(second, share, (1 - chosen) / 4)
+        obs = jnp.stack([jnp.ones(()), jnp.where(second, share, chosen)])
+        return (obs[1], jnp.ones((), bool)), Timestep(obs, reward, second, jnp.zeros((), bool))
+
+
+class Truncation(AbstractEnv):
+    """Every step pays 1, and after `length` steps a time limit cuts the episode; the task itself never ends.
+
+    So with discount g every state is worth 1 / (1 - g), whatever the action: a critic says so only if what follows a
+    truncation is bootstrapped. The observation is the share of the time that has passed.
+    """
+
+    action_space: Space = eqx.field(static=True, default=KINDS["discrete"])
+    length: int = eqx.field(static=True, default=10)
+    obs_space: Space = eqx.field(static=True, default=Box((1,), 0.0, 1.0))
+
+    def __check_init__(self):
+        _check(self.action_space, self.length)
+
+    def reset(self, key: PRNGKeyArray) -> tuple[Int[Array, ""], Timestep]:
+        """Time 0."""
+        return jnp.zeros((), jnp.int32), first_timestep(jnp.zeros(1))
+
+    def step(self, key: PRNGKeyArray, state: Int[Array, ""], action: Array) -> tuple[Int[Array, ""], Timestep]:
+        """One step on."""
+        steps, obs, over = _clock(state, self.length)
+        return steps, Timestep(obs, jnp.ones(()), jnp.zeros((), bool), over)
+
+
+class Termination(AbstractEnv):
+    """The sibling of `Truncation`: every step pays 1, and after `length` steps the task is over.
+
+    So with discount g the state after t steps is worth (1 - g^(length - t)) / (1 - g).
+    """
+
+    action_space: Space = eqx.field(static=True, default=KINDS["discrete"])
+    length: int = eqx.field(static=True, default=10)
+    obs_space: Space = eqx.field(static=True, default=Box((1,), 0.0, 1.0))
+
+    def __check_init__(self):
+        _check(self.action_space, self.length)
+
+    def reset(self, key: PRNGKeyArray) -> tuple[Int[Array, ""], Timestep]:
+        """Time 0."""
+        return jnp.zeros((), jnp.int32), first_timestep(jnp.zeros(1))
+
+    def step(self, key: PRNGKeyArray, state: Int[Array, ""], action: Array) -> tuple[Int[Array, ""], Timestep]:
+        """One step on."""
+        steps, obs, over = _clock(state, self.length)
+        return steps, Timestep(obs, jnp.ones(()), over, jnp.zeros((), bool))
+
+
+PROBES: dict[str, type[AbstractEnv]] = {
+    "identity": Identity,
+    "recall": Recall,
+    "two-step": TwoStep,
+    "truncation": Truncation,
+    "termination": Termination,
+}
+
+
+def agreement(space: Space, action: Array, right: Array) -> Float[Array, ""]:
+    """How right an action is: 1 if it is.
+
+    For integers, the mean over the entries of 1 where it is right and -1 where it is not. For a Box, 1 minus the mean
+    squared distance, in units of half the range: 0 in the middle if `right` is at a bound.
+    """
+    if isinstance(space, Box):
+        low, high = bounds(space)
+        return 1 - jnp.mean(((action - right) / ((high - low) / 2)) ** 2)
+    return 2 * jnp.mean((jnp.ravel(action) == jnp.ravel(right)).astype(jnp.float32)) - 1
+
+
+def _clock(steps: Int[Array, ""], length: int) -> tuple[Int[Array, ""], Float[Array, " 1"], Bool[Array, ""]]:
+    steps = steps + 1
+    return steps, (steps / length)[None], steps >= length
+
+
+def _check(space: Space, length: int = 1) -> None:
+    if length < 1:
+        raise InputError(f"length is {length}, but an episode has at least 1 step.")
+    match space:
+        case Discrete(n) if n >= 2:
+            return
+        case MultiDiscrete(sizes) if sizes and min(sizes) >= 2:
+            return
+        case MultiBinary(shape) if math.prod(shape):
+            return
+        case Box(shape) if math.prod(shape) and all(math.isfinite(b.sum()) for b in bounds(space)):
+            return
+    raise InputError(
+        f"A probe cannot act in {space}: it takes Discrete and MultiDiscrete with 2 values or more, MultiBinary, and "
+        "Box with finite bounds."
+    )
+
+
+def _shape(space: Space) -> tuple[int, ...]:
+    match space:
+        case Discrete():
+            return ()
+        case MultiDiscrete(sizes, _, shape):
+            return shape or (len(sizes),)
+        case Box(shape) | MultiBinary(shape):
+            return shape
+        case _:
+            raise InputError(f"{space} has several parts: a probe acts in one.")
+
+
+def _first(space: Space) -> Array:
+    """The least member, as the environment counts."""
+    match space:
+        case Discrete():
+            return jnp.asarray(space.start, jnp.int32)
+        case MultiDiscrete(sizes, starts):
+            return jnp.asarray(starts or (0,) * len(sizes), jnp.int32).reshape(_shape(space))
+        case MultiBinary():
+            return jnp.zeros(space.shape, jnp.int32)
+        case _:
+            return jnp.zeros(_shape(space))
+
+
+def _extreme(space: Space, second: bool) -> Array:
+    """Every entry at its second value (of a Box: the upper bound), or at its first (the lower)."""
+    if isinstance(space, Box):
+        return jnp.asarray(bounds(space)[int(second)])
+    return _first(space) + int(second)
+
+
+def _uniform(space: Space, key: PRNGKeyArray) -> Array:
+    """Any member, with equal probability."""
+    match space:
+        case Box():
+            low, high = bounds(space)
+            return jax.random.uniform(key, space.shape, minval=low, maxval=high)
+        case MultiDiscrete(sizes):
+            above = jnp.asarray(sizes, jnp.int32).reshape(_shape(space))
+            return _first(space) + jax.random.randint(key, _shape(space), 0, above)
+        case _:
+            above = space.n if isinstance(space, Discrete) else 2
+            return _first(space) + jax.random.randint(key, _shape(space), 0, above)
+
+
+def _share(space: Space, action: Array) -> Float[Array, ""]:
+    """How much of an action is at its second value; of a Box: how far up it is between the bounds."""
+    if isinstance(space, Box):
+        low, high = bounds(space)
+        return jnp.mean((action - low) / (high - low))
+    return (1 + agreement(space, action, _extreme(space, True))) / 2

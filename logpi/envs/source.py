@@ -1,0 +1,168 @@
+"""Where environments come from: one compiled environment, or a way to make several on the host."""
+
+import contextlib
+import dataclasses
+import functools
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
+
+from ..errors import InputError
+from ..spaces import from_gymnasium, Space
+from .base import AbstractEnv
+from .vector import AbstractVectorEnv, GymnasiumVector, vectorize
+
+
+@dataclasses.dataclass(frozen=True)
+class CompiledSource:
+    """An environment written in JAX. `note` is a sentence for the user, or empty."""
+
+    compiled: ClassVar[bool] = True
+    name: str
+    env: AbstractEnv
+    note: str = ""
+
+    @property
+    def obs_space(self) -> Space:
+        """The environment's."""
+        return self.env.obs_space
+
+    @property
+    def action_space(self) -> Space:
+        """The environment's."""
+        return self.env.action_space
+
+
+@dataclasses.dataclass(frozen=True)
+class HostSource:
+    """Environments on the host: `make(num_envs, seed)` makes them. `note` is a sentence for the user, or empty."""
+
+    compiled: ClassVar[bool] = False
+    name: str
+    obs_space: Space
+    action_space: Space
+    make: Callable[[int, int | None], AbstractVectorEnv]
+    note: str = ""
+
+
+EnvSource = CompiledSource | HostSource
+
+
+@dataclasses.dataclass(frozen=True)
+class GymnasiumMaker:
+    """Makes environments of Gymnasium's, by id. Equal makers serve the same compiled programs."""
+
+    id: str
+    options: dict[str, Any] = dataclasses.field(default_factory=dict, hash=False)
+    processes: bool = False
+
+    def __call__(self, num_envs: int, seed: int | None) -> GymnasiumVector:
+        """`num_envs` of them."""
+        with quiet(self._uses_mujoco):
+            return vectorize(self.one, num_envs, seed, processes=self.processes)
+
+    def one(self) -> Any:
+        """One of them, as Gymnasium makes it."""
+        import gymnasium
+
+        with quiet(self._uses_mujoco):
+            return gymnasium.make(self.id, disable_env_checker=True, **self.options)
+
+    @functools.cached_property
+    def _uses_mujoco(self) -> bool:
+        import gymnasium
+
+        spec = gymnasium.registry.get(self.id)
+        return spec is not None and "mujoco" in str(spec.entry_point)
+
+
+@dataclasses.dataclass(frozen=True)
+class FunctionMaker:
+    """Makes environments by a function of the user's that returns one of Gymnasium's."""
+
+    function: Callable[[], Any]
+    name: str
+    processes: bool = False
+
+    def __call__(self, num_envs: int, seed: int | None) -> GymnasiumVector:
+        """`num_envs` of them."""
+        return vectorize(self.function, num_envs, seed, processes=self.processes, name=self.name)
+
+
+@dataclasses.dataclass(frozen=True)
+class GivenVector:
+    """Hands out a vector environment of the user's own; there is only the one."""
+
+    env: Any
+
+    def __call__(self, num_envs: int, seed: int | None) -> GymnasiumVector:
+        """The environment. Raises `InputError` for another number of environments than it has."""
+        vector = GymnasiumVector(self.env, seed)
+        if vector.num_envs != num_envs:
+            raise InputError(
+                f"The vector environment {vector.name} has {vector.num_envs} environments, but num_envs is {num_envs}: "
+                f"say num_envs={vector.num_envs}, or give the function that makes one environment."
+            )
+        return vector
+
+
+@dataclasses.dataclass(frozen=True)
+class EnvPoolMaker:
+    """Makes environments of EnvPool's, by id. Equal makers serve the same compiled programs."""
+
+    id: str
+    options: dict[str, Any] = dataclasses.field(default_factory=dict, hash=False)
+
+    def __call__(self, num_envs: int, seed: int | None) -> AbstractVectorEnv:
+        """`num_envs` of them."""
+        from .envpool import EnvPoolVector
+
+        with quiet():
+            return EnvPoolVector(self.id, num_envs, seed, **self.options)
+
+
+def spaces_of(env: Any) -> tuple[Space, Space]:
+    """The spaces of an environment of Gymnasium's, which is closed then.
+
+    Raises `InputError` for spaces that logpi does not know.
+    """
+    try:
+        return from_gymnasium(env.observation_space), from_gymnasium(env.action_space)
+    finally:
+        env.close()
+
+
+_LOGGING = threading.RLock()
+
+
+@contextlib.contextmanager
+def quiet(mujoco: bool = False) -> Iterator[None]:
+    """Without Gymnasium's warnings, and MuJoCo's: they are of the making of their own environments.
+
+    MuJoCo would also leave a file MUJOCO_LOG.TXT in the working directory.
+    """
+    import gymnasium.logger
+
+    with _LOGGING:
+        before = gymnasium.logger.min_level
+        gymnasium.logger.min_level = gymnasium.logger.ERROR
+        try:
+            with _quiet_mujoco() if mujoco else contextlib.nullcontext():
+                yield
+        finally:
+            gymnasium.logger.min_level = before
+
+
+@contextlib.contextmanager
+def _quiet_mujoco() -> Iterator[None]:
+    try:
+        import mujoco
+    except ImportError:  # Gymnasium says so, in its own words
+        yield
+        return
+    before = mujoco.get_mju_user_warning()  # pyright: ignore[reportAttributeAccessIssue]
+    mujoco.set_mju_user_warning(lambda message: None)  # pyright: ignore[reportAttributeAccessIssue]
+    try:
+        yield
+    finally:
+        mujoco.set_mju_user_warning(before)  # pyright: ignore[reportAttributeAccessIssue]

@@ -1,0 +1,144 @@
+"""Many host environments stepped together, with one meaning of the end of an episode, whatever they come from."""
+
+import abc
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, PyTree
+
+from ..errors import InputError
+from ..spaces import Dict, from_gymnasium, Space, Tuple
+
+Rewards = Float[np.ndarray, " num_envs"]
+Flags = Bool[np.ndarray, " num_envs"]
+
+
+class AbstractVectorEnv(abc.ABC):
+    """`num_envs` environments in lockstep; arrays are NumPy's, with the environments first.
+
+    The step after the end of an episode resets: whatever the action, its reward is 0, no flag is set, and its
+    observation is the first of the new episode. So an observation always is what the last action led to.
+    Observations are float32, int32, bool or, for images, uint8.
+    """
+
+    name: str
+    num_envs: int
+    obs_space: Space
+    action_space: Space
+
+    @abc.abstractmethod
+    def reset(self) -> PyTree[np.ndarray]:
+        """New episodes everywhere, and their first observations (num_envs, ...)."""
+
+    @abc.abstractmethod
+    def step(self, action: np.ndarray) -> tuple[PyTree[np.ndarray], Rewards, Flags, Flags]:
+        """Observations, rewards (float32), whether terminated and whether truncated, after actions (num_envs, ...)."""
+
+    @abc.abstractmethod
+    def render(self) -> np.ndarray:
+        """What the environments look like: (num_envs, height, width, 3), uint8.
+
+        Raises `InputError` if they were not made for it, or show nothing.
+        """
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Gives back what the environments hold: threads, processes, windows."""
+
+
+class GymnasiumVector(AbstractVectorEnv):
+    """A vector environment of Gymnasium's in next-step autoreset mode.
+
+    Raises `InputError` for the other modes: they show the first observation of the next episode in place of the
+    observation that the last action led to.
+    """
+
+    def __init__(self, env: Any, seed: int | None = None, name: str | None = None):
+        from gymnasium.vector import AutoresetMode
+
+        self.name = name or (env.spec.id if env.spec else type(env.unwrapped).__name__)
+        mode = (env.metadata or {}).get("autoreset_mode")
+        if mode not in (AutoresetMode.NEXT_STEP, AutoresetMode.NEXT_STEP.value):
+            called = mode.value if isinstance(mode, AutoresetMode) else mode
+            raise InputError(
+                f"The vector environment {self.name} resets itself in mode {called!r}, which hides the observation "
+                "after the last action: make it with autoreset_mode=gymnasium.vector.AutoresetMode.NEXT_STEP, or "
+                "give the function that makes one environment."
+            )
+        self.num_envs = env.num_envs
+        self.obs_space = from_gymnasium(env.single_observation_space)
+        self.action_space = from_gymnasium(env.single_action_space)
+        self._env, self._seed = env, seed
+        self._action_dtype = env.single_action_space.dtype
+        self._cast = caster(self.obs_space)
+
+    def reset(self) -> PyTree[np.ndarray]:
+        """New episodes everywhere; the first call seeds environment i with `seed + i`."""
+        obs, _ = self._env.reset(seed=self._seed)
+        self._seed = None
+        return self._cast(obs)
+
+    def step(self, action: np.ndarray):
+        """One step of all environments."""
+        obs, reward, terminated, truncated, _ = self._env.step(np.asarray(action, self._action_dtype))
+        return self._cast(obs), reward.astype(np.float32), terminated, truncated
+
+    def render(self) -> np.ndarray:
+        """The frames of all environments."""
+        frames = self._env.render()
+        if frames is None or any(frame is None for frame in frames):
+            raise InputError(f"{self.name} shows nothing: make it with render_mode='rgb_array'.")
+        return np.stack(frames)
+
+    def close(self) -> None:
+        """Closes the environments."""
+        self._env.close()
+
+
+def vectorize(
+    make_one: Callable[[], Any],
+    num_envs: int,
+    seed: int | None = None,
+    *,
+    processes: bool = False,
+    name: str | None = None,
+) -> GymnasiumVector:
+    """`num_envs` environments of Gymnasium's from a function that makes one; each in a process of its own if asked.
+
+    A process pays where a step takes longer than about a millisecond.
+    """
+    from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+
+    functions = [make_one] * num_envs
+    if processes:
+        # Not by fork: a copy of a process that runs JAX's threads may hang.
+        env = AsyncVectorEnv(functions, autoreset_mode=AutoresetMode.NEXT_STEP, context="forkserver")
+    else:
+        env = SyncVectorEnv(functions, autoreset_mode=AutoresetMode.NEXT_STEP)
+    return GymnasiumVector(env, seed, name)
+
+
+def caster(space: Space) -> Callable[[PyTree[np.ndarray]], PyTree[np.ndarray]]:
+    """A function that brings observations of a space to the types that JAX computes with."""
+    match space:
+        case Dict():
+            casters = {name: caster(part) for name, part in space.parts}
+            return lambda obs: {name: cast(obs[name]) for name, cast in casters.items()}
+        case Tuple():
+            parts = tuple(caster(part) for part in space.parts)
+            return lambda obs: tuple(cast(obs[i]) for i, cast in enumerate(parts))
+        case _:
+            return _cast_array
+
+
+def _cast_array(array: np.ndarray) -> np.ndarray:
+    return np.asarray(array, _computed_dtype(array.dtype))
+
+
+@functools.cache
+def _computed_dtype(dtype: np.dtype) -> np.dtype:
+    if np.issubdtype(dtype, np.floating):
+        return np.dtype(np.float32)
+    return dtype if dtype in (np.uint8, np.bool_) else np.dtype(np.int32)

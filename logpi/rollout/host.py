@@ -1,0 +1,188 @@
+"""Interaction with environments that run on the host: Gymnasium's, EnvPool's, a user's own."""
+
+import dataclasses
+import functools
+import threading
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import Array, Bool, PRNGKeyArray, PyTree
+
+from ..envs.vector import AbstractVectorEnv
+from ..errors import InputError
+from ..models import AbstractPolicy, initial_memories, Memory
+from ..spaces import clip_to, Space
+from ..trajectory import Trajectory
+from .base import AbstractRollout, act
+from .hoist import hoist_keys
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class HostState:
+    """Where the environments stand between two rollouts. `env` itself moves on: a state can be gone on from once."""
+
+    env: AbstractVectorEnv
+    obs: PyTree[np.ndarray]  # (num_envs, ...)
+    start: Bool[np.ndarray, " num_envs"]  # `obs` is the first of an episode
+    resetting: Bool[np.ndarray, " num_envs"]  # the episode is over: the next step resets
+    memory: Memory
+
+
+class HostRollout(AbstractRollout):
+    """`num_envs` host environments in lockstep, `length` steps a rollout; the trajectory is the compiled one's.
+
+    `make(num_envs, seed)` makes the environments. `to_env(action_space, action)` is the way of an action to them:
+    `spaces.clip_to` or `spaces.rescale_to`.
+    """
+
+    compiled: ClassVar[bool] = False
+    obs_space: Space = eqx.field(static=True)
+    action_space: Space = eqx.field(static=True)
+    make: Callable[[int, int], AbstractVectorEnv] = eqx.field(static=True)
+    num_envs: int = eqx.field(static=True)
+    length: int = eqx.field(static=True)
+    to_env: Callable[[Space, PyTree[Array]], PyTree[Array]] = eqx.field(static=True, default=clip_to)
+
+    def init(self, policy: AbstractPolicy, key: PRNGKeyArray) -> HostState:
+        """New environments, seeded by the key, and new episodes in all of them. Compiles what `collect` runs.
+
+        `close` the last state when done.
+        """
+        # The bits of the key are the seed, as drawing one would cost a compilation. Environment i adds i.
+        bits = int(np.bitwise_xor.reduce(np.asarray(jax.random.key_data(key)), axis=None))
+        env = self.make(self.num_envs, bits % (2**31 - self.num_envs))
+        obs, memory = env.reset(), initial_memories(policy, self.num_envs)
+        everywhere = np.ones(self.num_envs, bool)
+        state = HostState(env, obs, everywhere, ~everywhere, memory)
+        with _COMPILING:  # several runs in threads of one process compile one program, once
+            arrays, programs = self._programs(policy, state)
+            noise = programs.noise(key)
+            jax.block_until_ready(programs.act(arrays, obs, state.start, memory, noise, np.int32(0)))
+        return state
+
+    def collect(self, policy: AbstractPolicy, state: HostState, key: PRNGKeyArray) -> tuple[Trajectory, HostState]:
+        """The next `length` steps of every environment, and the state after them.
+
+        Raises `InputError` where an environment raises, naming it, the step and the action.
+        """
+        arrays, programs = self._programs(policy, state)
+        noise = programs.noise(key)
+        env, obs, start, resetting, memory = state.env, state.obs, state.start, state.resetting, state.memory
+        rows = _Rows(self.num_envs, self.length)
+        for time in range(self.length):
+            action, log_prob, for_env, memory = programs.act(arrays, obs, start, memory, noise, np.int32(time))
+            for_env = np.asarray(for_env)
+            try:
+                next_obs, reward, terminated, truncated = env.step(for_env)
+            except Exception as error:
+                raise _environment_raised(env, time, for_env, error) from error
+            row = (obs, action, log_prob, reward, terminated, truncated, start, ~resetting)
+            rows.write(time, row)
+            obs, start, resetting = next_obs, resetting, terminated | truncated
+        columns, last_obs, last_start = jax.device_put((rows.columns(), obs, start))
+        trajectory = Trajectory(*columns, last_obs=last_obs, last_start=last_start, memory=state.memory)
+        return trajectory, HostState(env, obs, start, resetting, memory)
+
+    def close(self, state: HostState) -> None:
+        """Closes the environments."""
+        state.env.close()
+
+    def _programs(self, policy: AbstractPolicy, state: HostState) -> "tuple[list[Array], _Programs]":
+        """The arrays of the policy, and the programs for a policy of its structure."""
+        leaves, structure = jax.tree.flatten(policy)
+        arrays = [leaf for leaf in leaves if _is_array(leaf)]
+        constants = tuple(None if _is_array(leaf) else leaf for leaf in leaves)
+        examples, inputs = jax.tree.flatten((arrays, state.obs, state.start, state.memory))
+        shapes = tuple(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in examples)
+        layout = _Layout(structure, constants, inputs, shapes)
+        return arrays, _make_programs(layout, self.num_envs, self.length, self.action_space, self.to_env)
+
+
+class _Layout(NamedTuple):
+    """All that a compiled program depends on: hashable, so that each is made once."""
+
+    structure: Any  # of the policy
+    constants: tuple[Any, ...]  # its leaves that are no arrays; None where there is one
+    inputs: Any  # the structure of what `shapes` are the shapes of
+    shapes: tuple[jax.ShapeDtypeStruct, ...]
+
+    def policy(self, arrays: list) -> AbstractPolicy:
+        """The policy with these arrays."""
+        rest = iter(arrays)
+        leaves = [next(rest) if constant is None else constant for constant in self.constants]
+        return jax.tree.unflatten(self.structure, leaves)
+
+
+class _Programs(NamedTuple):
+    """What is compiled for a rollout.
+
+    `noise(key)` draws what is random in all its steps. `act(arrays, obs, start, memory, noise, time)` gives action,
+    log-probability, the action as the environment gets it, and the next memory.
+    """
+
+    noise: Callable[..., Any]
+    act: Callable[..., Any]
+
+
+# Several runs in threads of one process compile one program, once.
+_COMPILING = threading.Lock()
+
+
+@functools.lru_cache(maxsize=32)
+def _make_programs(layout: _Layout, num_envs: int, length: int, space: Space, to_env: Callable) -> _Programs:
+    """A call from Python costs some 10 microseconds, so one step is one call, with flat arguments.
+
+    Drawing the random numbers beforehand leaves a program that is one chain of operations; XLA runs those on the
+    calling thread, where it would share the branches of another out among threads, which costs more than they do.
+    """
+
+    def step(keys, arrays, obs, start, memory):
+        action, log_prob, memory = act(layout.policy(arrays), obs, start, memory, keys)
+        return action, log_prob, jax.vmap(lambda one: to_env(space, one))(action), memory
+
+    keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), num_envs))
+    draw, rest = hoist_keys(step, keys, *jax.tree.unflatten(layout.inputs, layout.shapes))
+
+    def noise(key):
+        # The keys that a compiled rollout acts with: in the same environments it would give the same trajectory.
+        return jax.vmap(draw)(jax.random.split(key, (length, 3, num_envs))[:, 0])
+
+    def act_at(arrays, obs, start, memory, noise, time):
+        return rest([n[time] for n in noise], arrays, obs, start, memory)
+
+    return _Programs(jax.jit(noise), jax.jit(act_at))
+
+
+class _Rows:
+    """The rows of a rollout, written one time after another into arrays of (streams, time, ...)."""
+
+    def __init__(self, num_envs: int, length: int):
+        self._shape = (num_envs, length)
+        self._structure, self._columns = jax.tree.structure(None), []
+
+    def write(self, time: int, row: PyTree[Any]) -> None:
+        """The row at a time; the first says what the arrays are like."""
+        if not self._columns:
+            leaves, self._structure = jax.tree.flatten(row)
+            self._columns = [np.empty((*self._shape, *leaf.shape[1:]), leaf.dtype) for leaf in leaves]
+        for column, leaf in zip(self._columns, self._structure.flatten_up_to(row), strict=True):
+            column[:, time] = leaf
+
+    def columns(self) -> PyTree[np.ndarray]:
+        """All rows, in the structure of one."""
+        return jax.tree.unflatten(self._structure, self._columns)
+
+
+def _is_array(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array | np.ndarray)
+
+
+def _environment_raised(env: AbstractVectorEnv, time: int, action: np.ndarray, error: Exception) -> InputError:
+    shown = np.array2string(np.asarray(action), threshold=8, precision=3, separator=", ").replace("\n", "")
+    return InputError(
+        f"The environment {env.name} raised {type(error).__name__} ({error}) at step {time} of a rollout, on the "
+        f"actions {shown}: mend the environment, or the action space it announces."
+    )
