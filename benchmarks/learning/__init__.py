@@ -1,0 +1,1 @@
+"""Does it learn? Ten seeds of every task, against what is published."""

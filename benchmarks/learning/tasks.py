@@ -1,0 +1,65 @@
+"""The tasks, and what each must reach."""
+
+import dataclasses
+from typing import Any
+
+import logpi
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """One environment with its settings, and the bar: `metric` of every seed, or their IQM, is to be `at_least`."""
+
+    name: str
+    env: str
+    at_least: float
+    metric: str  # "evaluation": fresh stochastic episodes; "training": the last 100 episodes of training, as CleanRL
+    every_seed: bool  # each of the seeds, or only their interquartile mean
+    published: str  # what the bar comes from
+    algorithm: str = "ppo"
+    changes: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def _mujoco(env: str, at_least: float, published: str) -> Task:
+    # Gymnasium's own: with one environment, EnvPool's threads cost more than they save.
+    return Task(env, f"gymnasium:{env}", at_least, "training", False, published)
+
+
+TASKS = (
+    Task("CartPole-v1", "CartPole-v1", 475, "evaluation", True, "registered threshold 475"),
+    Task("CartPole-v1 (A2C)", "CartPole-v1", 475, "evaluation", False, "registered threshold 475", "a2c"),
+    Task("CartPole-v1 (REINFORCE)", "CartPole-v1", 475, "evaluation", False, "registered threshold 475", "reinforce"),
+    Task("Acrobot-v1", "Acrobot-v1", -90, "evaluation", True, "CleanRL -86.4, zoo -73.5"),
+    Task("Pendulum-v1", "Pendulum-v1", -200, "evaluation", False, "zoo -172 with gSDE, SLM-Lab -175"),
+    Task("LunarLander-v3", "LunarLander-v3", 200, "evaluation", False, "SLM-Lab 183, zoo 242 (v2)"),
+    Task("MountainCarContinuous-v0", "MountainCarContinuous-v0", 90, "evaluation", False, "zoo 88.3"),
+    _mujoco("HalfCheetah-v4", 1300, "CleanRL 1443 +- 46, baselines 1669"),
+    _mujoco("Hopper-v4", 2100, "CleanRL 2383 +- 272, baselines 2316"),
+    _mujoco("InvertedPendulum-v4", 930, "CleanRL 963 +- 22, baselines 809"),
+    _mujoco("HalfCheetah-v5", 1300, "none for v5; the bar is v4's"),
+    _mujoco("Hopper-v5", 2100, "none for v5; the bar is v4's"),
+    _mujoco("InvertedPendulum-v5", 930, "none for v5; the bar is v4's"),
+)
+
+
+def train_one(task: Task, seed: int) -> dict[str, Any]:
+    """One seed of a task: trained, and evaluated over 100 episodes both ways. Plain numbers."""
+    from logpi.training.listener import recent_return
+
+    run = logpi.train(task.env, task.algorithm, seed=seed, **task.changes)
+    recent = recent_return(run.history)
+    return {
+        "seed": seed,
+        "training": recent[0] if recent else None,
+        "stochastic": run.evaluate(100).returns.mean().item(),
+        "deterministic": run.evaluate(100, deterministic=True).returns.mean().item(),
+        "steps": run.summary["steps"],
+        "train_seconds": run.summary["train_seconds"],
+        "source": run.settings.source,
+        "versions": run.versions,
+    }
+
+
+def train_named(name: str, seed: int) -> tuple[str, dict[str, Any]]:
+    """`train_one` of the task of this name, and the name: what a process of its own is asked for."""
+    return name, train_one(next(task for task in TASKS if task.name == name), seed)

@@ -1,0 +1,1 @@
+"""Speed of logpi against its peers: `python -m benchmarks.speed`."""
