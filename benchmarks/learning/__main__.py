@@ -5,6 +5,7 @@ import concurrent.futures
 import json
 import multiprocessing
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -15,7 +16,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def _file(name: str) -> Path:
-    return RESULTS / (name.replace(" ", "-").replace("(", "").replace(")", "") + ".json")
+    return RESULTS / (re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-") + ".json")
 
 
 def _record(name: str, row: dict) -> None:

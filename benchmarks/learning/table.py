@@ -29,9 +29,10 @@ def _shown(values: list[float]) -> str:
 def _line(task, rows: list[dict]) -> tuple[bool, str]:
     key = "stochastic" if task.metric == "evaluation" else "training"
     values = [row[key] for row in rows]
-    reached = sum(value >= task.at_least for value in values)
-    met = reached == len(values) if task.every_seed else iqm_interval(np.array(values)).value >= task.at_least
-    bar = f"{key} >= {task.at_least:g} " + ("on every seed" if task.every_seed else "(IQM)")
+    reached = sum(task.reached(value) for value in values)
+    met = reached == len(values) if task.every_seed else task.reached(iqm_interval(np.array(values)).value)
+    sign = "<=" if task.at_most else ">="
+    bar = f"{key} {sign} {task.bar:g} " + ("on every seed" if task.every_seed else "(IQM)")
     cells = [
         task.name, bar, f"{'yes' if met else '**no**'}, {reached} of {len(values)}",
         *(_shown([row[name] for row in rows]) for name in ("stochastic", "deterministic", "training")),

@@ -1,23 +1,45 @@
 """The tasks, and what each must reach."""
 
 import dataclasses
-from typing import Any
+from typing import Any, Literal
 
 import logpi
+from logpi.envs.probes import KINDS
 
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """One environment with its settings, and the bar: `metric` of every seed, or their IQM, is to be `at_least`."""
+    """One environment with its settings, and the bar: what the `metric` of every seed, or their IQM, is to reach."""
 
     name: str
     env: str
-    at_least: float
+    bar: float
     metric: str  # "evaluation": fresh stochastic episodes; "training": the last 100 episodes of training, as CleanRL
     every_seed: bool  # each of the seeds, or only their interquartile mean
     published: str  # what the bar comes from
     algorithm: str = "ppo"
-    changes: dict[str, Any] = dataclasses.field(default_factory=dict)
+    settings: logpi.Settings | None = None  # in place of the preset
+    at_most: bool = False  # the bar is not to be reached: what the task asks cannot be done so
+
+    def reached(self, value: float) -> bool:
+        """Whether a number keeps the bar."""
+        return value <= self.bar if self.at_most else value >= self.bar
+
+
+def _recall(kind: str, memory: Literal["none", "gru", "lstm"]) -> Task:
+    """A cue at the first of eight steps: an episode pays 8 to a policy that remembers it, and at most 1 to another."""
+    settings = logpi.Settings(
+        logpi.PPO(logpi.Adam(3e-3, anneal=1.0), logpi.GAE(0.95, 0.95)),
+        steps=300_000,
+        num_envs=64,
+        rollout_length=32,
+        network=logpi.Network(memory=memory, width=32),
+        source="the probe's own",
+    )
+    name = f"recall, {kind}, {'no memory' if memory == 'none' else memory.upper()}"
+    blind = memory == "none"
+    bar = 4 if blind else 7.5  # blind, chance alone moves the mean of 100 episodes by 0.7
+    return Task(name, f"probe:recall-{kind}", bar, "evaluation", True, "known answer", "ppo", settings, blind)
 
 
 def _mujoco(env: str, at_least: float, published: str) -> Task:
@@ -39,6 +61,7 @@ TASKS = (
     _mujoco("HalfCheetah-v5", 1300, "none for v5; the bar is v4's"),
     _mujoco("Hopper-v5", 2100, "none for v5; the bar is v4's"),
     _mujoco("InvertedPendulum-v5", 930, "none for v5; the bar is v4's"),
+    *(_recall(kind, memory) for kind in KINDS for memory in ("none", "gru", "lstm")),
 )
 
 
@@ -46,7 +69,7 @@ def train_one(task: Task, seed: int) -> dict[str, Any]:
     """One seed of a task: trained, and evaluated over 100 episodes both ways. Plain numbers."""
     from logpi.training.listener import recent_return
 
-    run = logpi.train(task.env, task.algorithm, seed=seed, **task.changes)
+    run = logpi.train(task.env, task.algorithm, seed=seed, settings=task.settings)
     recent = recent_return(run.history)
     return {
         "seed": seed,

@@ -7,8 +7,10 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from ..batch import Segments
-from ..models import AbstractActorCritic, AbstractPolicy, entropies, log_probs, unroll
+from ..batch import explained_variance, prepare, Segments
+from ..credit import AbstractCredit
+from ..models import AbstractActorCritic, AbstractPolicy, entropies, log_probs, observe, unroll
+from ..steps import AbstractOptimiser, ascend, Learner, Objective
 from ..surrogates import approximate_kl, score, squared_error
 from ..trajectory import Trajectory
 
@@ -46,6 +48,22 @@ class AbstractAlgorithm(eqx.Module):
     @abc.abstractmethod
     def update(self, state: Any, trajectory: Trajectory, key: PRNGKeyArray) -> tuple[Any, UpdateInfo]:
         """The state after learning from a trajectory that `policy(state)` collected."""
+
+
+def single_step(
+    objective: Objective,
+    state: Learner,
+    trajectory: Trajectory,
+    *,
+    credit: AbstractCredit,
+    optimiser: AbstractOptimiser,
+    segment_length: int | None,
+) -> tuple[Learner, UpdateInfo]:
+    """Credit, and one step up the gradient of an objective over the whole rollout."""
+    batch = prepare(state.model, trajectory, credit, segment_length)
+    state, record, noise = ascend(objective, state, batch, optimiser)
+    state = state.after_update(observe(state.model, trajectory.obs, trajectory.valid))
+    return state, UpdateInfo(record, explained_variance(batch), noise.norm(), noise.signal_to_noise())
 
 
 def score_objective(

@@ -3,13 +3,13 @@
 import equinox as eqx
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from ..batch import explained_variance, prepare, Segments
+from ..batch import Segments
 from ..credit import AbstractCredit, MonteCarlo
 from ..errors import check_between
-from ..models import AbstractActorCritic, observe
-from ..steps import AbstractOptimiser, Adam, ascend, init_learner, Learner
+from ..models import AbstractActorCritic
+from ..steps import AbstractOptimiser, Adam, init_learner, Learner
 from ..trajectory import Trajectory
-from .base import AbstractAlgorithm, Record, score_objective, UpdateInfo
+from .base import AbstractAlgorithm, Record, score_objective, single_step, UpdateInfo
 
 
 class REINFORCE(AbstractAlgorithm):
@@ -44,10 +44,14 @@ class REINFORCE(AbstractAlgorithm):
 
     def update(self, state: Learner, trajectory: Trajectory, key: PRNGKeyArray) -> tuple[Learner, UpdateInfo]:
         """Credit, and one step up the gradient over the whole rollout."""
-        batch = prepare(state.model, trajectory, self.credit, self.segment_length)
-        state, record, noise = ascend(self.objective, state, batch, self.optimiser)
-        state = state.after_update(observe(state.model, trajectory.obs, trajectory.valid))
-        return state, UpdateInfo(record, explained_variance(batch), noise.norm(), noise.signal_to_noise())
+        return single_step(
+            self.objective,
+            state,
+            trajectory,
+            credit=self.credit,
+            optimiser=self.optimiser,
+            segment_length=self.segment_length,
+        )
 
     def objective(self, model: AbstractActorCritic, batch: Segments) -> tuple[Float[Array, "segments time"], Record]:
         """Of each row: the score surrogate, less the error of the critic."""

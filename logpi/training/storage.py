@@ -28,6 +28,13 @@ _SPACES = (spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary, spaces.Box
 KNOWN = {kind.__name__: kind for kind in (*_PARTS, *_SPACES)}
 
 
+@dataclasses.dataclass(frozen=True)
+class Custom:
+    """What stands in a configuration for an object of the user's own: how it printed itself. It can do nothing."""
+
+    text: str
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """A file that is there whole or not at all: written beside its place, synced, renamed."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -61,11 +68,14 @@ def to_json(value: Any) -> Any:
         return {"kind": type(value).__name__, **fields}
     if isinstance(value, (np.ndarray, np.generic, jax.Array)):
         return np.asarray(value).tolist()
-    return {"custom": repr(value)}
+    return {"custom": value.text if isinstance(value, Custom) else repr(value)}
 
 
 def from_json(data: Any) -> Any:
-    """What `to_json` was given. Raises `InputError` for a kind that is not known, or fields that it does not take."""
+    """What `to_json` was given, with `Custom` in the place of what was of the user's own.
+
+    Raises `InputError` for a kind that is not known, or fields that it does not take.
+    """
     if isinstance(data, list):
         return tuple(from_json(item) for item in data)
     if data in ("inf", "-inf", "nan"):
@@ -73,10 +83,7 @@ def from_json(data: Any) -> Any:
     if not isinstance(data, dict):
         return data
     if "custom" in data:
-        raise InputError(
-            f"The configuration holds {data['custom']}, an object of your own that no file can bring back: "
-            "give it again from Python."
-        )
+        return Custom(str(data["custom"]))
     if "kind" not in data:
         return {name: from_json(item) for name, item in data.items()}
     kind = KNOWN.get(data["kind"]) if isinstance(data["kind"], str) else None
