@@ -230,6 +230,7 @@ def epochs(
         learner, uphill, record = step(eqx.combine(dynamic, static), jax.tree.map(lambda x: x[rows], batch))
         return (eqx.filter(learner, eqx.is_array), noise.with_part(uphill)), record
 
+    @jax.jit  # so that asking for the shapes and running share one trace
     def epoch(dynamic, key):
         order = random_order(key, size).reshape(num_minibatches, -1)
         (dynamic, noise), records = jax.lax.scan(minibatch, (dynamic, no_noise(learner.model)), order)

@@ -7,11 +7,11 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 
 def _is_layer(node) -> bool:
-    return isinstance(node, (eqx.nn.Linear, eqx.nn.Conv))
+    return isinstance(node, eqx.nn.Linear)
 
 
 def orthogonal(net: PyTree, key: PRNGKeyArray, *, gain: float = 2**0.5, last_gain: float | None = None) -> PyTree:
-    """Every linear and convolutional layer of `net` with orthogonal weights times `gain`, and biases of zero.
+    """Every linear layer of `net` with orthogonal weights times `gain`, and biases of zero.
 
     The last layer gets `last_gain` instead, where given. Saxe et al. 2014 (arXiv:1312.6120); gains as in
     `baselines/ppo2`: sqrt(2) inside, 0.01 for a policy's last layer, 1 for a critic's.

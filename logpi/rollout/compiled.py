@@ -59,21 +59,26 @@ class CompiledRollout(AbstractRollout):
     ) -> tuple[Trajectory, CompiledState]:
         """The next `length` steps of every environment, and the state after them."""
         # All keys at once: deriving them inside the scan costs as much as the environment.
-        keys = jax.random.split(key, (self.length, 3, self.num_envs))
+        act_keys, step_keys, reset_keys = jax.random.split(key, (3, self.length, self.num_envs))
 
         def step(state: CompiledState, keys):
             act_keys, step_keys, reset_keys = keys
             action, log_prob, memory = act(policy, state.obs, state.start, state.memory, act_keys)
             given = self.to_env(self.action_space, action)
             env_state, timestep = jax.vmap(self.env.step)(step_keys, state.env_state, given)
-            env_state, timestep = self._reset(state.resetting, reset_keys, env_state, timestep)
+            # Most steps reset nothing: with few environments, resetting all of them anyway is half of the work.
+            env_state, timestep = jax.lax.cond(
+                jnp.any(state.resetting),
+                lambda: self._reset(state.resetting, reset_keys, env_state, timestep),
+                lambda: (env_state, timestep),
+            )
             row = (state.obs, action, log_prob, timestep.reward, timestep.terminated, timestep.truncated)
             after = CompiledState(
                 env_state, timestep.obs, state.resetting, timestep.terminated | timestep.truncated, memory
             )
             return after, (*row, state.start, ~state.resetting)
 
-        after, rows = jax.lax.scan(step, state, keys)
+        after, rows = jax.lax.scan(step, state, (act_keys, step_keys, reset_keys))
         rows = jax.tree.map(lambda x: x.swapaxes(0, 1), rows)
         return Trajectory(*rows, last_obs=after.obs, last_start=after.start, memory=state.memory), after
 

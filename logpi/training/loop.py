@@ -112,6 +112,7 @@ def _compiled_iterations(trainer: Trainer, state: TrainingState, count: Int[Arra
     """`count` iterations, at most `BUFFER`, and the metrics of each: (BUFFER,), of which `count` are filled."""
     dynamic, static = eqx.partition(state, eqx.is_array)
 
+    @jax.jit  # so that asking for the shapes and running share one trace
     def one(dynamic):
         state, metrics = _iterate(trainer, eqx.combine(dynamic, static))
         return eqx.filter(state, eqx.is_array), metrics
