@@ -8,6 +8,8 @@ import jax.numpy as jnp
 from jax.lax import stop_gradient
 from jaxtyping import Array, Float
 
+Number = float | Float[Array, ""]  # an array, where one compiled program serves all values
+
 
 def score(log_prob: Float[Array, "*n"], advantage: Float[Array, "*n"]) -> Float[Array, "*n"]:
     r"""$\log \pi_\theta(a \mid s) \, \hat A$, whose gradient is $\hat A \, \partial \log \pi_\theta(a \mid s)$.
@@ -19,7 +21,7 @@ def score(log_prob: Float[Array, "*n"], advantage: Float[Array, "*n"]) -> Float[
 
 
 def clipped_ratio(
-    log_prob: Float[Array, "*n"], behaviour_log_prob: Float[Array, "*n"], advantage: Float[Array, "*n"], clip: float
+    log_prob: Float[Array, "*n"], behaviour_log_prob: Float[Array, "*n"], advantage: Float[Array, "*n"], clip: Number
 ) -> Float[Array, "*n"]:
     r"""$\min(r \hat A, \mathrm{clip}(r, 1 - c, 1 + c) \hat A)$ with $r = \pi_\theta / \pi_b$.
 
@@ -36,7 +38,7 @@ def squared_error(value: Float[Array, "*n"], target: Float[Array, "*n"]) -> Floa
 
 
 def clipped_squared_error(
-    value: Float[Array, "*n"], behaviour_value: Float[Array, "*n"], target: Float[Array, "*n"], clip: float
+    value: Float[Array, "*n"], behaviour_value: Float[Array, "*n"], target: Float[Array, "*n"], clip: Number
 ) -> Float[Array, "*n"]:
     """The larger of the squared errors of the value, and of the value kept within `clip` of what it was.
 

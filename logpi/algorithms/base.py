@@ -11,7 +11,7 @@ from ..batch import explained_variance, prepare, Segments
 from ..credit import AbstractCredit
 from ..models import AbstractActorCritic, AbstractPolicy, entropies, log_probs, observe, unroll
 from ..steps import AbstractOptimiser, ascend, Learner, Objective
-from ..surrogates import approximate_kl, score, squared_error
+from ..surrogates import approximate_kl, Number, score, squared_error
 from ..trajectory import Trajectory
 
 
@@ -67,7 +67,7 @@ def single_step(
 
 
 def score_objective(
-    model: AbstractActorCritic, batch: Segments, *, value_coef: float, entropy_coef: float
+    model: AbstractActorCritic, batch: Segments, *, value_coef: Number, entropy_coef: Number
 ) -> tuple[Float[Array, "segments time"], Record]:
     """Of each row: the score surrogate, less the error of the critic, plus the entropy.
 

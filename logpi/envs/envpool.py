@@ -39,7 +39,7 @@ class EnvPoolVector(AbstractVectorEnv):
 
     def step(self, action: np.ndarray):
         """One step of all environments."""
-        action = np.ascontiguousarray(action, self._action_dtype)
+        action = np.array(action, self._action_dtype, order="C")  # a copy: EnvPool takes no array that JAX owns
         if "obs" not in self._position:  # an observation of several parts
             obs, reward, terminated, truncated, _ = self._env.step(action)
             return self._cast(obs), reward, terminated, truncated

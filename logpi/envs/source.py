@@ -59,7 +59,7 @@ class GymnasiumMaker:
     def __call__(self, num_envs: int, seed: int | None) -> GymnasiumVector:
         """`num_envs` of them."""
         with quiet(self._uses_mujoco):
-            return vectorize(self.one, num_envs, seed, processes=self.processes)
+            return vectorize(self.one, num_envs, seed, processes=self.processes, name=self.id)
 
     def one(self) -> Any:
         """One of them, as Gymnasium makes it."""

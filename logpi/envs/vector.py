@@ -87,10 +87,9 @@ class GymnasiumVector(AbstractVectorEnv):
 
     def render(self) -> np.ndarray:
         """The frames of all environments."""
-        frames = self._env.render()
-        if frames is None or any(frame is None for frame in frames):
+        if self._env.render_mode != "rgb_array":
             raise InputError(f"{self.name} shows nothing: make it with render_mode='rgb_array'.")
-        return np.stack(frames)
+        return np.stack(self._env.render())
 
     def close(self) -> None:
         """Closes the environments."""

@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.lax import stop_gradient
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, PyTree, Shaped
 
 from .. import spaces
 from .base import AbstractActorCritic, Memory, Output
@@ -41,7 +41,7 @@ class Normalizer(AbstractStatistics):
 
         return jax.tree.map(normalize, self.mean, self.variance, obs)
 
-    def merged(self, obs: PyTree[Array], weight: Float[Array, " rows"]) -> "Normalizer":
+    def merged(self, obs: PyTree[Array], weight: Shaped[Array, " rows"]) -> "Normalizer":
         """The statistics with `rows` more observations (rows, ...), each counted `weight` times."""
         rows = jnp.sum(weight)
         total = self.count + rows
@@ -92,7 +92,7 @@ class Normalized(AbstractActorCritic):
 
 
 def observe(
-    model: AbstractActorCritic, obs: PyTree[Array], weight: Float[Array, "streams time"]
+    model: AbstractActorCritic, obs: PyTree[Array], weight: Shaped[Array, "streams time"]
 ) -> AbstractActorCritic:
     """The model after it has seen observations (streams, time, ...): a `Normalized` one takes them into its statistics.
 

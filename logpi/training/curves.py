@@ -1,6 +1,5 @@
 """The learning curves of a run, drawn with matplotlib."""
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +13,20 @@ from .statistics import interquartile_mean
 Points = Float[np.ndarray, " points"]
 Curves = Float[np.ndarray, "seeds points"]
 
-POINTS = 200  # along a curve
-SMOOTHING = 0.015  # the share of the training that a point averages over, before it and after it
+POINTS = 240  # along a curve
+BINS = 1000  # that a training is divided into before it is smoothed, however many iterations it has
+SMOOTHING = 0.01  # standard deviation of the Gaussian that a point is an average under, as a share of the training
 RESAMPLES = 1000  # of the seeds, for the band
 # Okabe and Ito's colours, which everyone can tell apart.
 _BLUE, _GREY, _INK = "#0072B2", "#8C8C8C", "#262626"
 _PANELS = (
-    ("entropy", "entropy", "nats"),
-    ("kl", "KL from old to new policy", "nats"),
-    ("explained_variance", "explained variance", "share"),
-    ("gradient_norm", "gradient norm", ""),
-    ("signal_to_noise", "gradient signal to noise", "ratio"),
+    ("entropy", "entropy, nats"),
+    ("kl", "KL of an update, nats"),
+    ("explained_variance", "explained variance"),
+    ("gradient_norm", "gradient norm"),
+    ("signal_to_noise", "gradient signal / noise"),
 )
-_STYLE = {
+_STYLE: Any = {
     "font.size": 9.0,
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same picture on every machine
@@ -58,14 +58,16 @@ def plot_curves(run: Run, path: str | Path | None = None):
     try:
         import matplotlib
         from matplotlib.figure import Figure
+        from matplotlib.layout_engine import ConstrainedLayoutEngine
     except ImportError:
         raise InputError('The plot needs matplotlib, which is not installed: pip install "logpi[plot]".') from None
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(9.0, 5.4), dpi=130, layout="constrained")
-        upper, lower = figure.subfigures(2, 1, height_ratios=(2.1, 1.0))
-        _draw_returns(upper.subplots(), run)
-        for axes, (name, title, unit) in zip(lower.subplots(1, len(_PANELS)), _PANELS, strict=True):
-            _draw_measurement(axes, run, name, f"{title}, {unit}" if unit else title)
+        layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)
+        figure = Figure(figsize=(9.0, 5.4), dpi=130, layout=layout)
+        grid = figure.add_gridspec(2, len(_PANELS), height_ratios=(2.4, 1.0), hspace=0.04)
+        _draw_returns(figure.add_subplot(grid[0, :]), run)
+        for i, (name, title) in enumerate(_PANELS):
+            _draw_measurement(figure.add_subplot(grid[1, i]), run, name, title)
         if path is not None:
             _write(figure, Path(path))
     return figure
@@ -94,9 +96,9 @@ def _draw_returns(axes: Any, run: Run) -> None:
         low, high = curves[0] - 1.96 * errors[0], curves[0] + 1.96 * errors[0]
         label = "mean, with its 95 % band over episodes"
     axes.fill_between(steps, low, high, color=_BLUE, alpha=0.2, linewidth=0)
-    axes.plot(steps, interquartile_mean(curves.T), color=_BLUE, linewidth=2.0, label=label)
+    axes.plot(steps, _middle(curves), color=_BLUE, linewidth=2.0, label=label)
     axes.legend(loc="best", frameon=False)
-    _scale(axes, steps, 6)
+    _scale(axes, run, steps, 6)
 
 
 def _draw_measurement(axes: Any, run: Run, name: str, title: str) -> None:
@@ -105,9 +107,13 @@ def _draw_measurement(axes: Any, run: Run, name: str, title: str) -> None:
     axes.set_title(title, fontsize=8)
     if len(run.seeds) > 1:
         _draw_seeds(axes, steps, curves, None)
-    axes.plot(steps, interquartile_mean(curves.T), color=_BLUE, linewidth=1.4)
+    axes.plot(steps, _middle(curves), color=_BLUE, linewidth=1.4)
     axes.tick_params(labelsize=7)
-    _scale(axes, steps, 3)
+    if name == "signal_to_noise" and (curves > 0).any():
+        axes.set_yscale("log", nonpositive="mask")
+        axes.minorticks_off()
+        axes.axhline(1.0, color=_INK, linewidth=0.8, linestyle=":")  # below it a gradient is mostly noise
+    _scale(axes, run, steps, 3)
 
 
 def _draw_seeds(axes: Any, steps: Points, curves: Curves, label: str | None) -> None:
@@ -115,16 +121,18 @@ def _draw_seeds(axes: Any, steps: Points, curves: Curves, label: str | None) -> 
         axes.plot(steps, curve, color=_GREY, linewidth=0.8, alpha=0.5, label=None if i else label)
 
 
-def _scale(axes: Any, steps: Points, ticks: int) -> None:
+def _scale(axes: Any, run: Run, steps: Points, ticks: int) -> None:
     from matplotlib.ticker import EngFormatter, MaxNLocator
 
-    axes.set_xlim(0, steps[-1])
+    # Rows that only reset count as no step, so a whole training ends a little below what was asked for.
+    whole = not run.summary.get("interrupted")
+    axes.set_xlim(0, max(run.settings.steps, steps[-1]) if whole else steps[-1])
     axes.xaxis.set_major_locator(MaxNLocator(ticks - 1, steps=[1, 2, 2.5, 5, 10]))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
 
 
 def _title(run: Run) -> str:
-    seeds = f"{len(run.seeds)} seeds" if len(run.seeds) > 1 else f"seed {run.seeds[0]}"
+    seeds = f"seed {run.seeds[0]}" if len(run.seeds) == 1 else f"{len(run.seeds)} seeds"
     return f"{run.env}, {type(run.settings.algorithm).__name__}, {seeds}"
 
 
@@ -157,28 +165,34 @@ def _returns(run: Run) -> tuple[Points, Curves, Curves]:
 def _smooth(
     places: np.ndarray, values: np.ndarray, squares: np.ndarray, weights: np.ndarray, grid: Points
 ) -> tuple[Points, Points]:
-    """The weighted mean of the values around each point of a grid, and its standard error; NaN where there are none.
+    """The weighted mean of the values around each point of a grid, and its standard error.
 
-    A window without values is filled in between its neighbours.
+    NaN before the first value; where there are none nearby, in between the neighbours.
     """
-    reach = SMOOTHING * grid[-1]
-    first, last = np.searchsorted(places, grid - reach), np.searchsorted(places, grid + reach)
-    count, total, square = (
-        np.append(0.0, np.cumsum(weights * x))[last] - np.append(0.0, np.cumsum(weights * x))[first]
-        for x in (np.ones_like(values), values, squares)
-    )
-    filled = count > 0
+    bins = np.minimum(places * BINS / grid[-1], BINS - 1).astype(int)
+    count, total, square = (np.bincount(bins, weights * x, BINS) for x in (np.ones_like(values), values, squares))
+    distance = (grid[:, None] / grid[-1] - (np.arange(BINS) + 0.5) / BINS) / SMOOTHING
+    kernel = np.where(abs(distance) < 3, np.exp(-(distance**2) / 2), 0.0)
+    near = kernel @ count
+    filled = near > 0
     if not filled.any():
         return np.full_like(grid, np.nan), np.full_like(grid, np.nan)
-    mean = total[filled] / count[filled]
-    variance = np.maximum(square[filled] / count[filled] - mean**2, 0.0)
-    error = np.sqrt(variance / np.maximum(count[filled] - 1, 1))
-    return tuple(np.interp(grid, grid[filled], x, left=np.nan) for x in (mean, error))
+    near, mean, square = (x[filled] for x in (near, kernel @ total, kernel @ square))
+    mean, square = mean / near, square / near
+    episodes = near**2 / (kernel**2 @ count)[filled]  # as many, all of one weight, would be as sure
+    error = np.sqrt(np.maximum(square - mean**2, 0.0) / np.maximum(episodes - 1, 1))
+    mean, error = (np.interp(grid, grid[filled], x, left=np.nan) for x in (mean, error))
+    return mean, error
+
+
+def _middle(curves: Curves) -> Points:
+    """The interquartile mean over seeds, where every seed has a value."""
+    return np.where(np.isnan(curves).any(0), np.nan, interquartile_mean(curves.T))
 
 
 def _band(curves: Curves) -> tuple[Points, Points]:
     """The 95 % percentile bootstrap of the interquartile mean over seeds, at every point; the same seeds for all."""
     drawn = np.random.default_rng(0).integers(len(curves), size=(RESAMPLES, len(curves)))
     means = interquartile_mean(curves[drawn].transpose(0, 2, 1))
-    low, high = np.nanquantile(means, [0.025, 0.975], axis=0)
+    low, high = np.where(np.isnan(curves).any(0), np.nan, np.quantile(means, [0.025, 0.975], axis=0))
     return low, high

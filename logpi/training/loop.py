@@ -1,5 +1,6 @@
 """The loop around rollout and update: the only one, and the only place that asks whether environments are compiled."""
 
+import functools
 import threading
 import time
 from typing import Any
@@ -96,54 +97,58 @@ def with_traced_numbers(tree: PyTree) -> PyTree:
     return jax.tree.map(lambda x: jnp.asarray(x, jnp.float32) if isinstance(x, float) else x, tree)
 
 
-def ahead_of_time(function: Any, *arguments: Any) -> Any:
-    """A function of `eqx.filter_jit`, compiled for these arguments without running it."""
-    return function.lower(*arguments).compile()
-
-
 def _iterate(trainer: Trainer, state: TrainingState) -> tuple[TrainingState, Metrics]:
     rollout_key, update_key = trainer.keys(state)
     trajectory, rollout_state = trainer.rollout.collect(trainer.policy(state), state.rollout, rollout_key)
     return trainer.learn(state, trajectory, rollout_state, update_key)
 
 
-@eqx.filter_jit
-def _compiled_iterations(trainer: Trainer, state: TrainingState, count: Int[Array, ""]):
+def _iterations(static: PyTree, dynamic: PyTree, count: Int[Array, ""]):
     """`count` iterations, at most `BUFFER`, and the metrics of each: (BUFFER,), of which `count` are filled."""
-    dynamic, static = eqx.partition(state, eqx.is_array)
+    trainer_arrays, state_arrays = dynamic
 
     @jax.jit  # so that asking for the shapes and running share one trace
-    def one(dynamic):
-        state, metrics = _iterate(trainer, eqx.combine(dynamic, static))
+    def one(state_arrays):
+        trainer, state = eqx.combine((trainer_arrays, state_arrays), static)
+        state, metrics = _iterate(trainer, state)
         return eqx.filter(state, eqx.is_array), metrics
 
-    shapes = jax.eval_shape(one, dynamic)[1]
+    shapes = jax.eval_shape(one, state_arrays)[1]
     history = jax.tree.map(lambda s: jnp.zeros((BUFFER, *s.shape), s.dtype), shapes)
 
     def body(i, carry):
-        dynamic, history = carry
-        dynamic, metrics = one(dynamic)
-        return dynamic, jax.tree.map(lambda h, m: h.at[i].set(m), history, metrics)
+        state_arrays, history = carry
+        state_arrays, metrics = one(state_arrays)
+        return state_arrays, jax.tree.map(lambda h, m: h.at[i].set(m), history, metrics)
 
-    dynamic, history = jax.lax.fori_loop(0, count, body, (dynamic, history))
-    return eqx.combine(dynamic, static), history
+    return jax.lax.fori_loop(0, count, body, (state_arrays, history))
+
+
+def _is_array_or_shape(leaf: Any) -> bool:
+    return eqx.is_array(leaf) or isinstance(leaf, jax.ShapeDtypeStruct)
 
 
 class CompiledLoop:
-    """Iterations as one compiled program. Safe to call from several threads, each with a state of its own."""
+    """Iterations as one compiled program. Safe to call from several threads, each with a state of its own.
+
+    `state` may be one of shapes (`jax.ShapeDtypeStruct`): only those count.
+    """
 
     def __init__(self, trainer: Trainer, state: TrainingState):
         started = time.perf_counter()
-        self._trainer = trainer
-        self._program = ahead_of_time(_compiled_iterations, trainer, state, jnp.asarray(0))
+        dynamic, static = eqx.partition((trainer, state), _is_array_or_shape)
+        self._trainer, self._static = dynamic[0], static[1]
+        program = jax.jit(functools.partial(_iterations, static))
+        self._program = program.lower(dynamic, jnp.asarray(0)).compile()
         self.compile_seconds = time.perf_counter() - started
 
     def advance(self, state: TrainingState, count: int) -> tuple[TrainingState, list[Metrics]]:
         """Up to `count` iterations further (no more than fit a call), and the metrics of each, as NumPy scalars."""
         count = min(count, BUFFER)
-        state, history = self._program(self._trainer, state, jnp.asarray(count))
+        arrays = eqx.filter(state, eqx.is_array)
+        arrays, history = self._program((self._trainer, arrays), jnp.asarray(count))
         history = jax.tree.map(np.asarray, history)
-        return state, [jax.tree.map(lambda h, i=i: h[i], history) for i in range(count)]
+        return eqx.combine(arrays, self._static), [jax.tree.map(lambda h, i=i: h[i], history) for i in range(count)]
 
 
 class HostLoop:
@@ -169,7 +174,8 @@ class HostLoop:
         with self._compiling:
             if self._program is None:
                 started = time.perf_counter()
-                self._program = ahead_of_time(eqx.filter_jit(Trainer.learn), *arguments)
+                program: Any = eqx.filter_jit(Trainer.learn)
+                self._program = program.lower(*arguments).compile()
                 self.compile_seconds = time.perf_counter() - started
         on_device, metrics = self._program(*arguments)
         after = eqx.tree_at(lambda s: s.rollout, on_device, rollout_state, is_leaf=lambda x: x is None)

@@ -21,7 +21,7 @@ from ..errors import InputError
 from ..models import AbstractActorCritic, AbstractPolicy, make_actor_critic, Network, WithoutCritic
 from ..rollout import AbstractRollout
 from .listener import AbstractListener, as_row, Plan
-from .loop import make_loop, Trainer, TrainingState, with_traced_numbers
+from .loop import CompiledLoop, HostLoop, make_loop, Trainer, TrainingState, with_traced_numbers
 from .presets import algorithm_name
 from .run import make_folder, policy_file, Run, versions, write_config
 from .settings import Settings
@@ -74,10 +74,11 @@ class Session:
         folder = make_folder(Path(self.out), overwrite=self.overwrite) if self.out is not None else None
         self.listener.planned(self._plan())
         trainer = with_traced_numbers(Trainer(self.settings.algorithm, self.rollout, self.settings.reward_scaling))
+        if folder is not None:
+            write_config(folder, self._as_run().config())
         self.listener.compiling()
         started = time.perf_counter()
-        states = [self._start(trainer, seed) for seed in self.seeds]
-        loop = make_loop(trainer, states[0])
+        states, loop = self._begin(trainer)
         starting = time.perf_counter() - started
         self.listener.compiled(starting)
         with contextlib.closing(_Rows(folder)) as rows, _interruption() as interrupted:
@@ -89,11 +90,11 @@ class Session:
         compiling = 0.0 if self.rollout.compiled else loop.compile_seconds
         self.listener.finished(interrupted.is_set())
         summary = self._summary(rows, starting + compiling, seconds - compiling, interrupted.is_set())
-        run = self._finish(tuple(trainer.policy(state) for state in states), rows, summary)
+        run = self._as_run(tuple(trainer.policy(state) for state in states), rows.all, summary)
         if folder is not None:
-            write_config(folder, run.config() | {"summary": summary | {"out": str(folder)}})
             for chosen, trained in zip(self.seeds, run.models, strict=True):
                 save_arrays(folder / policy_file(chosen), trained)
+            write_config(folder, run.config())
         return run
 
     def _plan(self) -> Plan:
@@ -104,10 +105,23 @@ class Session:
             None if self.out is None else str(self.out),
         )  # fmt: skip
 
-    def _start(self, trainer: Trainer, seed: int) -> TrainingState:
+    def _begin(self, trainer: Trainer) -> tuple[list[TrainingState], CompiledLoop | HostLoop]:
+        """The state of every seed, and the loop for them."""
+        if not self.rollout.compiled or self.model is not None:
+            states = [self._start(trainer, seed) for seed in self.seeds]
+            return states, make_loop(trainer, states[0])
+        # The loop needs the shapes of a state only, so the two programs compile side by side.
         num_updates = jnp.asarray(self.settings.num_updates)  # an array: so it is compiled once for all numbers
-        if self.rollout.compiled and self.model is None:
-            return _start_compiled(trainer, self.settings.network, num_updates, jax.random.key(seed))
+        keys = [jax.random.key(seed) for seed in self.seeds]
+        arguments = (trainer, self.settings.network, num_updates)
+        shapes = eqx.filter_eval_shape(_start_compiled, *arguments, keys[0])
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            starting = pool.submit(lambda: [_start_compiled(*arguments, key) for key in keys])
+            loop = make_loop(trainer, shapes)
+            return starting.result(), loop
+
+    def _start(self, trainer: Trainer, seed: int) -> TrainingState:
+        num_updates = jnp.asarray(self.settings.num_updates)
         model_key, key = jax.random.split(jax.random.key(seed))
         model, self.model_name = _make_model(self.model, self.settings, self.rollout, model_key)
         return trainer.init(model, num_updates, key)
@@ -143,14 +157,14 @@ class Session:
             "train_seconds": round(seconds, 3),
             "steps_per_second": round(rows.steps / max(seconds, 1e-9), 1),
             "interrupted": interrupted,
-            "out": None,
+            "out": None if self.out is None else str(self.out),
         }
 
-    def _finish(self, models, rows: "_Rows", summary: dict[str, Any]) -> Run:
+    def _as_run(self, models: tuple = (), history: list | None = None, summary: dict[str, Any] | None = None) -> Run:
         more_than_a_name = None if isinstance(self.environment, str) else self.environment
         return Run(
             self.source.name, self.settings, self.seeds, models, self.rollout.obs_space, self.rollout.action_space,
-            rows.all, summary, versions(), self.model_name, more_than_a_name,
+            history or [], summary or {}, versions(), self.model_name, more_than_a_name,
         )  # fmt: skip
 
 

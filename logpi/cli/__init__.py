@@ -1,0 +1,1 @@
+"""The commands. `main` is quick to import; each command imports what it needs when it runs."""

@@ -1,0 +1,68 @@
+"""`logpi evaluate`: what the policies of a run earn in fresh episodes."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import check_between
+from .arguments import Flag, parse
+from .terminal import says, transient
+
+COMMAND = "logpi evaluate"
+DESCRIPTION = "What the policies of a run earn in fresh episodes: mean, 95 % interval, and over seeds."
+_FLAGS = [
+    Flag("run", str, "folder of a run, as logpi train makes", metavar="RUN", positional=True),
+    Flag("episodes", int, "fresh episodes of each seed's policy", 100),
+    Flag("deterministic", bool, "take each policy's likeliest actions, in place of drawing them", False),
+    Flag("env", str | None, "another environment, with the same spaces", None, metavar="OTHER"),
+    Flag("seed", int, "seed of the episodes", 0, metavar="S"),
+    Flag("json", bool, "one JSON object on stdout, in place of the table", False),
+]
+
+
+def evaluate_command(arguments: Sequence[str]) -> int:
+    """Evaluates, prints a table, and writes `evaluation.json` unless it was in another environment."""
+    values = parse(_FLAGS, arguments, COMMAND, DESCRIPTION)
+    check_between("--episodes", values["episodes"], 1)
+    check_between("--seed", values["seed"], 0, 2**31 - 1)
+    folder = Path(values["run"])
+    with transient("starting JAX ..."):
+        from ..training.run import load
+        from ..training.storage import write_json
+        from ..training.train import compilation_cache
+
+    with transient(f"evaluating {values['episodes']} episodes of {folder} ..."):
+        compilation_cache()
+        evaluation = load(folder).evaluate(
+            values["episodes"], deterministic=values["deterministic"], env=values["env"], seed=values["seed"]
+        )
+    if values["env"] is None:
+        write_json(folder / "evaluation.json", evaluation.as_dict())
+        says(f"written to {folder / 'evaluation.json'}")
+    print(json.dumps(_plain(evaluation.as_dict())) if values["json"] else table(evaluation))
+    return 0
+
+
+def table(evaluation: Any) -> str:
+    """An evaluation as a readable table: a line for each seed, and over all of them."""
+    how = "likeliest actions" if evaluation.deterministic else "actions drawn as in training"
+    episodes = evaluation.returns.shape[1]
+    lines = [f"{evaluation.env}, {how}, {episodes} episodes{' a seed' if len(evaluation.seeds) > 1 else ''}"]
+    lines += ["", f"{'':<14}{'return':>10}   95 % interval"]
+    lines += [_line(f"seed {seed}", interval) for seed, interval in evaluation.by_seed.items()]
+    if len(evaluation.seeds) > 1:
+        lines += [_line("mean of seeds", evaluation.mean), _line("IQM of seeds", evaluation.iqm)]
+    return "\n".join(lines)
+
+
+def _line(name: str, interval: Any) -> str:
+    between = f"[{interval.low:.1f}, {interval.high:.1f}]" if interval.low == interval.low else "-"
+    return f"{name:<14}{interval.value:>10.1f}   {between}"
+
+
+def _plain(value: Any) -> Any:
+    """Without NaN, which JSON lacks."""
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    return None if isinstance(value, float) and value != value else value

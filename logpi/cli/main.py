@@ -1,0 +1,100 @@
+"""The command `logpi`: finds the subcommand, and turns what goes wrong into one sentence and an exit status.
+
+0: done. 2: something can be mended, and the sentence on stderr says how. 130: interrupted by Ctrl-C (what was learned
+is saved). 141: what read the output has gone.
+"""
+
+import difflib
+import errno
+import os
+import sys
+from collections.abc import Sequence
+
+from ..errors import InputError
+
+HELP = """\
+usage: logpi COMMAND ...
+
+Trains policies by the policy gradient, and tells the truth about the result.
+
+commands:
+  train ENV       train a policy, with a preset for the environment where there is one
+  evaluate RUN    what the policies of a run earn in fresh episodes
+  watch RUN       see a policy act, in a window or as a video
+
+examples:
+  logpi train CartPole-v1
+  logpi train Pendulum-v1 --algorithm ppo --seeds 4 --learning-rate 5e-4 --out runs/pendulum
+  logpi evaluate runs/pendulum --episodes 200 --deterministic
+  logpi watch runs/pendulum --video pendulum.gif
+
+logpi COMMAND --help lists the flags of a command; logpi train ENV --help also the preset for that environment.
+logpi --version tells the version.
+"""
+COMMANDS = ("train", "evaluate", "watch")
+# What the file system refuses and a person can mend; any other OSError is a fault of ours and keeps its traceback.
+_REFUSALS = (
+    errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EISDIR, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOSPC,
+    errno.ENOTDIR, errno.EPERM, errno.EROFS,
+)  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command, by default the one of the process, and returns its exit status."""
+    try:
+        status = _dispatch(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()
+        return status
+    except InputError as error:
+        return _complain(str(error))
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # What is still buffered goes nowhere, or Python would complain of it on its way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except OSError as error:
+        if error.errno not in _REFUSALS:
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        return _complain(f"The system says: {error.strerror}{where}. Make room or name another place with --out.")
+    except RuntimeError as error:
+        if not str(error).startswith("RESOURCE_EXHAUSTED"):  # JAX's word for it
+            raise
+        return _complain("There is not enough memory for this: take fewer --envs or a shorter --rollout-length.")
+
+
+def _complain(sentence: str) -> int:
+    print(f"logpi: {sentence}", file=sys.stderr)
+    return 2
+
+
+def _dispatch(arguments: list[str]) -> int:
+    match arguments:
+        case []:
+            print(HELP, end="", file=sys.stderr)
+            return 2
+        case ["-h" | "--help" | "help", *_]:
+            print(HELP, end="")
+            return 0
+        case ["--version", *_]:
+            from logpi import __version__
+
+            print(f"logpi {__version__}")
+            return 0
+        case ["train", *rest]:
+            from .train import train_command
+
+            return train_command(rest)
+        case ["evaluate", *rest]:
+            from .evaluate import evaluate_command
+
+            return evaluate_command(rest)
+        case ["watch", *rest]:
+            from .watch import watch_command
+
+            return watch_command(rest)
+    wrong = arguments[0]
+    near = difflib.get_close_matches(wrong, COMMANDS, n=1)
+    cure = f"did you mean {near[0]}?" if near else f"the commands are {', '.join(COMMANDS)}; see logpi --help."
+    raise InputError(f"{wrong!r} is no command of logpi: {cure}")

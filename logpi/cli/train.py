@@ -1,0 +1,159 @@
+"""`logpi train`: prints what it will do, trains, draws the curve, evaluates, and names the folder."""
+
+import contextlib
+import dataclasses
+import datetime
+import json
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import check_between
+from .arguments import first_word, Flag, parse, value_of
+from .terminal import says, transient
+
+COMMAND = "logpi train"
+DESCRIPTION = "Trains a policy by the policy gradient. The defaults are the preset for ENV and the algorithm."
+_ENV = "environment: CartPole-v1, gymnasium:..., envpool:..., gymnax:..., phys2d:..., probe:..."
+_WHAT = [
+    Flag("env", str, _ENV, metavar="ENV", positional=True),
+    Flag("algorithm", str, "ppo, a2c or reinforce", "ppo", metavar="NAME"),
+    Flag("credit", str | None, "gae, n-step or monte-carlo; by default the preset's", None, metavar="NAME"),
+]
+_HOW = [
+    Flag("seed", int, "seed of the first run", 0, metavar="S"),
+    Flag("seeds", int | None, "how many seeds, from --seed on; they run side by side", None, metavar="K"),
+    Flag("out", str | None, "folder for the run; by default runs/ENV-ALGORITHM-TIME", None, metavar="DIR"),
+    Flag("overwrite", bool, "write over the run that the folder holds", False),
+    Flag("evaluate_episodes", int, "fresh episodes of each seed's policy at the end; 0 for none", 100),
+    Flag("json", bool, "one JSON object as the last line of stdout", False),
+]
+_NOT_SETTINGS = {flag.name for flag in (*_WHAT, *_HOW)}
+
+
+def train_command(arguments: Sequence[str]) -> int:
+    """Trains, and returns the exit status: 130 if it was interrupted, with what was learned saved."""
+    values, settings = _understood(arguments)
+    folder = Path(values["out"]) if values["out"] else _folder_for(values["env"], settings)
+    run = _trained(values, settings, folder)
+    _draw_curve(run.history)
+    interrupted, evaluation = run.summary["interrupted"], None
+    if values["evaluate_episodes"] and not interrupted:
+        try:
+            evaluation = _evaluated(run, folder, values["evaluate_episodes"])
+        except KeyboardInterrupt:
+            interrupted = True
+    says(f"saved in {folder}; next: logpi watch {folder}")
+    if values["json"]:
+        print(json.dumps(_summary(run, evaluation, folder)))
+    return 130 if interrupted else 0
+
+
+def _trained(values: dict[str, Any], settings: Any, folder: Path) -> Any:
+    with transient(f"opening {values['env']} ..."), _no_litter(folder):
+        from ..envs import resolve
+        from ..training.train import compilation_cache, train
+        from .ahead import EvaluationAhead
+
+        compilation_cache()
+        source = resolve(values["env"])
+        listener = EvaluationAhead(source, settings, values["evaluate_episodes"], _listener())
+        with contextlib.closing(listener):
+            return train(
+                source,
+                settings=settings,
+                seed=values["seed"],
+                seeds=values["seeds"],
+                out=folder,
+                overwrite=values["overwrite"],
+                listener=listener,
+            )
+
+
+def _understood(arguments: Sequence[str]) -> tuple[dict[str, Any], Any]:
+    """What was asked for: the value of every flag, and the settings that they make."""
+    with transient("starting JAX ..."):
+        from ..training.presets import GENERAL
+        from .settings import changed, settings_flags, settings_for
+
+    every_switch = [flag for general in GENERAL.values() for flag in settings_flags(general, texts=False)]
+    env = first_word([*_WHAT, *_HOW, *every_switch], arguments) or ""
+    settings = settings_for(env, value_of("--algorithm", arguments), value_of("--credit", arguments))
+    flags = settings_flags(settings, texts=not {"-h", "--help"}.isdisjoint(arguments))
+    values = parse([*_WHAT, *flags, *_HOW], arguments, COMMAND, DESCRIPTION)
+    check_between("--seeds", values["seeds"], 1)
+    check_between("--evaluate-episodes", values["evaluate_episodes"], 0)
+    said = [flag for flag in flags if values[flag.name] != flag.default]
+    settings = changed(settings, {flag.name: values[flag.name] for flag in said})
+    if said:
+        words = " ".join(flag.written(values[flag.name]) for flag in said)
+        settings = dataclasses.replace(settings, source=f"{settings.source}; changed: {words}")
+    return values, settings
+
+
+def _folder_for(env: str, settings: Any) -> Path:
+    """A folder that is not there yet, named for what is done and when."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", env).strip("-.") or "run"
+    now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    path = Path("runs") / f"{name}-{type(settings.algorithm).__name__.lower()}-{now}"
+    tries = (path if n == 1 else path.with_name(f"{path.name}-{n}") for n in range(1, 1000))
+    return next((one for one in tries if not one.exists()), path)
+
+
+def _listener():
+    if sys.stderr.isatty():
+        from ..report.live import TerminalProgress
+
+        return TerminalProgress()
+    from ..report.progress import PlainProgress
+
+    return PlainProgress()
+
+
+def _draw_curve(history: list[dict[str, Any]]) -> None:
+    from ..report.terminal import learning_curve
+
+    ascii = "utf" not in (sys.stderr.encoding or "").lower()
+    if curve := learning_curve(history, ascii=ascii):
+        says("\n" + curve + "\n")
+
+
+def _evaluated(run: Any, folder: Path, episodes: int):
+    """The evaluation, in words on stderr and in the folder."""
+    from ..training.storage import write_json
+
+    with transient(f"evaluating {episodes} episodes ..."):
+        evaluation = run.evaluate(episodes)
+    write_json(folder / "evaluation.json", evaluation.as_dict())
+    says(str(evaluation))
+    return evaluation
+
+
+def _summary(run: Any, evaluation: Any, folder: Path) -> dict[str, Any]:
+    """What `--json` prints; the error is the standard error of the mean, over seeds if there are several."""
+    names = ("env", "algorithm", "seeds", "steps", "compile_seconds", "train_seconds", "steps_per_second")
+    mean = error = None
+    if evaluation is not None:
+        values = evaluation.returns[0] if len(run.seeds) == 1 else evaluation.returns.mean(1)
+        mean = float(values.mean())
+        error = float(values.std(ddof=1) / len(values) ** 0.5) if len(values) > 1 else None
+    facts = {name: run.summary[name] for name in names}
+    return {**facts, "return_mean": mean, "return_error": error, "out": str(folder)}
+
+
+@contextlib.contextmanager
+def _no_litter(folder: Path) -> Iterator[None]:
+    """Takes back a folder that was made for a run of which nothing came."""
+    new = not folder.exists()
+    try:
+        yield
+    except BaseException:
+        metrics = folder / "metrics.jsonl"
+        if new and metrics.exists() and metrics.stat().st_size == 0:
+            with contextlib.suppress(OSError):
+                (folder / "config.json").unlink(missing_ok=True)
+                metrics.unlink()
+                folder.rmdir()
+        raise

@@ -1,0 +1,89 @@
+"""Frames into a file: GIF by Pillow, MP4 by imageio and FFmpeg. The file is there whole or not at all."""
+
+import importlib.util
+import itertools
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+
+GIF_RATE = 25  # frames a second; more make a large file, and browsers slow down what is faster than 50
+_NEEDS = {".gif": ("PIL",), ".mp4": ("imageio", "imageio_ffmpeg")}
+_PACKAGES = {"PIL": "Pillow", "imageio": "imageio", "imageio_ffmpeg": "imageio-ffmpeg"}
+
+
+def check_video(path: Path) -> None:
+    """Raises `InputError` if no video can be written there: another kind of file, or a package is missing."""
+    kind = path.suffix.lower()
+    if kind not in _NEEDS:
+        raise InputError(f"--video is {str(path)!r}, but it must end in .mp4 or .gif.")
+    missing = [_PACKAGES[package] for package in _NEEDS[kind] if importlib.util.find_spec(package) is None]
+    if missing:
+        raise InputError(f'A {kind} needs {" and ".join(missing)}, which is not there: pip install "logpi[video]".')
+    if path.is_dir():
+        raise InputError(f"--video is {str(path)!r}, but that is a folder: give a file in it.")
+
+
+def write_video(path: Path, frames: Iterable[np.ndarray], rate: float) -> None:
+    """Writes frames of (height, width, 3), `rate` a second, to a file that ends in .mp4 or .gif.
+
+    Raises `InputError` if there is no frame.
+    """
+    write = _write_gif if path.suffix.lower() == ".gif" else _write_mp4
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _atomically(path, lambda temporary: write(temporary, _some(frames), rate))
+
+
+def _some(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    rest = iter(frames)
+    first = next(rest, None)
+    if first is None:
+        raise InputError("There is no frame to write: the environment draws nothing.")
+    return itertools.chain([first], rest)
+
+
+def _atomically(path: Path, write: Callable[[Path], None]) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix.lower())
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _write_gif(path: Path, frames: Iterator[np.ndarray], rate: float) -> None:
+    from PIL import Image
+
+    every = max(1, round(rate / GIF_RATE))
+
+    def images() -> Iterator[Any]:
+        for frame in itertools.islice(frames, 0, None, every):
+            yield Image.fromarray(frame).quantize(64, dither=Image.Dither.NONE)
+
+    rest = images()
+    first, pause = next(rest), round(1000 * every / rate)
+    with path.open("wb") as file:
+        first.save(file, "GIF", save_all=True, append_images=rest, duration=pause, loop=0, optimize=True)
+
+
+def _write_mp4(path: Path, frames: Iterator[np.ndarray], rate: float) -> None:
+    import imageio.v2
+
+    open_writer: Any = imageio.v2.get_writer
+    with warnings.catch_warnings():
+        # JAX warns of every fork; here it only starts FFmpeg.
+        warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)
+        with open_writer(path, format="FFMPEG", mode="I", fps=rate, macro_block_size=2) as writer:
+            for frame in frames:
+                # FFmpeg wants even numbers of pixels: an odd row or column at the edge is left out.
+                writer.append_data(frame[: frame.shape[0] // 2 * 2, : frame.shape[1] // 2 * 2])

@@ -1,0 +1,141 @@
+"""`logpi watch`: a policy acting in Gymnasium's own environment, in a window or as a video."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import check_between, InputError
+from .arguments import Flag, parse
+from .terminal import says, transient
+from .video import check_video, write_video
+
+COMMAND = "logpi watch"
+DESCRIPTION = "Shows a policy of a run acting, in a window, or as a video with --video."
+MAX_STEPS = 10_000  # of an episode; a video of more than that is a mistake
+_FLAGS = [
+    Flag("run", str, "folder of a run, as logpi train makes", metavar="RUN", positional=True),
+    Flag("video", str | None, "file to write in place of a window: .mp4 or .gif", None, metavar="FILE"),
+    Flag("episodes", int, "how many episodes", 1),
+    Flag("deterministic", bool, "take the policy's likeliest actions, in place of drawing them", False),
+    Flag("seed", int | None, "which seed's policy; by default the first of the run", None, metavar="S"),
+]
+_WITHOUT_PICTURES = {"gymnax": "gymnax draws none of its environments", "probe": "a probe has nothing to draw"}
+
+
+def watch_command(arguments: Sequence[str]) -> int:
+    """Shows the episodes, and says what each came to."""
+    values = parse(_FLAGS, arguments, COMMAND, DESCRIPTION)
+    check_between("--episodes", values["episodes"], 1)
+    video = Path(values["video"]) if values["video"] else None
+    os.environ.setdefault("SDL_AUDIODRIVER", "dummy")  # Pygame looks for loudspeakers otherwise, and complains
+    if video is None:
+        _check_display()
+    else:
+        check_video(video)
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+    with transient("starting JAX ..."):
+        from ..training.run import load
+
+        run = load(values["run"])
+    index = _index(run, values["seed"])
+    with _opened(run, "rgb_array" if video else "human") as env:
+        frames = _Frames(env, run.agent(index), values["deterministic"], bool(video))
+        played = frames.play(values["episodes"])
+        if video is None:
+            for _ in played:
+                pass
+        else:
+            write_video(video, played, env.metadata.get("render_fps") or 30)
+            says(f"written to {video}")
+    return 0
+
+
+def _check_display() -> None:
+    variables = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
+    if sys.platform.startswith("linux") and not any(os.environ.get(name) for name in variables):
+        raise InputError("There is no display for a window: write a video with --video FILE.mp4 or FILE.gif.")
+
+
+def _index(run: Any, seed: int | None) -> int:
+    if seed is None:
+        return 0
+    if seed not in run.seeds:
+        raise InputError(f"--seed is {seed}, but the run has the seeds {', '.join(map(str, run.seeds))}.")
+    return run.seeds.index(seed)
+
+
+@contextlib.contextmanager
+def _opened(run: Any, render_mode: str) -> Iterator[Any]:
+    """One of Gymnasium's environments, the original of what the run was trained on."""
+    from ..envs import resolve
+    from ..spaces import encoded_size
+
+    suite, _, name = run.env.rpartition(":")
+    if suite in _WITHOUT_PICTURES:
+        raise InputError(f"{run.env} cannot be watched: {_WITHOUT_PICTURES[suite]}.")
+    keep = run.env.removeprefix("gymnasium:") if suite not in ("envpool", "phys2d") else name
+    with transient(f"opening {keep} ..."):
+        source: Any = resolve(f"gymnasium:{keep}", render_mode=render_mode)
+        for mine, theirs in ((run.obs_space, source.obs_space), (run.action_space, source.action_space)):
+            if type(mine) is not type(theirs) or encoded_size(mine) != encoded_size(theirs):
+                raise InputError(f"{run.env} cannot be watched: Gymnasium's {keep} has {theirs}, the policy {mine}.")
+        env = source.make.one()
+    try:
+        yield env
+    finally:
+        env.close()
+
+
+class _Frames:
+    """Plays episodes, and hands out what they look like; nothing, where the environment shows itself."""
+
+    def __init__(self, env: Any, agent: Any, deterministic: bool, drawn: bool):
+        self._env, self._agent, self._deterministic, self._drawn = env, agent, deterministic, drawn
+
+    def play(self, episodes: int) -> Iterator[Any]:
+        """The frames of all episodes, one after the other."""
+        for episode in range(episodes):
+            yield from self._episode(episode)
+
+    def _episode(self, episode: int) -> Iterator[Any]:
+        self._agent.reset(episode)
+        with _drawing(self._env):
+            obs, _ = self._env.reset(seed=episode)
+        total, steps, ended = 0.0, 0, False
+        yield from self._picture()
+        while not ended and steps < MAX_STEPS:
+            action = self._agent(obs, self._deterministic)
+            with _drawing(self._env):
+                obs, reward, terminated, truncated, _ = self._env.step(self._for_env(action))
+            total, steps, ended = total + float(reward), steps + 1, terminated or truncated
+            yield from self._picture()
+        says(f"episode {episode + 1}: return {total:.1f} in {steps} steps")
+
+    def _for_env(self, action: Any) -> Any:
+        return action.astype(self._env.action_space.dtype)
+
+    def _picture(self) -> Iterator[Any]:
+        if self._drawn:
+            with _drawing(self._env):
+                frame = self._env.render()
+            if frame is None:
+                raise InputError(f"{self._env.spec.id} draws nothing: it cannot be watched.")
+            yield frame
+
+
+@contextlib.contextmanager
+def _drawing(env: Any) -> Iterator[None]:
+    """Turns what may go wrong while an environment draws itself into a sentence."""
+    try:
+        yield
+    except Exception as error:
+        said = " ".join(str(error).split()).rstrip(".")
+        if type(error).__name__ == "DependencyNotInstalled" or isinstance(error, ImportError):
+            raise InputError(f'{env.spec.id} cannot be drawn ({said}): pip install "logpi[video]".') from None
+        cure = "choose another environment, or a machine with a display"
+        if "mujoco" in str(env.spec.entry_point):
+            cure = "without a display, MuJoCo draws with MUJOCO_GL=egl or MUJOCO_GL=osmesa in the environment"
+        raise InputError(f"{env.spec.id} cannot be drawn ({type(error).__name__}: {said}): {cure}.") from None
