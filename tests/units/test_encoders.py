@@ -1,0 +1,141 @@
+"""From observations to features, and from features to distributions: every kind of space, images among them."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from logpi import InputError, spaces
+from logpi.distributions import Bernoulli, Categorical, Joint, Normal
+from logpi.heads import make_head
+from logpi.models import FlatEncoder, make_actor_critic, make_encoder, Network
+from logpi.models.initializers import orthogonal
+
+MINATAR = spaces.Box((10, 10, 4), 0.0, 1.0, "bool")
+ATARI = spaces.Box((84, 84, 4), 0.0, 255.0, "uint8")
+FEW = spaces.Box((3, 2), 0.0, 255.0, "uint8")
+MIXED = spaces.Dict((("arm", spaces.Box((2,))), ("eye", MINATAR), ("mode", spaces.Discrete(3))))
+
+
+def images(space: spaces.Box, rows: int) -> jax.Array:
+    top = 256 if space.dtype == "uint8" else 2
+    pixels = np.random.default_rng(0).integers(0, top, (rows, *space.shape))
+    return jnp.asarray(pixels, space.dtype)
+
+
+def encoder_for(space: spaces.Space):
+    return eqx.filter_jit(make_encoder)(space, key=jax.random.key(0))
+
+
+def test_the_layers_of_a_large_image_are_those_of_mnih_et_al():
+    encoder = eqx.filter_eval_shape(make_encoder, ATARI, key=jax.random.key(0))
+    assert encoder.plan == ((8, 4), (4, 2), (3, 1))
+    assert [layer.weight.shape for layer in encoder.layers] == [(32, 8 * 8 * 4), (64, 4 * 4 * 32), (64, 3 * 3 * 64)]
+
+
+@pytest.mark.parametrize(
+    "space", [MINATAR, ATARI, spaces.Box((36, 40), 0.0, 255.0, "uint8")], ids=lambda s: str(s.shape)
+)
+def test_an_image_is_convolved(space):
+    """By XLA's own convolution, with the weights of a patch in the order of rows, columns, channels."""
+    encoder, pixels = encoder_for(space), images(space, 2)
+
+    def right(pixels):
+        image = jnp.atleast_3d(pixels.astype(jnp.float32) / (255 if space.dtype == "uint8" else 1))[None]
+        for layer, (kernel, stride) in zip(encoder.layers, encoder.plan, strict=True):
+            weight = layer.weight.reshape(-1, kernel, kernel, image.shape[-1])
+            names = ("NHWC", "OHWI", "NHWC")
+            image = jax.lax.conv_general_dilated(image, weight, (stride, stride), "VALID", dimension_numbers=names)
+            image = jax.nn.relu(image + layer.bias[None, None, None])
+        return jax.nn.relu(encoder.dense(image.ravel()))
+
+    mine = jax.jit(jax.vmap(encoder))(pixels)
+    np.testing.assert_allclose(mine, jax.jit(jax.vmap(right))(pixels), rtol=1e-4, atol=1e-4)
+    assert mine.shape == (2, encoder.size) and encoder.size == (512 if encoder.plan[0][0] == 8 else 128)
+    assert (mine[0] != mine[1]).any() and (mine > 0).any()
+
+
+def test_bytes_are_fractions_of_255():
+    of_bytes, of_floats = encoder_for(FEW), encoder_for(spaces.Box((3, 2, 1)))  # by one key: the same weights
+    pixels = images(FEW, 1)[0]
+    right = of_floats(pixels[..., None].astype(jnp.float32) / 255)
+    assert (right > 0).any()
+    np.testing.assert_allclose(of_bytes(pixels), right, rtol=1e-5, atol=1e-6)
+
+
+def test_parts_with_an_image_go_each_their_way():
+    encoder = encoder_for(MIXED)
+    obs = {"arm": jnp.asarray([0.5, -2.0]), "eye": images(MINATAR, 1)[0], "mode": jnp.asarray(2)}
+    features = encoder(obs)
+    assert features.shape == (2 + 128 + 3,) == (encoder.size,)
+    np.testing.assert_allclose(features[:2], [0.5, -2.0])
+    np.testing.assert_allclose(features[2:-3], encoder.encoders[1](obs["eye"]), rtol=1e-6)
+    np.testing.assert_array_equal(features[-3:], [0, 0, 1])
+    nested = encoder_for(spaces.Tuple((MIXED, spaces.Discrete(2))))
+    assert nested((obs, jnp.asarray(1))).shape == (133 + 2,) == (nested.size,)
+
+
+def test_everything_else_is_flat_and_without_parameters():
+    space = spaces.Tuple((spaces.Discrete(3), spaces.Dict((("a", spaces.Box((2, 2))),))))
+    encoder = make_encoder(space, key=jax.random.key(0))
+    assert isinstance(encoder, FlatEncoder) and encoder.size == 7 and jax.tree.leaves(encoder) == []
+
+
+def test_an_observation_without_entries_is_an_input_error():
+    with pytest.raises(InputError, match="has no entries"):
+        make_encoder(spaces.Box((0,)), key=jax.random.key(0))
+
+
+@pytest.mark.parametrize("memory", ["none", "gru", "lstm"])
+def test_a_model_sees_all_parts(memory):
+    @eqx.filter_jit
+    def gradient(obs):
+        network = Network(memory=memory, width=8)
+        model = make_actor_critic(MIXED, spaces.Discrete(2), network, key=jax.random.key(0))
+
+        def value(floats):
+            parts = {"arm": floats["arm"], "eye": floats["eye"], "mode": jnp.asarray(1)}
+            return model.evaluate(parts, model.initial_memory())[0].value
+
+        return jax.grad(value)(obs)
+
+    found = gradient({"arm": jnp.asarray([0.5, -2.0]), "eye": images(MINATAR, 1)[0].astype(jnp.float32)})
+    assert all(np.any(np.asarray(part) != 0) for part in found.values())
+
+
+@pytest.mark.parametrize(
+    ("space", "kind", "size"),
+    [
+        (spaces.Discrete(4, 7), Categorical, 4),
+        (spaces.MultiDiscrete((2, 3, 4), (1, 0, 0), (3,)), Joint, 9),
+        (spaces.MultiBinary((2, 3)), Bernoulli, 6),
+        (spaces.Box((2, 2), -1.0, 1.0), Normal, 4),
+    ],
+    ids=lambda x: getattr(x, "__name__", None),
+)
+def test_heads(space, kind, size):
+    head = make_head(space, initial_log_std=-0.7)
+    assert head.size == size
+    features = jnp.arange(size, dtype=jnp.float32)
+    distribution = head(features)
+    assert isinstance(distribution, kind)
+    parts = [part.logits for part in distribution.parts] if kind is Joint else [jax.tree.leaves(distribution)[0]]
+    np.testing.assert_array_equal(np.concatenate([np.ravel(part) for part in parts]), features)
+    if kind is Normal:
+        np.testing.assert_array_equal(distribution.log_std, np.full((2, 2), -0.7, np.float32))
+
+
+def test_a_space_without_a_head_is_an_input_error():
+    with pytest.raises(InputError, match="No distribution is known"):
+        make_head(spaces.Tuple((spaces.Discrete(2),)))
+
+
+def test_orthogonal_weights():
+    shapes = eqx.nn.MLP(3, 2, 5, 2, key=jax.random.key(0))
+    net = eqx.filter_jit(orthogonal)(shapes, jax.random.key(1), gain=1.5, last_gain=0.01)
+    for layer, gain in zip(net.layers, (1.5, 1.5, 0.01), strict=True):
+        rows, columns = layer.weight.shape
+        short = layer.weight if rows < columns else layer.weight.T
+        np.testing.assert_allclose(short @ short.T, gain**2 * np.eye(min(rows, columns)), atol=1e-5 * gain**2)
+        assert (layer.bias == 0).all()

@@ -1,0 +1,143 @@
+"""Spaces against Gymnasium's own: the same encoding, and actions that the environment's space contains."""
+
+import gymnasium.spaces as gym
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from logpi import InputError
+from logpi.spaces import (
+    bounds,
+    Box,
+    clip_to,
+    Dict,
+    Discrete,
+    encode,
+    encoded_size,
+    from_gymnasium,
+    is_image,
+    MultiBinary,
+    MultiDiscrete,
+    rescale_to,
+    Tuple,
+)
+
+IMAGE = gym.Box(0, 255, (4, 3, 2), np.uint8)
+GYMNASIUM = {
+    "Discrete": gym.Discrete(3),
+    "Discrete from -1": gym.Discrete(3, start=-1),
+    "MultiDiscrete": gym.MultiDiscrete([2, 4]),
+    "MultiDiscrete of two axes, from 5": gym.MultiDiscrete(
+        np.array([[2, 3, 2], [4, 2, 5]]), start=np.array([[5, 0, -2], [1, 5, 0]])
+    ),
+    "MultiBinary": gym.MultiBinary(3),
+    "MultiBinary of two axes": gym.MultiBinary((2, 3)),
+    "Box": gym.Box(np.array([-1.0, 0.0], np.float32), np.array([1.0, np.inf], np.float32)),
+    "Box of two axes": gym.Box(-2.0, 2.0, (2, 3)),
+    "Box without axes": gym.Box(-2.0, 2.0, ()),
+    "image": IMAGE,
+    "Dict": gym.Dict({"b": gym.Discrete(2, start=1), "a": gym.Box(-1, 1, (2,))}),
+    "Tuple": gym.Tuple((gym.MultiBinary(2), gym.Discrete(3))),
+    "nested": gym.Dict({"z": gym.Tuple((gym.Discrete(2), IMAGE)), "a": gym.Dict({"x": gym.MultiDiscrete([2, 2])})}),
+}
+each = pytest.mark.parametrize("name", GYMNASIUM)
+
+
+@each
+def test_the_encoding_is_that_of_gymnasium(name):
+    theirs, ours = GYMNASIUM[name], from_gymnasium(GYMNASIUM[name])
+    theirs.seed(0)
+    assert encoded_size(ours) == gym.flatdim(theirs)
+    encoded = jax.jit(lambda member: encode(ours, member))
+    for _ in range(4):
+        member = theirs.sample()
+        right = np.asarray(gym.flatten(theirs, member), np.float32)
+        mine = encoded(jax.tree.map(jnp.asarray, _plain(member)))
+        assert mine.dtype == jnp.float32
+        np.testing.assert_array_equal(mine, right)
+
+
+def _plain(member):
+    """Gymnasium gives dictionaries of its own order."""
+    if isinstance(member, dict):
+        return {name: _plain(part) for name, part in member.items()}
+    return tuple(_plain(part) for part in member) if isinstance(member, tuple) else member
+
+
+@each
+def test_it_is_frozen_hashable_and_equal_to_its_twin(name):
+    first, second = from_gymnasium(GYMNASIUM[name]), from_gymnasium(GYMNASIUM[name])
+    assert first == second and hash(first) == hash(second) and first is not second
+
+
+def test_what_from_gymnasium_keeps():
+    assert from_gymnasium(gym.Discrete(3, start=-1)) == Discrete(3, -1)
+    assert from_gymnasium(gym.MultiDiscrete([[2, 3]])) == MultiDiscrete((2, 3), (0, 0), (1, 2))
+    assert from_gymnasium(gym.MultiBinary((2, 3))) == MultiBinary((2, 3))
+    assert from_gymnasium(gym.Box(-1, 1, (2,))) == Box((2,), -1.0, 1.0, "float32")
+    assert from_gymnasium(GYMNASIUM["Box"]) == Box((2,), (-1.0, 0.0), (1.0, np.inf), "float32")
+    assert from_gymnasium(gym.Tuple((gym.Discrete(2),))) == Tuple((Discrete(2),))
+    named = from_gymnasium(GYMNASIUM["Dict"])
+    assert isinstance(named, Dict) and [name for name, _ in named.parts] == ["a", "b"]
+
+
+@pytest.mark.parametrize("space", [gym.Text(3), gym.Sequence(gym.Discrete(2))], ids=str)
+def test_a_space_that_is_not_known_is_an_input_error(space):
+    with pytest.raises(InputError, match="of a kind that logpi does not know"):
+        from_gymnasium(space)
+
+
+def test_what_is_an_image():
+    assert is_image(Box((4, 3, 2))) and is_image(Box((4, 3), 0, 255, "uint8"))
+    assert not is_image(Box((4, 3))) and not is_image(Box((12,), 0, 255, "uint8"))
+    assert not is_image(MultiBinary((2, 2, 2)))
+
+
+ACTIONS = ["Discrete", "Discrete from -1", "MultiDiscrete", "MultiDiscrete of two axes, from 5", "MultiBinary", "Box",
+           "Box of two axes", "Box without axes"]  # fmt: skip
+
+
+def drawn(space, rows: int) -> np.ndarray:
+    """Actions as a policy draws them: integers from 0, one flat vector of them, or any real numbers."""
+    random = np.random.default_rng(0)
+    match space:
+        case Discrete(n):
+            return random.integers(0, n, rows).astype(np.int32)
+        case MultiDiscrete(sizes):
+            return np.stack([random.integers(0, n, rows) for n in sizes], 1).astype(np.int32)
+        case MultiBinary(shape):
+            return random.integers(0, 2, (rows, *shape)).astype(np.int32)
+        case _:
+            return (5 * random.normal(size=(rows, *space.shape))).astype(np.float32)
+
+
+@pytest.mark.parametrize("to_env", [clip_to, rescale_to])
+@pytest.mark.parametrize("name", ACTIONS)
+def test_actions_reach_the_space_of_the_environment(name, to_env):
+    theirs, ours = GYMNASIUM[name], from_gymnasium(GYMNASIUM[name])
+    if to_env is rescale_to and name == "Box":
+        pytest.skip("a Box without an upper bound has no scale")
+    actions = drawn(ours, 50)
+    before = actions.copy()
+    on_host = to_env(ours, actions)
+    np.testing.assert_array_equal(actions, before)  # the trajectory's own is left alone
+    assert on_host.shape == (50, *theirs.shape)
+    assert all(theirs.contains(np.asarray(row, theirs.dtype)) for row in on_host)
+    if not isinstance(ours, Box):
+        assert len(np.unique(on_host, axis=0)) == len(np.unique(actions, axis=0))  # and no two become one
+    compiled = jax.jit(lambda actions: to_env(ours, actions))(jnp.asarray(actions))
+    np.testing.assert_allclose(compiled, on_host, rtol=1e-6)
+    one_by_one = jax.vmap(lambda action: to_env(ours, action))(jnp.asarray(actions))
+    np.testing.assert_allclose(one_by_one, on_host, rtol=1e-6)
+
+
+def test_clipping_and_rescaling():
+    space = Box((3,), (-1.0, 0.0, -3.0), (1.0, 10.0, 3.0))
+    np.testing.assert_array_equal(clip_to(space, np.array([-2.0, 4.0, 2.0])), [-1, 4, 2])
+    reached = {-9: [-1, 0, -3], -1: [-1, 0, -3], 0: [0, 5, 0], 0.5: [0.5, 7.5, 1.5], 1: [1, 10, 3], 9: [1, 10, 3]}
+    for point, expected in reached.items():
+        np.testing.assert_allclose(rescale_to(space, np.full(3, point, np.float32)), expected)
+    low, high = bounds(Box((2, 2), 0.0, (1.0, 2.0, 3.0, 4.0)))
+    np.testing.assert_array_equal(low, np.zeros((2, 2)))
+    np.testing.assert_array_equal(high, [[1, 2], [3, 4]])

@@ -1,0 +1,79 @@
+"""Surrogates and errors, value by value, and where their gradients stop."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from logpi.surrogates import (
+    approximate_kl,
+    clipped_ratio,
+    clipped_squared_error,
+    score,
+    squared_error,
+    standardise,
+    weighted_mean,
+)
+
+RATIOS = jnp.asarray([0.5, 0.9, 1.0, 1.1, 1.5])
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_the_clipped_ratio_is_the_paper_s_figure_1(sign):
+    log_prob, zero = jnp.log(RATIOS), jnp.zeros(5)
+    value = clipped_ratio(log_prob, zero, jnp.full(5, sign), 0.2)
+    np.testing.assert_allclose(value, [0.5, 0.9, 1, 1.1, 1.2] if sign > 0 else [-0.8, -0.9, -1, -1.1, -1.5], rtol=1e-6)
+    pull = jax.grad(lambda x: jnp.sum(clipped_ratio(x, zero, jnp.full(5, sign), 0.2)))(log_prob)
+    inside = [0.5, 0.9, 1, 1.1, 0] if sign > 0 else [0, -0.9, -1, -1.1, -1.5]
+    np.testing.assert_allclose(pull, inside, rtol=1e-6)
+
+
+def test_where_gradients_stop():
+    x, y = jnp.asarray([0.3, -0.4]), jnp.asarray([1.0, 2.0])
+    np.testing.assert_allclose(jax.grad(lambda lp: jnp.sum(score(lp, y)))(x), y)
+    for function in (
+        lambda c: score(x, c),
+        lambda c: clipped_ratio(x, c, y, 0.2),
+        lambda c: clipped_ratio(x, x, c, 0.2),
+        lambda c: squared_error(x, c),
+        lambda c: clipped_squared_error(x, x, c, 0.1),
+    ):
+        assert (jax.grad(lambda c, f=function: jnp.sum(f(c)))(y) == 0).all()
+
+
+def test_errors_of_the_critic():
+    value, old, target = jnp.asarray([1.0, 3.0, 0.9]), jnp.asarray([0.0, 0.0, 1.0]), jnp.asarray([2.0, 2.5, 0.0])
+    np.testing.assert_allclose(squared_error(value, target), [0.5, 0.125, 0.405], rtol=1e-6)
+    np.testing.assert_allclose(clipped_squared_error(value, old, target, 0.2), [1.62, 2.645, 0.405], rtol=1e-6)
+    unlimited = clipped_squared_error(value, old, target, np.inf)
+    np.testing.assert_allclose(unlimited, squared_error(value, target), rtol=1e-6)
+    slope = jax.grad(lambda v: jnp.sum(clipped_squared_error(v, old, target, np.inf)))(value)
+    np.testing.assert_allclose(slope, value - target, rtol=1e-6)
+
+
+def test_the_approximate_divergence_is_unbiased_and_never_negative():
+    p, q = jnp.asarray([0.2, 0.5, 0.3]), jnp.asarray([0.25, 0.35, 0.4])
+    estimates = approximate_kl(jnp.log(q), jnp.log(p))
+    assert (estimates >= 0).all()
+    np.testing.assert_allclose(p @ estimates, p @ jnp.log(p / q), rtol=1e-5)
+
+
+def test_to_standardise():
+    random = np.random.default_rng(0)
+    x, weight = random.normal(3, 7, (5, 4)).astype(np.float32), (random.uniform(size=(5, 4)) < 0.7).astype(np.float32)
+    standard = np.asarray(standardise(jnp.asarray(x), jnp.asarray(weight)))[weight > 0]
+    np.testing.assert_allclose([standard.mean(), standard.std()], [0, 1], atol=1e-5)
+    kept = x[weight > 0]
+    np.testing.assert_allclose(standard, (kept - kept.mean()) / kept.std(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("x", "weight"), [([5.0], [1]), ([2.0, 2.0], [1, 1]), ([3.0, 9.0], [0, 1]), ([3.0], [0])])
+def test_one_row_or_equal_rows_become_zero_and_never_nan(x, weight):
+    standard = standardise(jnp.asarray(x), jnp.asarray(weight, jnp.float32))
+    assert np.isfinite(standard).all()
+    assert (np.asarray(standard)[np.asarray(weight) > 0] == 0).all()
+
+
+def test_weighted_mean():
+    assert float(weighted_mean(jnp.asarray([1.0, 5.0, 100.0]), jnp.asarray([1.0, 3.0, 0.0]))) == 4
+    assert float(weighted_mean(jnp.asarray([1.0]), jnp.zeros(1))) == 0
