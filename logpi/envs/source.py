@@ -58,22 +58,20 @@ class GymnasiumMaker:
 
     def __call__(self, num_envs: int, seed: int | None) -> GymnasiumVector:
         """`num_envs` of them."""
-        with quiet(self._uses_mujoco):
-            return vectorize(self.one, num_envs, seed, processes=self.processes, name=self.id)
+        import gymnasium
+
+        # A process that makes one imports Gymnasium alone, not JAX, and has only the registrations that it is given.
+        which = gymnasium.registry.get(self.id, self.id)
+        one = functools.partial(gymnasium.make, which, disable_env_checker=True, **self.options)
+        with quiet("mujoco" in str(which)):
+            return vectorize(one, num_envs, seed, processes=self.processes, name=self.id)
 
     def one(self) -> Any:
         """One of them, as Gymnasium makes it."""
         import gymnasium
 
-        with quiet(self._uses_mujoco):
+        with quiet("mujoco" in str(gymnasium.registry.get(self.id))):
             return gymnasium.make(self.id, disable_env_checker=True, **self.options)
-
-    @functools.cached_property
-    def _uses_mujoco(self) -> bool:
-        import gymnasium
-
-        spec = gymnasium.registry.get(self.id)
-        return spec is not None and "mujoco" in str(spec.entry_point)
 
 
 @dataclasses.dataclass(frozen=True)

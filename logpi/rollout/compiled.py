@@ -13,6 +13,7 @@ from ..models import AbstractPolicy, initial_memories, Memory
 from ..spaces import clip_to, Space
 from ..trajectory import Trajectory
 from .base import AbstractRollout, act
+from .hoist import hoist_keys
 
 
 class CompiledState(eqx.Module):
@@ -58,12 +59,17 @@ class CompiledRollout(AbstractRollout):
         self, policy: AbstractPolicy, state: CompiledState, key: PRNGKeyArray
     ) -> tuple[Trajectory, CompiledState]:
         """The next `length` steps of every environment, and the state after them."""
-        # All keys at once: deriving them inside the scan costs as much as the environment.
+        # All keys at once, and all that the policy draws: inside the scan it costs as much as the environment.
         act_keys, step_keys, reset_keys = jax.random.split(key, (3, self.length, self.num_envs))
 
-        def step(state: CompiledState, keys):
-            act_keys, step_keys, reset_keys = keys
-            action, log_prob, memory = act(policy, state.obs, state.start, state.memory, act_keys)
+        def act_with(keys, obs, start, memory):
+            return act(policy, obs, start, memory, keys)
+
+        draw, act_on = hoist_keys(act_with, act_keys[0], state.obs, state.start, state.memory)
+
+        def step(state: CompiledState, row):
+            noise, step_keys, reset_keys = row
+            action, log_prob, memory = act_on(noise, state.obs, state.start, state.memory)
             given = self.to_env(self.action_space, action)
             env_state, timestep = jax.vmap(self.env.step)(step_keys, state.env_state, given)
             # Most steps reset nothing: with few environments, resetting all of them anyway is half of the work.
@@ -78,7 +84,7 @@ class CompiledRollout(AbstractRollout):
             )
             return after, (*row, state.start, ~state.resetting)
 
-        after, rows = jax.lax.scan(step, state, (act_keys, step_keys, reset_keys))
+        after, rows = jax.lax.scan(step, state, (jax.vmap(draw)(act_keys), step_keys, reset_keys))
         rows = jax.tree.map(lambda x: x.swapaxes(0, 1), rows)
         return Trajectory(*rows, last_obs=after.obs, last_start=after.start, memory=state.memory), after
 

@@ -17,8 +17,8 @@ def hoist_keys(
 
     `noise` holds every operation of the function that depends on the keys alone: drawing random numbers, mostly. It
     can be mapped over the keys of many steps at once, which costs a fraction of drawing them step by step. The
-    arguments are examples, or their `jax.ShapeDtypeStruct`s; `keys` is one array. An operation inside a `jax.jit` of the function's own is hoisted
-    only if all of that `jit` can be.
+    arguments are examples, or their `jax.ShapeDtypeStruct`s; `keys` is one array. An operation inside a `jax.jit` of
+    the function's own is hoisted only if all of that `jit` can be.
     """
     closed, shapes = jax.make_jaxpr(function, return_shape=True)(keys, *others)
     jaxpr, out_tree = closed.jaxpr, jax.tree.structure(shapes)

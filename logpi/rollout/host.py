@@ -148,7 +148,7 @@ def _make_programs(layout: _Layout, num_envs: int, length: int, space: Space, to
 
     def noise(key):
         # The keys that a compiled rollout acts with: in the same environments it would give the same trajectory.
-        return jax.vmap(draw)(jax.random.split(key, (length, 3, num_envs))[:, 0])
+        return jax.vmap(draw)(jax.random.split(key, (3, length, num_envs))[0])
 
     def act_at(arrays, obs, start, memory, noise, time):
         return rest([n[time] for n in noise], arrays, obs, start, memory)
