@@ -79,4 +79,5 @@ def compile_evaluation(source: EnvSource, settings: Settings, episodes: int) -> 
         return jax.device_put(np.zeros(leaf.shape, leaf.dtype)) if isinstance(leaf, jax.ShapeDtypeStruct) else leaf
 
     run = Run(source.name, settings, (0,), (jax.tree.map(zeros, shapes),), *spaces, [], {}, {}, environment=source)
-    run.evaluate(min(episodes, 128))  # as many environments as it takes for more
+    evaluation = run.evaluate(min(episodes, 128))  # as many environments as it takes for more
+    evaluation.as_dict()  # imports what intervals need

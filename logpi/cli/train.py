@@ -13,6 +13,7 @@ from typing import Any
 from ..errors import check_between
 from .arguments import first_word, Flag, parse, value_of
 from .terminal import says, transient
+from .watch import can_be_watched
 
 COMMAND = "logpi train"
 DESCRIPTION = "Trains a policy by the policy gradient. The defaults are the preset for ENV and the algorithm."
@@ -45,7 +46,7 @@ def train_command(arguments: Sequence[str]) -> int:
             evaluation = _evaluated(run, folder, values["evaluate_episodes"])
         except KeyboardInterrupt:
             interrupted = True
-    says(f"saved in {folder}; next: logpi watch {folder}")
+    says(f"saved in {folder}" + (f"; next: logpi watch {folder}" if can_be_watched(run.env) else ""))
     if values["json"]:
         print(json.dumps(_summary(run, evaluation, folder)))
     return 130 if interrupted else 0

@@ -30,12 +30,11 @@ def watch_command(arguments: Sequence[str]) -> int:
     values = parse(_FLAGS, arguments, COMMAND, DESCRIPTION)
     check_between("--episodes", values["episodes"], 1)
     video = Path(values["video"]) if values["video"] else None
-    os.environ.setdefault("SDL_AUDIODRIVER", "dummy")  # Pygame looks for loudspeakers otherwise, and complains
-    if video is None:
-        _check_display()
-    else:
+    if video is not None:
         check_video(video)
-        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+    elif not _has_display():
+        raise InputError("There is no display for a window: write a video with --video FILE.mp4 or FILE.gif.")
+    _prepare_drawing(to_file=video is not None)
     with transient("starting JAX ..."):
         from ..training.run import load
 
@@ -53,10 +52,23 @@ def watch_command(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _check_display() -> None:
+def can_be_watched(env: str) -> bool:
+    """Whether an environment of this name has pictures."""
+    return env.rpartition(":")[0] not in _WITHOUT_PICTURES
+
+
+def _has_display() -> bool:
     variables = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
-    if sys.platform.startswith("linux") and not any(os.environ.get(name) for name in variables):
-        raise InputError("There is no display for a window: write a video with --video FILE.mp4 or FILE.gif.")
+    return not sys.platform.startswith("linux") or any(os.environ.get(name) for name in variables)
+
+
+def _prepare_drawing(*, to_file: bool) -> None:
+    """Tells the libraries that draw what there is, unless they have been told."""
+    os.environ.setdefault("SDL_AUDIODRIVER", "dummy")  # Pygame looks for loudspeakers otherwise, and complains
+    if to_file:
+        if not _has_display():
+            os.environ.setdefault("MUJOCO_GL", "egl")  # MuJoCo looks for a window otherwise
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 
 
 def _index(run: Any, seed: int | None) -> int:
@@ -74,7 +86,7 @@ def _opened(run: Any, render_mode: str) -> Iterator[Any]:
     from ..spaces import encoded_size
 
     suite, _, name = run.env.rpartition(":")
-    if suite in _WITHOUT_PICTURES:
+    if not can_be_watched(run.env):
         raise InputError(f"{run.env} cannot be watched: {_WITHOUT_PICTURES[suite]}.")
     keep = run.env.removeprefix("gymnasium:") if suite not in ("envpool", "phys2d") else name
     with transient(f"opening {keep} ..."):
@@ -137,5 +149,5 @@ def _drawing(env: Any) -> Iterator[None]:
             raise InputError(f'{env.spec.id} cannot be drawn ({said}): pip install "logpi[video]".') from None
         cure = "choose another environment, or a machine with a display"
         if "mujoco" in str(env.spec.entry_point):
-            cure = "without a display, MuJoCo draws with MUJOCO_GL=egl or MUJOCO_GL=osmesa in the environment"
+            cure = "set MUJOCO_GL to what this machine has: egl, osmesa or glfw"
         raise InputError(f"{env.spec.id} cannot be drawn ({type(error).__name__}: {said}): {cure}.") from None

@@ -4,8 +4,10 @@ import sys
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
+from rich.control import Control
 from rich.live import Live
 from rich.progress_bar import ProgressBar
+from rich.segment import ControlType
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
@@ -28,6 +30,8 @@ class TerminalProgress(AbstractListener):
         """What is about to be done."""
         self._tally, self._steps = Tally(plan), plan.steps * len(plan.seeds)
         first, *rest = plan_lines(plan)
+        # What said that something takes its time may still stand on the line.
+        self._console.control(Control((ControlType.CARRIAGE_RETURN,), (ControlType.ERASE_IN_LINE, 2)))
         self._console.print(Text(first, "bold"), soft_wrap=True)
         for line in rest:
             self._console.print(Text(line, "dim"), soft_wrap=True)

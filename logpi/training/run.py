@@ -52,7 +52,7 @@ class Agent:
             self._key = jax.random.key(seed)
         self._memory = jax.tree.map(lambda m: m[None], self.model.initial_memory())
 
-    def __call__(self, obs: PyTree[Any], deterministic: bool = False) -> np.ndarray:
+    def __call__(self, obs: PyTree[Any], deterministic: bool = False) -> np.ndarray | np.generic:
         """An action for one observation (no batch axis), as the environment takes it: clipped or rescaled.
 
         Drawn from the policy, or its mode where `deterministic`. Raises `InputError` for an observation of another

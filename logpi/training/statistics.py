@@ -33,7 +33,8 @@ def mean_interval(values: Float[np.ndarray, " n"]) -> Interval:
 def interquartile_mean(values: Float[np.ndarray, "*batch n"]) -> Float[np.ndarray, "*batch"]:
     """The mean of the middle half, along the last axis."""
     outside = values.shape[-1] // 4
-    return np.mean(np.sort(values, axis=-1)[..., outside : values.shape[-1] - outside], axis=-1)
+    middle = np.sort(values, axis=-1)[..., outside : values.shape[-1] - outside]
+    return np.asarray(middle.mean(-1))
 
 
 def iqm_interval(values: Float[np.ndarray, " n"], resamples: int = 2000) -> Interval:

@@ -121,7 +121,7 @@ def save_arrays(path: Path, tree: PyTree) -> None:
     from safetensors.numpy import save
 
     arrays = _named_leaves(eqx.filter(tree, eqx.is_array))
-    write_atomically(path, save({name: np.ascontiguousarray(leaf) for name, leaf in arrays.items()}))
+    write_atomically(path, save({name: np.asarray(leaf, order="C") for name, leaf in arrays.items()}))
 
 
 def load_arrays(path: Path, skeleton: PyTree) -> PyTree:

@@ -1,0 +1,127 @@
+"""Flags: how values are read, and that each has a help text and reaches the settings."""
+
+import dataclasses
+from typing import Any, Literal
+
+import pytest
+
+from logpi.cli.arguments import first_word, Flag, parse, value_of
+from logpi.cli.settings import changed, CREDITS, settings_flags, settings_for
+from logpi.errors import InputError
+from logpi.training.presets import GENERAL
+
+FLAGS = [
+    Flag("env", str, "an environment", metavar="ENV", positional=True),
+    Flag("steps", int, "steps", 10),
+    Flag("num_envs", int, "environments", 4, ("--envs", "--num-envs")),
+    Flag("rate", float, "rate", 0.5, group="part"),
+    Flag("length", int | None, "length", None, group="part"),
+    Flag("memory", Literal["none", "gru"], "memory", "none", group="part"),
+    Flag("scaled", bool, "scaled", True, on_and_off=True),
+    Flag("json", bool, "json", False),
+]
+DEFAULTS = {flag.name: flag.default for flag in FLAGS if not flag.positional}
+
+
+def parsed(*arguments: str) -> dict[str, Any]:
+    """What `arguments` change."""
+    values = parse(FLAGS, list(arguments), "logpi test", "A test.")
+    return {name: value for name, value in values.items() if name == "env" or value != DEFAULTS[name]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "values"),
+    [
+        (["E"], {}),
+        (["--steps", "7", "E"], {"steps": 7}),
+        (["E", "--steps=1e6"], {"steps": 1_000_000}),
+        (["E", "--steps", "100_000"], {"steps": 100_000}),
+        (["E", "--steps", "100,000"], {"steps": 100_000}),
+        (["E", "--steps", "-3"], {"steps": -3}),
+        (["E", "--envs", "2"], {"num_envs": 2}),
+        (["E", "--num-envs", "2"], {"num_envs": 2}),
+        (["E", "--num_envs", "2"], {"num_envs": 2}),
+        (["E", "--rate", "3e-4"], {"rate": 3e-4}),
+        (["E", "--rate", "-inf"], {"rate": float("-inf")}),
+        (["E", "--length", "8"], {"length": 8}),
+        (["E", "--length", "8", "--length", "none"], {}),
+        (["E", "--memory", "GRU"], {"memory": "gru"}),
+        (["--json", "E", "--no-scaled"], {"json": True, "scaled": False}),
+    ],
+)
+def test_values_are_read(arguments: list[str], values: dict[str, Any]) -> None:
+    assert parsed(*arguments) == {"env": "E", **values}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [(["E"], "E"), (["--steps", "3", "E"], "E"), (["--json", "E"], "E"), (["--no-scaled", "E"], "E"),
+     (["--steps=3", "E"], "E"), (["--steps", "3"], None), (["--help"], None), ([], None)],
+)  # fmt: skip
+def test_the_first_word_is_found_before_parsing(arguments: list[str], word: str | None) -> None:
+    assert first_word(FLAGS, arguments) == word
+
+
+def test_the_last_value_counts() -> None:
+    assert value_of("--a", ["--a", "1", "--a=2"]) == "2"
+    assert value_of("--a", ["--ab", "1", "--a"]) is None
+
+
+def test_help_lists_flags_choices_and_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        parse(FLAGS, ["E", "--help"], "logpi test", "A test.")
+    assert stopped.value.code in (0, None)
+    text = capsys.readouterr().out
+    for piece in ("ENV", "--envs N, --num-envs N", "none|gru", "(default: 0.5)", "--no-scaled", "part options"):
+        assert piece in text
+
+
+@pytest.mark.parametrize("algorithm", GENERAL)
+@pytest.mark.parametrize("credit", CREDITS)
+def test_every_setting_is_a_flag_with_a_help_text(algorithm: str, credit: str) -> None:
+    flags = settings_flags(settings_for("CartPole-v1", algorithm, credit))
+    names = [spelling for flag in flags for spelling in flag.every_spelling]
+    assert len(names) == len(set(names))
+    assert [flag.name for flag in flags if not flag.help] == []
+    part = settings_for("CartPole-v1", algorithm, credit).algorithm
+    assert {f.name for f in dataclasses.fields(part)} - {"optimiser", "credit"} <= {flag.name for flag in flags}
+
+
+def other(value: Any, kind: Any) -> Any:
+    """A value that differs from the one there is and is allowed."""
+    if kind is bool:
+        return not value
+    if isinstance(value, str):
+        return {"clip": "rescale", "none": "gru", "tanh": "relu"}[value]
+    if value is None:
+        return 2
+    return type(value)(1) if value != 1 else type(value)(0 if isinstance(value, float) else 2)
+
+
+def values_of(settings: Any) -> dict[str, Any]:
+    """The values of all flags of settings."""
+    return {flag.name: flag.default for flag in settings_flags(settings, texts=False)}
+
+
+@pytest.mark.parametrize("algorithm", GENERAL)
+@pytest.mark.parametrize("env", ["CartPole-v1", "HalfCheetah-v4"])
+def test_every_flag_changes_the_settings(env: str, algorithm: str) -> None:
+    settings = settings_for(env, algorithm, None)
+    before = values_of(settings)
+    for flag in settings_flags(settings, texts=False):
+        after = changed(settings, {flag.name: (value := other(flag.default, flag.kind))})
+        if flag.name == "limit" and settings.reward_scaling is None:
+            continue
+        again = values_of(after)
+        assert again[flag.name] == value, flag.name
+        assert [name for name in again if name != flag.name and again[name] != before[name]] == [], flag.name
+
+
+def test_the_discount_is_that_of_the_scaled_rewards_too() -> None:
+    settings = changed(settings_for("HalfCheetah-v4", None, None), {"gamma": 0.9})
+    assert settings.algorithm.credit.gamma == settings.reward_scaling.gamma == 0.9  # type: ignore[attr-defined]
+
+
+def test_a_value_out_of_range_is_told_by_its_flag() -> None:
+    with pytest.raises(InputError, match=r"^--envs is 0, but it must be 1 or more"):
+        changed(settings_for("CartPole-v1", None, None), {"num_envs": 0})

@@ -1,0 +1,43 @@
+"""`logpi watch`: videos that open, and episodes that are told."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from logpi.cli.main import main
+from logpi.cli.video import write_video
+
+
+def test_a_gif_of_two_episodes(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    image = pytest.importorskip("PIL.Image")
+    video = tmp_path / "deeper" / "cartpole.gif"
+    assert main(["watch", str(trained), "--video", str(video), "--episodes", "2", "--seed", "1"]) == 0
+    said = capsys.readouterr()
+    assert said.out == "" and "episode 1: return " in said.err and "episode 2: return " in said.err
+    with image.open(video) as opened:
+        assert opened.size == (600, 400) and opened.n_frames > 3 and opened.info["loop"] == 0
+    assert [path.name for path in video.parent.iterdir()] == ["cartpole.gif"]
+
+
+def test_an_mp4(trained: Path, tmp_path: Path) -> None:
+    pytest.importorskip("imageio_ffmpeg")
+    video = tmp_path / "cartpole.mp4"
+    assert main(["watch", str(trained), "--video", str(video), "--deterministic"]) == 0
+    assert video.read_bytes()[4:8] == b"ftyp" and video.stat().st_size > 2000
+
+
+def test_a_window(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("pygame")
+    assert main(["watch", str(trained)]) == 0  # SDL's dummy driver stands for the display
+    assert "episode 1: return " in capsys.readouterr().err
+
+
+def test_a_video_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    def frames():
+        yield np.zeros((4, 4, 3), np.uint8)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_video(tmp_path / "a.gif", frames(), 25)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,120 @@
+"""What is said while a training goes on, in a log and in a terminal."""
+
+import io
+import math
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from logpi.report.live import drawn, TerminalProgress
+from logpi.report.progress import plain_line, PlainProgress, plan_lines, Speaker, Tally
+from logpi.training.listener import Plan
+
+
+def plan(seeds: tuple[int, ...] = (0,)) -> Plan:
+    """Ten iterations of 100 steps for each seed."""
+    return Plan("Env-v0", "the twin.", "PPO", seeds, 1000, 10, 10, "somewhere", "cpu", "runs/x")
+
+
+def row(seed: int, iteration: int, mean: float | None = 1.0, episodes: int = 10, **numbers: Any) -> dict[str, Any]:
+    """A row of `metrics.jsonl` whose episodes have the variance 4 around `mean`."""
+    measured = dict.fromkeys(("entropy", "kl", "explained_variance", "gradient_norm", "signal_to_noise"), 0.5)
+    returns = {"return_mean": mean, "return_squares": None if mean is None else episodes * (mean**2 + 4.0)}
+    return {"seed": seed, "iteration": iteration, "steps": 100 * iteration, "episodes": episodes if mean else 0,
+            **returns, **measured, **numbers}  # fmt: skip
+
+
+def test_the_plan_says_everything() -> None:
+    lines = plan_lines(plan())
+    assert lines[0] == "Env-v0 with PPO, seed 0: 1,000 steps, 10 environments x 10 steps a rollout, on cpu"
+    assert [line.strip() for line in lines[1:]] == ["the twin.", "settings: somewhere", "folder:   runs/x"]
+    assert "seeds 0, 5: 1,000 steps each" in plan_lines(plan((0, 5)))[0]
+    assert "seeds 2 to 9: " in plan_lines(plan(tuple(range(2, 10))))[0]
+
+
+def test_the_interval_of_one_seed_is_over_its_last_episodes() -> None:
+    tally = Tally(plan())
+    tally.add([row(0, 1, mean=1000.0, episodes=100)], 100, 0.1)
+    tally.add([row(0, 2, mean=50.0, episodes=100)], 200, 0.2)
+    numbers = tally.numbers()
+    assert numbers.average == 50.0  # the earlier hundred are forgotten
+    assert numbers.margin == pytest.approx(1.96 * math.sqrt(4.0 / 99))
+
+
+def test_the_interval_of_several_seeds_is_over_seeds() -> None:
+    tally = Tally(plan((0, 1)))
+    tally.add([row(0, 1, mean=1.0), row(1, 1, mean=3.0)], 200, 1.0)
+    numbers = tally.numbers()
+    assert numbers.average == 2.0
+    assert numbers.margin == pytest.approx(12.706, abs=1e-3)  # Student's t with one degree of freedom, error 1
+    assert numbers.done == 0.1
+
+
+def test_before_any_episode_has_ended_there_is_no_return() -> None:
+    tally = Tally(plan())
+    tally.add([row(0, 1, mean=None, kl=None)], 100, 1.0)
+    assert dict(tally.numbers().measurements())["return"] == "-"
+    assert dict(tally.numbers().measurements())["KL"] == "-"
+
+
+def test_the_remaining_time_is_that_of_the_newest_pace() -> None:
+    tally = Tally(plan())
+    tally.add([row(0, 1)], 100, 100.0)  # slow at first: it compiled
+    for i in range(2, 6):
+        tally.add([row(0, i)], 100 * i, 100.0 + 10.0 * (i - 1))
+    numbers = tally.numbers()
+    assert numbers.steps_per_second == pytest.approx(10.0)
+    assert numbers.seconds_left == pytest.approx(50.0)
+    assert plain_line(numbers).startswith("500 steps  50%  10 steps/s  0:50 left  return 1 ±")
+
+
+def test_a_log_gets_plain_lines() -> None:
+    file = io.StringIO()
+    progress = PlainProgress(file)
+    progress.planned(plan())
+    progress.compiling()
+    progress.compiled(1.25)
+    for i in range(1, 11):
+        progress.advanced([row(0, i)], 100 * i, 0.1 * i)
+    progress.finished(interrupted=True)
+    lines = file.getvalue().splitlines()
+    assert lines[4:6] == ["compiling ...", "compiled in 1.2 s"]
+    assert lines[6].startswith("1,000 steps  100%  1,000 steps/s  return 1 ± 0.394  entropy 0.5  KL 0.5")
+    assert lines[7:] == ["interrupted: what was learned so far is kept"]
+
+
+def test_silence_once_nobody_reads() -> None:
+    class Closed(io.StringIO):
+        """A pipe whose reader has gone."""
+
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    say = Speaker(Closed())
+    say("one")
+    say("two")
+
+
+def test_a_terminal_gets_a_bar_and_the_numbers() -> None:
+    file = io.StringIO()
+    progress = TerminalProgress(file)
+    progress.planned(plan())
+    progress.compiling()
+    progress.compiled(1.25)
+    progress.advanced([row(0, 1)], 100, 0.1)
+    progress.advanced([row(0, i) for i in range(2, 11)], 1000, 1.0)
+    progress.finished(interrupted=False)
+    text = file.getvalue()
+    for piece in ("Env-v0 with PPO", "runs/x", "compiled in 1.2 s", "1,000 of 1,000 steps", "signal/noise 0.5"):
+        assert piece in text
+
+
+@pytest.mark.parametrize("width", [60, 100, 160])
+def test_the_live_view_fits_the_terminal(width: int) -> None:
+    tally = Tally(plan())
+    tally.add([row(0, 1, mean=-12345.678)], 100, 0.1)
+    console = Console(file=io.StringIO(), width=width, force_terminal=True)
+    with console.capture() as captured:
+        console.print(drawn(tally.numbers(), 1000))
+    assert "steps/s" in captured.get() and "-1.23e+04" not in captured.get()
