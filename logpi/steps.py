@@ -227,13 +227,14 @@ def epochs(
 
     def minibatch(carry, rows):
         dynamic, noise = carry
-        learner, uphill, record = step(eqx.combine(dynamic, static), jax.tree.map(lambda x: x[rows], batch))
+        learner, uphill, record = step(eqx.combine(dynamic, static), rows)
         return (eqx.filter(learner, eqx.is_array), noise.with_part(uphill)), record
 
     @jax.jit  # so that asking for the shapes and running share one trace
     def epoch(dynamic, key):
-        order = random_order(key, size).reshape(num_minibatches, -1)
-        (dynamic, noise), records = jax.lax.scan(minibatch, (dynamic, no_noise(learner.model)), order)
+        order = random_order(key, size)
+        minibatches = jax.tree.map(lambda x: x[order].reshape(num_minibatches, -1, *x.shape[1:]), batch)
+        (dynamic, noise), records = jax.lax.scan(minibatch, (dynamic, no_noise(learner.model)), minibatches)
         return dynamic, EpochsInfo(jax.tree.map(jnp.mean, records), noise.norm(), noise.signal_to_noise())
 
     dynamic, info = _repeat(epoch, dynamic, jax.random.split(key, num_epochs), lambda info: stop(info.record))
