@@ -7,10 +7,13 @@ import multiprocessing
 import os
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+from logpi.envs import resolve
+
 from .table import write_table
-from .tasks import TASKS, train_named
+from .tasks import TASKS, train_seeds
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -46,16 +49,26 @@ def main() -> int:
 
 
 def _train(names: list[str], seeds: int, jobs: int) -> None:
-    # A process a seed, each on one core: they share nothing, and none waits for another.
+    # Processes of one core each: they share nothing, and none waits for another.
     os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
     context = multiprocessing.get_context("spawn")
-    work = [(name, seed) for name in names for seed in range(seeds)]
     with concurrent.futures.ProcessPoolExecutor(jobs, context, max_tasks_per_child=1) as pool:
-        for future in concurrent.futures.as_completed([pool.submit(train_named, *item) for item in work]):
-            name, row = future.result()
-            _record(name, row)
-            shown = {key: row[key] for key in ("seed", "training", "stochastic", "deterministic", "train_seconds")}
-            print(name, json.dumps(shown), flush=True)
+        work = [pool.submit(train_seeds, *item) for item in _work(names, seeds)]
+        for future in concurrent.futures.as_completed(work):
+            name, rows = future.result()
+            for row in rows:
+                _record(name, row)
+                shown = {key: row[key] for key in ("seed", "training", "stochastic", "deterministic", "train_seconds")}
+                print(name, json.dumps(shown), flush=True)
+
+
+def _work(names: list[str], seeds: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """What each process does: all seeds where the environment is compiled, because they share a program; else one."""
+    for task in (task for task in TASKS if task.name in names):
+        if resolve(task.env).compiled:
+            yield task.name, tuple(range(seeds))
+        else:
+            yield from ((task.name, (seed,)) for seed in range(seeds))
 
 
 if __name__ == "__main__":

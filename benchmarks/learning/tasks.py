@@ -65,24 +65,29 @@ TASKS = (
 )
 
 
-def train_one(task: Task, seed: int) -> dict[str, Any]:
-    """One seed of a task: trained, and evaluated over 100 episodes both ways. Plain numbers."""
+def train_seeds(name: str, seeds: tuple[int, ...]) -> tuple[str, list[dict[str, Any]]]:
+    """Some seeds of the task of this name: trained, and evaluated over 100 episodes both ways. Plain numbers.
+
+    What a process of its own is asked for, so it returns the name too.
+    """
     from logpi.training.listener import recent_return
 
-    run = logpi.train(task.env, task.algorithm, seed=seed, settings=task.settings)
-    recent = recent_return(run.history)
-    return {
-        "seed": seed,
-        "training": recent[0] if recent else None,
-        "stochastic": run.evaluate(100).returns.mean().item(),
-        "deterministic": run.evaluate(100, deterministic=True).returns.mean().item(),
-        "steps": run.summary["steps"],
-        "train_seconds": run.summary["train_seconds"],
-        "source": run.settings.source,
-        "versions": run.versions,
-    }
-
-
-def train_named(name: str, seed: int) -> tuple[str, dict[str, Any]]:
-    """`train_one` of the task of this name, and the name: what a process of its own is asked for."""
-    return name, train_one(next(task for task in TASKS if task.name == name), seed)
+    task = next(task for task in TASKS if task.name == name)
+    run = logpi.train(task.env, task.algorithm, seeds=seeds, settings=task.settings)
+    stochastic, deterministic = (run.evaluate(100, deterministic=mode).returns.mean(1) for mode in (False, True))
+    rows = []
+    for i, seed in enumerate(seeds):
+        recent = recent_return([row for row in run.history if row["seed"] == seed])
+        rows.append(
+            {
+                "seed": seed,
+                "training": recent[0] if recent else None,
+                "stochastic": float(stochastic[i]),
+                "deterministic": float(deterministic[i]),
+                "steps": max(row["steps"] for row in run.history if row["seed"] == seed),
+                "train_seconds": run.summary["train_seconds"] / len(seeds),
+                "source": run.settings.source,
+                "versions": run.versions,
+            }
+        )
+    return name, rows
