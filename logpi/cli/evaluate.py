@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import check_between
 from .arguments import Flag, parse
-from .terminal import says, transient
+from .terminal import says, transient, uninterrupted
 
 COMMAND = "logpi evaluate"
 DESCRIPTION = "What the policies of a run earn in fresh episodes: mean, 95 % interval, and over seeds."
@@ -27,7 +27,7 @@ def evaluate_command(arguments: Sequence[str]) -> int:
     check_between("--episodes", values["episodes"], 1)
     check_between("--seed", values["seed"], 0, 2**31 - 1)
     folder = Path(values["run"])
-    with transient("starting JAX ..."):
+    with transient("starting JAX ..."), uninterrupted():
         from ..training.run import load
         from ..training.storage import write_json
         from ..training.train import compilation_cache

@@ -1,8 +1,11 @@
 """Words on stderr while a command works."""
 
 import contextlib
+import signal
 import sys
+import threading
 from collections.abc import Iterator
+from types import FrameType
 
 _ERASE = "\r\x1b[2K"
 
@@ -27,3 +30,23 @@ def transient(text: str) -> Iterator[None]:
     finally:
         if shown:
             print(_ERASE, end="", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Keeps a Ctrl-C until the end: an import of JAX that is cut short may abort the process, or go on regardless."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    waiting = threading.Event()
+
+    def wait(number: int, frame: FrameType | None) -> None:
+        waiting.set()
+
+    before = signal.signal(signal.SIGINT, wait)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if waiting.is_set():
+        raise KeyboardInterrupt

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import check_between
 from .arguments import first_word, Flag, parse, value_of
-from .terminal import says, transient
+from .terminal import says, transient, uninterrupted
 from .watch import can_be_watched
 
 COMMAND = "logpi train"
@@ -54,12 +54,13 @@ def train_command(arguments: Sequence[str]) -> int:
 
 def _trained(values: dict[str, Any], settings: Any, folder: Path) -> Any:
     with transient(f"opening {values['env']} ..."), _no_litter(folder):
-        from ..envs import resolve
-        from ..training.train import compilation_cache, train
-        from .ahead import EvaluationAhead
+        with uninterrupted():
+            from ..envs import resolve
+            from ..training.train import compilation_cache, train
+            from .ahead import EvaluationAhead
 
-        compilation_cache()
-        source = resolve(values["env"])
+            compilation_cache()
+            source = resolve(values["env"])
         listener = EvaluationAhead(source, settings, values["evaluate_episodes"], _listener())
         with contextlib.closing(listener):
             return train(
@@ -75,7 +76,7 @@ def _trained(values: dict[str, Any], settings: Any, folder: Path) -> Any:
 
 def _understood(arguments: Sequence[str]) -> tuple[dict[str, Any], Any]:
     """What was asked for: the value of every flag, and the settings that they make."""
-    with transient("starting JAX ..."):
+    with transient("starting JAX ..."), uninterrupted():
         from ..training.presets import GENERAL
         from .settings import changed, settings_flags, settings_for
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import check_between, InputError
 from .arguments import Flag, parse
-from .terminal import says, transient
+from .terminal import says, transient, uninterrupted
 from .video import check_video, write_video
 
 COMMAND = "logpi watch"
@@ -35,7 +35,7 @@ def watch_command(arguments: Sequence[str]) -> int:
     elif not _has_display():
         raise InputError("There is no display for a window: write a video with --video FILE.mp4 or FILE.gif.")
     _prepare_drawing(to_file=video is not None)
-    with transient("starting JAX ..."):
+    with transient("starting JAX ..."), uninterrupted():
         from ..training.run import load
 
         run = load(values["run"])

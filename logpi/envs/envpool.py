@@ -28,6 +28,7 @@ class EnvPoolVector(AbstractVectorEnv):
         seeded = {} if seed is None else {"seed": seed}  # EnvPool takes its seed here, and `reset` takes none
         self._env = envpool.make_gymnasium(id, num_envs=num_envs, **seeded, **options)
         self._action_dtype = self._env.action_space.dtype
+        _ = self._env.observation_space  # made on first sight, with a warning that the caller keeps quiet here
         self._cast = caster(self.obs_space)
         # `env.step` builds two dictionaries at each call; reading its arrays by their position does not.
         self._position = {key: i for i, key in enumerate(self._env._state_keys)}

@@ -108,5 +108,5 @@ def preset(env: str, algorithm: str = "ppo") -> Settings:
         return general
     if algorithm_name(special.algorithm) == algorithm:
         return special
-    kept = {name: getattr(special, name) for name in ("network", "actions", "reward_scaling", "steps")}
-    return dataclasses.replace(general, **kept)
+    kept = {name: getattr(special, name) for name in ("network", "actions", "reward_scaling")}
+    return dataclasses.replace(general, **kept, steps=max(special.steps, general.steps))

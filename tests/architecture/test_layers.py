@@ -115,7 +115,7 @@ PLANTED = {
     "upward, by name": (
         "heads.py",
         "import importlib\nimportlib.import_module('logpi.cli')\n",
-        "imports cli (layer 7)",
+        "imports cli (layer 8)",
     ),
     "by a name not known": (
         "heads.py",

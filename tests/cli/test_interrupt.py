@@ -1,13 +1,17 @@
 """Ctrl-C, and readers that go away, in processes of their own."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import pytest
+
 import logpi
+from logpi.cli.terminal import uninterrupted
 from tests.cli.conftest import SMALL
 
 RUN = [sys.executable, "-c", "import sys; from logpi.cli.main import main; sys.exit(main())"]
@@ -44,3 +48,11 @@ def test_a_reader_that_goes_away_does_not_end_the_training(tmp_path: Path) -> No
         process.stderr.close()
         assert process.wait(timeout=120) == 0
     assert (folder / "evaluation.json").exists() and logpi.load(folder).history
+
+
+def test_ctrl_c_waits_for_the_end_of_an_import() -> None:
+    done = []
+    with pytest.raises(KeyboardInterrupt), uninterrupted():
+        os.kill(os.getpid(), signal.SIGINT)
+        done.append("imported")
+    assert done == ["imported"]
