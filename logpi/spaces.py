@@ -197,6 +197,11 @@ def bounds(space: Box) -> tuple[np.ndarray, np.ndarray]:
     return full(space.low), full(space.high)
 
 
+def _aligned(bound: np.ndarray, action) -> np.ndarray:
+    """A bound with as many axes as an action: broadcasting is said, not left to happen."""
+    return bound.reshape((1,) * (action.ndim - bound.ndim) + bound.shape)
+
+
 def clip_to(space: Space, action):
     """What the environment gets for an action of the policy: clipped to the bounds, counted from `start`.
 
@@ -207,10 +212,12 @@ def clip_to(space: Space, action):
         case Discrete():
             return action + space.start if space.start else action
         case MultiDiscrete():
-            shifted = action + np.asarray(space.starts, np.int32) if any(space.starts) else action
+            starts = np.asarray(space.starts, np.int32)
+            shifted = action + _aligned(starts, action) if starts.any() else action
             return shifted.reshape(*shifted.shape[:-1], *(space.shape or (len(space.sizes),)))
         case Box():
-            return action.clip(*bounds(space))
+            low, high = bounds(space)
+            return action.clip(_aligned(low, action), _aligned(high, action))
         case _:
             return action
 
@@ -219,5 +226,5 @@ def rescale_to(space: Space, action):
     """As `clip_to`, but a `Box` is reached from the interval -1 to 1: `low` and `high` are where -1 and 1 go."""
     if not isinstance(space, Box):
         return clip_to(space, action)
-    low, high = bounds(space)
+    low, high = (_aligned(bound, action) for bound in bounds(space))
     return low + (action.clip(-1, 1) + 1) * ((high - low) / 2)

@@ -102,7 +102,7 @@ def changed(settings: Settings, values: dict[str, Any]) -> Settings:
         settings = _replaced(settings, {name: values[name] for name in values if name != "reward_scaling"})
         return dataclasses.replace(settings, algorithm=algorithm, network=network, reward_scaling=scaling)
     except InputError as error:
-        raise InputError(_spelled(str(error), values)) from None
+        raise InputError(in_flags(str(error), values)) from None
 
 
 def _replaced(part: Any, values: dict[str, Any]) -> Any:
@@ -110,10 +110,10 @@ def _replaced(part: Any, values: dict[str, Any]) -> Any:
     return dataclasses.replace(part, **mine) if mine else part
 
 
-def _spelled(sentence: str, values: dict[str, Any]) -> str:
-    """A sentence that begins with a field, beginning with its flag."""
+def in_flags(sentence: str, names: Iterable[str]) -> str:
+    """A sentence that begins with one of these fields, beginning with its flag."""
     name, space, rest = sentence.partition(" ")
-    if name not in values:
+    if name not in names:
         return sentence
     return _SPELLINGS.get(name, ("--" + name.replace("_", "-"),))[0] + space + rest
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import check_between
+from ..errors import check_between, InputError
 from .arguments import first_word, Flag, parse, value_of
 from .terminal import says, transient, uninterrupted
 from .watch import can_be_watched
@@ -38,7 +38,12 @@ def train_command(arguments: Sequence[str]) -> int:
     """Trains, and returns the exit status: 130 if it was interrupted, with what was learned saved."""
     values, settings = _understood(arguments)
     folder = Path(values["out"]) if values["out"] else _folder_for(values["env"], settings)
-    run = _trained(values, settings, folder)
+    try:
+        run = _trained(values, settings, folder)
+    except InputError as error:
+        from .settings import in_flags
+
+        raise InputError(in_flags(str(error), values)) from None
     _draw_curve(run.history)
     interrupted, evaluation = run.summary["interrupted"], None
     if values["evaluate_episodes"] and not interrupted:
@@ -61,8 +66,10 @@ def _trained(values: dict[str, Any], settings: Any, folder: Path) -> Any:
 
             compilation_cache()
             source = resolve(values["env"])
-        listener = EvaluationAhead(source, settings, values["evaluate_episodes"], _listener())
-        with contextlib.closing(listener):
+        with (
+            contextlib.closing(_listener()) as shown,
+            contextlib.closing(EvaluationAhead(source, settings, values["evaluate_episodes"], shown)) as listener,
+        ):
             return train(
                 source,
                 settings=settings,

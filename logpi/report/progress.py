@@ -133,6 +133,9 @@ class PlainProgress(AbstractListener):
         if interrupted:
             self._say("interrupted: what was learned so far is kept")
 
+    def close(self) -> None:
+        """Nothing: a line is whole once it is written."""
+
 
 class Speaker:
     """Writes lines. Once nobody reads them it is silent: the training that it reports on goes on."""

@@ -69,6 +69,13 @@ def _compiled_ends(rollout, policy, state, open_episodes, key):
     return *follow(trajectory, open_episodes), state
 
 
+def _host_init(rollout, policy, key):
+    return rollout.init(policy, key)
+
+
+_compiled_init = eqx.filter_jit(_host_init)
+
+
 _follow = eqx.filter_jit(follow)
 
 
@@ -88,7 +95,8 @@ def run_episodes(
     shares = np.full(rollout.num_envs, episodes // rollout.num_envs)
     shares[: episodes % rollout.num_envs] += 1
     init_key, key = jax.random.split(key)
-    state, open_episodes = rollout.init(policy, init_key), no_episodes(rollout.num_envs)
+    init = _compiled_init if rollout.compiled else _host_init
+    state, open_episodes = init(rollout, policy, init_key), no_episodes(rollout.num_envs)
     found: list[list[tuple[float, float]]] = [[] for _ in shares]
     ends = _compiled_ends if rollout.compiled else _host_ends
     for chunk in range(-(-int(shares.max()) * MAX_EPISODE_STEPS // rollout.length)):

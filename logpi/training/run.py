@@ -149,7 +149,7 @@ class Run:
         return folder
 
 
-def policy_file(seed: int) -> str:
+def policy_file(seed: int | str) -> str:
     """The name of a seed's policy in a run folder."""
     return f"policy-seed{seed}.safetensors"
 
@@ -160,6 +160,8 @@ def make_folder(folder: Path, *, overwrite: bool = False) -> Path:
         raise InputError(f"{folder} already holds a run: give another folder, or overwrite it (--overwrite).")
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        for left in (folder / "evaluation.json", *folder.glob(policy_file("*"))):  # of the run that was here before
+            left.unlink(missing_ok=True)
         write_atomically(folder / "metrics.jsonl", b"")
     except OSError as error:
         raise InputError(f"The folder {folder} cannot be written ({error.strerror}): give another.") from None

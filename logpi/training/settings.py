@@ -34,6 +34,11 @@ class Settings:
             if not isinstance(value, int) or isinstance(value, bool):
                 raise InputError(f"{name} is {value!r}, but it must be a whole number: give one of 1 or more.")
             check_between(name, value, 1)
+        if self.steps_per_rollout >= 2**31:
+            raise InputError(
+                f"num_envs x rollout_length is {self.steps_per_rollout:,}, but it must be less than 2^31: give fewer "
+                "environments or shorter rollouts."
+            )
         if self.actions not in ("clip", "rescale"):
             raise InputError(f"actions is {self.actions!r}, but it must be clip or rescale.")
 

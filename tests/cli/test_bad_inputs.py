@@ -34,7 +34,7 @@ WRONG = {
     "discount": ([*CARTPOLE, "--gamma", "1.5"], "--gamma is 1.5, but it must be between 0 and 1"),
     "learning rate": ([*CARTPOLE, "--lr", "-1"], "--learning-rate is -1.0, but it must be 0 or more"),
     "width": ([*CARTPOLE, "--width", "0"], "--width is 0, but it must be 1 or more"),
-    "minibatches": ([*CARTPOLE, "--num-minibatches", "7"], "num_minibatches is 7"),
+    "minibatches": ([*CARTPOLE, "--num-minibatches", "7"], "--num-minibatches is 7, but a batch of 1024 segments"),
     "algorithm": ([*CARTPOLE, "--algorithm", "pop"], "--algorithm is 'pop', but it must be one of ppo, a2c, reinforce"),
     "credit": ([*CARTPOLE, "--credit", "gea"], "did you mean gae?"),
     "memory": ([*CARTPOLE, "--memory", "gruu"], "--memory is 'gruu', but it must be one of none, gru, lstm"),

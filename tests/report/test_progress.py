@@ -110,6 +110,18 @@ def test_a_terminal_gets_a_bar_and_the_numbers() -> None:
         assert piece in text
 
 
+def test_whatever_goes_wrong_the_cursor_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    file = io.StringIO()
+    progress = TerminalProgress(file)
+    progress.planned(plan())
+    progress.compiling()
+    progress.close()
+    hidden, shown = "\x1b[?25l", "\x1b[?25h"
+    assert hidden in file.getvalue() and file.getvalue().rindex(shown) > file.getvalue().rindex(hidden)
+
+
 @pytest.mark.parametrize("width", [60, 100, 160])
 def test_the_live_view_fits_the_terminal(width: int) -> None:
     tally = Tally(plan())
