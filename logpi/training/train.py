@@ -80,6 +80,9 @@ def train(
     Ctrl-C ends the training; what was learned so far is returned, and saved. Raises `InputError` for what cannot work.
     """
     compilation_cache()
+    # A step on the host waits for the policy's action: handing that to another thread costs more than computing it.
+    # It counts only if nothing has been computed with JAX before.
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
     source = resolve(env)
     changes = {
         "steps": steps,
