@@ -15,7 +15,7 @@ from jaxtyping import PyTree
 from .. import __version__, spaces
 from ..envs import resolve
 from ..errors import InputError
-from ..models import AbstractActorCritic, AbstractPolicy, Deterministic, make_actor_critic
+from ..models import AbstractActorCritic, AbstractPolicy, Deterministic, make_actor_critic, Network
 from ..rollout import act
 from .environment import make_rollout
 from .evaluation import evaluate_policies, Evaluation
@@ -201,23 +201,38 @@ def load(folder: str | Path, *, model: AbstractActorCritic | None = None, enviro
     if not isinstance(config, dict) or config.get("schema") != SCHEMA:
         found = config.get("schema") if isinstance(config, dict) else None
         raise InputError(f"{folder} holds no run of this logpi (schema {found}, needed {SCHEMA}): train it again.")
-    try:
-        settings, obs_space, action_space = (from_json(config[n]) for n in ("settings", "obs_space", "action_space"))
-        env, seeds, facts = config["env"], tuple(config["seeds"]), dict(config["versions"])
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{folder / 'config.json'} lacks {error}: the run folder is damaged.") from None
-    if model is None and config["model"] != "network":
-        raise InputError(f"{folder} holds a model of your own ({config['model']}): give one like it as model=.")
+    entries = _entries(folder / "config.json", config)
+    settings, obs_space, action_space = (entries[name] for name in ("settings", "obs_space", "action_space"))
+    if model is None and entries["model"] != "network":
+        raise InputError(f"{folder} holds a model of your own ({entries['model']}): give one like it as model=.")
     if model is None:
         model = eqx.filter_eval_shape(
             make_actor_critic, obs_space, action_space, settings.network, key=jax.random.key(0)
         )
+    seeds = entries["seeds"]
     models = tuple(load_arrays(folder / policy_file(seed), model) for seed in seeds)
     history = _read_rows(folder / "metrics.jsonl")
     return Run(
-        env, settings, seeds, models, obs_space, action_space, history, config.get("summary") or {}, facts,
-        config["model"], environment,
+        entries["env"], settings, seeds, models, obs_space, action_space, history, config.get("summary") or {},
+        entries["versions"], entries["model"], environment,
     )  # fmt: skip
+
+
+def _entries(path: Path, config: dict[str, Any]) -> dict[str, Any]:
+    """What a configuration holds, each entry of the kind that it must be. Raises `InputError` where one is not."""
+    kinds = {"env": str, "model": str, "versions": dict, "seeds": tuple, "settings": Settings}
+    kinds |= {"obs_space": spaces.Space, "action_space": spaces.Space}
+    found = {}
+    for name, kind in kinds.items():
+        try:
+            found[name] = from_json(config.get(name))
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{path} has no good {name} ({error}): the run folder is damaged.") from None
+        if not isinstance(found[name], kind):
+            raise InputError(f"{path} has {found[name]!r} for {name}: the run folder is damaged.")
+    if not isinstance(found["settings"].network, Network) or not all(isinstance(s, int) for s in found["seeds"]):
+        raise InputError(f"{path} has no good network or seeds: the run folder is damaged.")
+    return found
 
 
 def _read_rows(path: Path) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from logpi.credit import GAE
 from logpi.models import AbstractActorCritic, log_probs, Network, observe, refresh, unroll
 from logpi.rollout import CompiledRollout
 from tests.exactness.worlds import ACTION_SPACES, Luck
+from tests.weights import filled
 
 NUM_ENVS, LENGTH = 3, 12
 SEGMENT_LENGTHS = (4, None)
@@ -33,18 +34,9 @@ def _collect(rollout, model, state, key):
 
 
 def make(kind: str, memory: str, normalize: bool) -> AbstractActorCritic:
-    """A model with random weights. (The policy of a fresh one hardly depends on what it sees.)"""
+    """A model whose policy depends on what it sees and remembers."""
     network = Network(memory=memory, width=8, normalize_observations=normalize)
-    spaces_of = spaces.Box((3,)), ACTION_SPACES[kind]
-    shapes = eqx.filter_eval_shape(models.make_actor_critic, *spaces_of, network, key=jax.random.key(0))
-    random = np.random.default_rng(0)
-
-    def fill(leaf):
-        if not isinstance(leaf, jax.ShapeDtypeStruct):
-            return leaf
-        return jnp.asarray(random.normal(size=leaf.shape) / 2 if leaf.ndim == 2 else np.zeros(leaf.shape), leaf.dtype)
-
-    made = jax.tree.map(fill, shapes)
+    made = filled(models.make_actor_critic, spaces.Box((3,)), ACTION_SPACES[kind], network, scale=1.5)
     return models.Normalized(made.model, models.Normalizer(spaces.Box((3,)))) if normalize else made
 
 

@@ -14,6 +14,7 @@ from logpi import Adam, GAE, PPO, spaces
 from logpi.models import make_actor_critic
 from logpi.shuffle import random_order
 from logpi.trajectory import Trajectory
+from tests.weights import filled
 
 STREAMS, TIME, UPDATES = 4, 24, 5
 NAMES = ("reward", "terminated", "truncated", "valid")
@@ -54,17 +55,6 @@ def as_trajectory(rows: dict) -> Trajectory:
     return Trajectory(**named, start=start, last_start=nowhere, memory=())
 
 
-def library_model():
-    """With larger last layers than usual, so that everything matters."""
-    shapes = eqx.filter_eval_shape(make_actor_critic, spaces.Box((4,)), spaces.Discrete(2), key=jax.random.key(0))
-    random = np.random.default_rng(1)
-
-    def fill(x):
-        return jnp.asarray(random.normal(size=x.shape) / 4, x.dtype) if isinstance(x, jax.ShapeDtypeStruct) else x
-
-    return jax.tree.map(fill, shapes)
-
-
 def as_params(model) -> dict:
     return {name: [(layer.weight, layer.bias) for layer in getattr(model, name).layers] for name in ("actor", "critic")}
 
@@ -81,7 +71,7 @@ def test_its_update_is_the_librarys():
         num_minibatches=one_file.MINIBATCHES,
     )
     rows = {name: jnp.asarray(x) for name, x in any_rows().items()}
-    model = library_model()
+    model = filled(make_actor_critic, spaces.Box((4,)), spaces.Discrete(2))
     state, params, adam_state = algorithm.init(model, UPDATES, jax.random.key(0)), as_params(model), None
     library_update, its_update = eqx.filter_jit(algorithm.update), jax.jit(one_file.update)
     adam_state = one_file.init_adam(params)

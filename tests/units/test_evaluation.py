@@ -60,7 +60,7 @@ def test_short_episodes_are_not_preferred():
     assert abs(returns.mean() - per_step * (LONG + 1) / 2) < 4.5 * returns.std() / np.sqrt(episodes)
 
 
-@pytest.mark.parametrize(("episodes", "num_envs"), [(10, 4), (3, 4), (4, 4), (1, 1)])
+@pytest.mark.parametrize(("episodes", "num_envs"), [(10, 4), (3, 4), (4, 4), (1, 4)])
 def test_as_many_episodes_as_asked_for(episodes, num_envs):
     returns, lengths = run_episodes(Leaning(), rollout(num_envs), episodes, jax.random.key(0))
     assert returns.shape == lengths.shape == (episodes,)
@@ -68,7 +68,7 @@ def test_as_many_episodes_as_asked_for(episodes, num_envs):
 
 def evaluated(deterministic: bool, key: int = 0):
     return evaluate_policies(
-        [Leaning(), Leaning()], rollout(8), env="coin", seeds=(3, 5), episodes=20,
+        [Leaning(), Leaning()], rollout(4), env="coin", seeds=(3, 5), episodes=20,
         deterministic=deterministic, key=jax.random.key(key),
     )  # fmt: skip
 
@@ -95,7 +95,7 @@ def test_an_evaluation_repeats_and_seeds_differ():
 def test_an_episode_that_does_not_end_is_an_input_error(monkeypatch):
     monkeypatch.setattr(evaluation, "MAX_EPISODE_STEPS", 50)
     with pytest.raises(InputError, match="did not end within 50 steps"):
-        run_episodes(Leaning(), rollout(2, endless=True), 2, jax.random.key(0))
+        run_episodes(Leaning(), rollout(4, endless=True), 2, jax.random.key(0))
 
 
 def test_no_episodes_is_an_input_error():

@@ -23,12 +23,12 @@ SIZES = (60, 256, 260, 400, 512)
 @functools.cache
 def orders(size: int) -> np.ndarray:
     """Many orders of a size: (KEYS, size)."""
-    draw = jax.jit(jax.vmap(lambda key: random_order(key, size)))
-    return np.asarray(draw(jax.random.split(jax.random.key(size), KEYS)))
+    draw = jax.jit(jax.vmap(random_order, (0, None)), static_argnums=1)
+    return np.asarray(draw(jax.random.split(jax.random.key(size), KEYS), size))
 
 
 def is_permutation(size: int) -> bool:
-    order = np.asarray(random_order(jax.random.key(size), size))
+    order = np.asarray(jax.jit(random_order, static_argnums=1)(jax.random.key(size), size))
     return order.dtype == np.int32 and np.array_equal(np.sort(order), np.arange(size))
 
 
