@@ -130,7 +130,8 @@ class GradientNoise(eqx.Module):
         """
         mean_square = jnp.sum(self.total**2) / self.parts**2
         variance_of_mean = (self.squares / self.parts - mean_square) / (self.parts - 1)
-        return jnp.maximum(mean_square - variance_of_mean, 0.0) / jnp.maximum(variance_of_mean, 1e-30)
+        ratio = jnp.maximum(mean_square - variance_of_mean, 0.0) / jnp.maximum(variance_of_mean, 1e-30)
+        return jnp.where(self.parts > 1, ratio, jnp.nan)
 
 
 def no_noise(model: PyTree) -> GradientNoise:

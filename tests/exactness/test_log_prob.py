@@ -33,8 +33,12 @@ def _collect(rollout, model, state, key):
     return rollout.collect(model, state, key)
 
 
-def make(kind: str, memory: str, normalize: bool) -> AbstractActorCritic:
-    """A model whose policy depends on what it sees and remembers."""
+NORMALIZED = {("none", "Discrete"), ("none", "Box"), ("gru", "MultiDiscrete"), ("lstm", "MultiBinary"), ("lstm", "Box")}
+
+
+def make(kind: str, memory: str) -> AbstractActorCritic:
+    """A model whose policy depends on what it sees and remembers, with a normaliser in some of the cases."""
+    normalize = (memory, kind) in NORMALIZED
     network = Network(memory=memory, width=8, normalize_observations=normalize)
     made = filled(models.make_actor_critic, spaces.Box((3,)), ACTION_SPACES[kind], network, scale=1.5)
     return models.Normalized(made.model, models.Normalizer(spaces.Box((3,)))) if normalize else made
@@ -70,13 +74,10 @@ def recomputed(model, trajectory, lengths):
     return found
 
 
-NORMALIZED = {("none", "Discrete"), ("none", "Box"), ("gru", "MultiDiscrete"), ("gru", "Box"), ("lstm", "MultiBinary")}
-
-
 @pytest.mark.parametrize("kind", ACTION_SPACES)
 @pytest.mark.parametrize("memory", ["none", "gru", "lstm"])
 def test_stored_and_recomputed_agree(kind, memory):
-    model, trajectory = collected(make(kind, memory, (memory, kind) in NORMALIZED), kind)
+    model, trajectory = collected(make(kind, memory), kind)
     ended = np.asarray(trajectory.terminated | trajectory.truncated)
     assert trajectory.start.any() and ended.any() and not trajectory.valid.all()  # else the test shows little
     expected, memories = by_hand(model, trajectory)
@@ -93,13 +94,13 @@ def test_stored_and_recomputed_agree(kind, memory):
 
 def test_the_normaliser_has_seen_the_first_rollout():
     """Else the case with a normaliser would show nothing."""
-    model, _ = collected(make("Discrete", "none", True), "Discrete")
+    model, _ = collected(make("Discrete", "none"), "Discrete")
     assert (np.abs(model.normalizer.mean) > 0.3).all()
 
 
 def test_memory_starts_anew_with_each_episode():
     """What comes before a start changes nothing after it."""
-    model, trajectory = collected(make("Discrete", "gru", True), "Discrete")
+    model, trajectory = collected(make("Discrete", "gru"), "Discrete")
     stream, time = np.argwhere(np.asarray(trajectory.start))[-1]
     other = eqx.tree_at(lambda t: t.obs, trajectory, trajectory.obs.at[stream, :time].add(5.0))
 

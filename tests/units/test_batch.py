@@ -18,7 +18,7 @@ CREDIT = GAE(0.9, 0.8)
 
 @pytest.fixture(scope="module")
 def case():
-    return collected(make("Box", "gru", False), "Box")
+    return collected(make("Box", "gru"), "Box")
 
 
 @eqx.filter_jit
@@ -85,7 +85,7 @@ def test_a_rollout_that_does_not_split_is_an_input_error(case, length):
 @pytest.mark.parametrize(("memory", "length"), [("gru", 4), ("none", 1)])
 def test_segments_are_contiguous_pieces(case, memory, length):
     """Without memory, single rows, whatever length is asked for."""
-    model, trajectory = case if memory == "gru" else collected(make("Box", "none", False), "Box")
+    model, trajectory = case if memory == "gru" else collected(make("Box", "none"), "Box")
     batch = prepared(model, trajectory, CREDIT, 4)
     for name in ("obs", "start", "action", "log_prob"):
         whole = getattr(trajectory, name)

@@ -19,8 +19,8 @@ HISTORY = [{"seed": seed, "iteration": i, "return_mean": None if i else 0.1 + 0.
 @pytest.fixture(scope="module")
 def run() -> Run:
     """Two seeds, without the training before it."""
-    network = logpi.Network(memory="gru", width=8, normalize_observations=True)
-    model = make("Box", "gru", True)
+    network = logpi.Network(memory="lstm", width=8, normalize_observations=True)
+    model = make("Box", "lstm")
     models = model, jax.tree.map(lambda x: x + 1 if isinstance(x, jax.Array) else x, model)
     summary = {"env": "Luck", "steps": 7, "interrupted": False}
     return Run("Luck", Settings(network=network), (3, 5), models, OBS_SPACE, ACTION_SPACE, HISTORY, summary, versions())

@@ -113,7 +113,7 @@ def test_bytes_that_are_no_text_and_missing_files_are_input_errors(tmp_path):
 
 @pytest.fixture(scope="module")
 def model():
-    return make("Box", "gru", True)
+    return make("Box", "lstm")
 
 
 def arrays(tree):
