@@ -173,13 +173,15 @@ def test_normal_against_scipy_far_in_the_tails():
 
 
 def test_normal_draws_follow_the_density():
-    """Kolmogorov-Smirnov in each entry, and no correlation. False-alarm rate: 3 times RARE."""
+    """Kolmogorov-Smirnov, mean and variance of each entry, and no correlation. False-alarm rate: 7 times RARE."""
     keys = jax.random.split(jax.random.key(7), DRAWS)
     drawn, stored = (np.asarray(x) for x in jax.jit(jax.vmap(normal().sample_and_log_prob))(keys))
     np.testing.assert_allclose(stored, log_probs(normal(), drawn), **ROUNDING)
     z = (drawn - np.asarray(normal().mean)) / np.exp(np.asarray(normal().log_std))
     for entry in z.T:
         assert stats.kstest(entry, "norm").pvalue > RARE
+        assert abs(entry.mean()) < 4.9 / np.sqrt(DRAWS)  # 4.9 standard deviations
+        assert abs(entry.var() - 1) < 4.9 * np.sqrt(2 / DRAWS)
     assert stats.pearsonr(*z.T).pvalue > RARE
 
 
