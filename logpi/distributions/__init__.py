@@ -3,6 +3,8 @@
 from .base import AbstractDistribution as AbstractDistribution
 from .bernoulli import Bernoulli as Bernoulli
 from .categorical import Categorical as Categorical
+from .foreign import as_distribution as as_distribution
+from .foreign import Foreign as Foreign
 from .joint import Joint as Joint
 from .normal import Normal as Normal
 from .numpyro import FromNumpyro as FromNumpyro

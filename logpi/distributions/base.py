@@ -11,6 +11,10 @@ class AbstractDistribution(eqx.Module):
     """A distribution over one event: an action, a choice, a sample. Its parameters are its array leaves."""
 
     @abc.abstractmethod
+    def sample(self, key: PRNGKeyArray, shape: tuple[int, ...] = ()) -> PyTree[Array]:
+        """An event; or an array of independent ones of this leading shape, all from one key."""
+
+    @abc.abstractmethod
     def sample_and_log_prob(self, key: PRNGKeyArray) -> tuple[PyTree[Array], Float[Array, ""]]:
         """An event and the logarithm of its probability or density, in one pass.
 
@@ -32,7 +36,3 @@ class AbstractDistribution(eqx.Module):
     @abc.abstractmethod
     def mode(self) -> PyTree[Array]:
         """The event of the greatest probability or density."""
-
-    def sample(self, key: PRNGKeyArray) -> PyTree[Array]:
-        """An event."""
-        return self.sample_and_log_prob(key)[0]

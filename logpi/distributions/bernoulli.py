@@ -14,9 +14,14 @@ class Bernoulli(AbstractDistribution):
 
     logits: Float[Array, "*shape"]
 
+    def sample(self, key: PRNGKeyArray, shape: tuple[int, ...] = ()) -> Int[Array, "*batch_and_shape"]:
+        """The coins: ones where a uniform number is below their probability."""
+        uniform = jax.random.uniform(key, shape + self.logits.shape)
+        return (uniform < jnp.broadcast_to(jax.nn.sigmoid(self.logits), uniform.shape)).astype(jnp.int32)
+
     def sample_and_log_prob(self, key: PRNGKeyArray) -> tuple[Int[Array, "*shape"], Float[Array, ""]]:
         """The coins, and the sum of their log-probabilities."""
-        event = jax.random.bernoulli(key, jax.nn.sigmoid(self.logits)).astype(jnp.int32)
+        event = self.sample(key)
         return event, self.log_prob(event)
 
     def log_prob(self, event: Int[Array, "*shape"]) -> Float[Array, ""]:

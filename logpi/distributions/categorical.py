@@ -14,9 +14,13 @@ class Categorical(AbstractDistribution):
 
     logits: Float[Array, " n"]
 
+    def sample(self, key: PRNGKeyArray, shape: tuple[int, ...] = ()) -> Int[Array, "*batch"]:
+        """A choice, by the largest of the logits with Gumbel noise."""
+        return jax.random.categorical(key, self.logits, shape=shape)
+
     def sample_and_log_prob(self, key: PRNGKeyArray) -> tuple[Int[Array, ""], Float[Array, ""]]:
-        """A choice, by the largest of the logits with Gumbel noise, and its log-probability."""
-        event = jax.random.categorical(key, self.logits)
+        """A choice and its log-probability."""
+        event = self.sample(key)
         return event, self.log_prob(event)
 
     def log_prob(self, event: Int[Array, ""]) -> Float[Array, ""]:

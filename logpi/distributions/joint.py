@@ -17,6 +17,12 @@ class Joint(AbstractDistribution):
 
     parts: tuple[AbstractDistribution, ...]
 
+    def sample(self, key: PRNGKeyArray, shape: tuple[int, ...] = ()) -> Array:
+        """The stack of the parts' events."""
+        keys = jax.random.split(key, len(self.parts))
+        drawn = [part.sample(key, shape) for part, key in zip(self.parts, keys, strict=True)]
+        return jnp.stack(drawn, axis=len(shape))
+
     def sample_and_log_prob(self, key: PRNGKeyArray) -> tuple[Array, Float[Array, ""]]:
         """The stack of the parts' events, and the sum of their log-probabilities."""
         keys = jax.random.split(key, len(self.parts))

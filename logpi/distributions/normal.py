@@ -18,9 +18,15 @@ class Normal(AbstractDistribution):
     mean: Float[Array, "*shape"]
     log_std: Float[Array, "*shape"]
 
+    def sample(self, key: PRNGKeyArray, shape: tuple[int, ...] = ()) -> Float[Array, "*batch_and_shape"]:
+        """`mean + std * noise`, differentiable in both."""
+        noise = jax.random.normal(key, shape + self.mean.shape)
+        mean, std = (jnp.broadcast_to(x, noise.shape) for x in (self.mean, jnp.exp(self.log_std)))
+        return mean + std * noise
+
     def sample_and_log_prob(self, key: PRNGKeyArray) -> tuple[Float[Array, "*shape"], Float[Array, ""]]:
-        """`mean + std * noise` and its log-density."""
-        event = self.mean + jnp.exp(self.log_std) * jax.random.normal(key, self.mean.shape)
+        """An event and its log-density."""
+        event = self.sample(key)
         return event, self.log_prob(event)
 
     def log_prob(self, event: Float[Array, "*shape"]) -> Float[Array, ""]:

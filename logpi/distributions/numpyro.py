@@ -17,14 +17,20 @@ class FromNumpyro(AbstractDistribution):
 
     distribution: Any
 
+    def sample(self, key: PRNGKeyArray, shape: tuple[int, ...] = ()) -> Array:
+        """A draw by NumPyro's sampler."""
+        with jax.numpy_rank_promotion("allow"):  # NumPyro's samplers broadcast
+            return self.distribution.sample(key, shape)
+
     def sample_and_log_prob(self, key: PRNGKeyArray) -> tuple[Array, Float[Array, ""]]:
         """A draw and its log-density, summed over batch axes."""
-        event = self.distribution.sample(key)
+        event = self.sample(key)
         return event, self.log_prob(event)
 
     def log_prob(self, event: Array) -> Float[Array, ""]:
         """The logarithm of the density, summed over batch axes."""
-        return jnp.sum(self.distribution.log_prob(event))
+        with jax.numpy_rank_promotion("allow"):
+            return jnp.sum(self.distribution.log_prob(event))
 
     def entropy(self) -> Float[Array, ""]:
         """In nats, where NumPyro has a closed form; it raises `NotImplementedError` otherwise."""

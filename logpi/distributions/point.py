@@ -14,6 +14,10 @@ class Point(AbstractDistribution):
 
     event: PyTree[Array]
 
+    def sample(self, key: PRNGKeyArray, shape: tuple[int, ...] = ()) -> PyTree[Array]:
+        """The event, whatever the key."""
+        return jax.tree.map(lambda x: jnp.broadcast_to(x, shape + jnp.shape(x)), self.event)
+
     def sample_and_log_prob(self, key: PRNGKeyArray) -> tuple[PyTree[Array], Float[Array, ""]]:
         """The event, whatever the key."""
         return self.event, jnp.zeros(())

@@ -1,0 +1,91 @@
+"""Distributions of other libraries and of users: whatever has a `log_prob`, and a `sample` to be drawn from."""
+
+import inspect
+import sys
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from ..errors import InputError
+from .base import AbstractDistribution
+from .numpyro import FromNumpyro
+
+
+class Foreign(AbstractDistribution):
+    """An object with `log_prob(event)`, and with `sample(key)`, `sample(key, shape)` or `sample(seed=, sample_shape=)`.
+
+    Make it a pytree (an `equinox.Module`, say) if it is the parameters themselves.
+    """
+
+    distribution: Any
+
+    def sample(self, key: PRNGKeyArray, shape: tuple[int, ...] = ()) -> PyTree[Array]:
+        """By the object's own `sample`, under the arguments that it has. Raises `InputError` if there is none."""
+        sample = getattr(self.distribution, "sample", None)
+        if sample is None:
+            raise InputError(
+                f"{type(self.distribution).__name__} has no method sample, so nothing can be drawn from it: add "
+                "sample(key), or give a distribution of NumPyro or of logpi.distributions."
+            )
+        names = list(inspect.signature(sample).parameters)
+        if "seed" in names:  # distrax, TensorFlow Probability
+            return sample(seed=key, sample_shape=shape)
+        if "sample_shape" in names or "shape" in names:
+            return sample(key, shape)
+        draw = sample
+        for _ in shape:
+            draw = jax.vmap(draw)
+        return draw(jax.random.split(key, shape) if shape else key)
+
+    def sample_and_log_prob(self, key: PRNGKeyArray) -> tuple[PyTree[Array], Float[Array, ""]]:
+        """A draw and its log-density."""
+        event = self.sample(key)
+        return event, self.log_prob(event)
+
+    def log_prob(self, event: PyTree[Array]) -> Float[Array, ""]:
+        """The object's. Raises `InputError` unless that is one number."""
+        value = jnp.asarray(self.distribution.log_prob(event))
+        if value.shape != ():
+            raise InputError(
+                f"log_prob of {type(self.distribution).__name__} returned shape {value.shape} for one event, but it "
+                "must return one number: sum over the entries of the event (`Independent` does it in other libraries)."
+            )
+        return value
+
+    def entropy(self) -> Float[Array, ""]:
+        """The object's, if it has one."""
+        return self._own("entropy")()
+
+    def kl(self, other: Any) -> Float[Array, ""]:
+        """None: it raises `NotImplementedError`."""
+        raise NotImplementedError(f"no closed form of KL is known for {type(self.distribution).__name__}")
+
+    def mode(self) -> PyTree[Array]:
+        """The object's, if it has one."""
+        return self._own("mode")()
+
+    def _own(self, name: str) -> Any:
+        method = getattr(self.distribution, name, None)
+        if method is None:
+            raise NotImplementedError(f"{type(self.distribution).__name__} has no method {name}")
+        return method
+
+
+def as_distribution(thing: Any) -> AbstractDistribution:
+    """One of ours from what a user has: a distribution of logpi or NumPyro, or any object with a `log_prob`.
+
+    Raises `InputError` for anything else.
+    """
+    if isinstance(thing, AbstractDistribution):
+        return thing
+    numpyro = sys.modules.get("numpyro.distributions")  # what has not been imported cannot have made it
+    if numpyro is not None and isinstance(thing, numpyro.Distribution):
+        return FromNumpyro(thing)
+    if callable(getattr(thing, "log_prob", None)):
+        return Foreign(thing)
+    raise InputError(
+        f"a {type(thing).__name__} is no distribution: it has no method log_prob. Give one of NumPyro or "
+        "logpi.distributions, or of=lambda params: ... that makes one of the parameters."
+    )
