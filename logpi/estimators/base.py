@@ -1,0 +1,19 @@
+"""What every estimator is."""
+
+import abc
+
+import equinox as eqx
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from .problem import Problem
+
+
+class AbstractEstimator(eqx.Module):
+    """A way to write a program whose value is unbiased for E[f], and whose derivative is unbiased for its gradient.
+
+    The array leaves of an estimator are what `tune` may fit: they may move the variance, never the expectation.
+    """
+
+    @abc.abstractmethod
+    def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
+        """A scalar from `samples` events, to be differentiated in `params`."""

@@ -1,0 +1,165 @@
+"""Baselines: what is taken off a cost before it weighs a score. None moves the expectation; each changes the variance.
+
+A baseline must not depend on the event whose score it weighs: the mean of one's own batch is biased by 1/n.
+"""
+
+import abc
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+from jax.lax import stop_gradient
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from ..errors import check_between, InputError
+from .problem import Problem
+
+
+class AbstractBaseline(eqx.Module):
+    """What the costs of a batch are compared with."""
+
+    @abc.abstractmethod
+    def __call__(
+        self, problem: Problem, params: PyTree, key: PRNGKeyArray, costs: Float[Array, "units unit"]
+    ) -> Float[Array, "..."]:
+        """The baseline of each cost, or one that broadcasts. Rows of `costs` are independent of each other."""
+
+    @abc.abstractmethod
+    def updated(self, value: Float[Array, ""]) -> "AbstractBaseline":
+        """The baseline after `value` was seen as an estimate of the expectation: used only from then on."""
+
+
+class NoBaseline(AbstractBaseline):
+    """Zero: the plain score function."""
+
+    def __call__(self, problem, params, key, costs) -> Float[Array, ""]:
+        """0."""
+        return jnp.zeros(())
+
+    def updated(self, value: Float[Array, ""]) -> "NoBaseline":
+        """Itself."""
+        return self
+
+
+class Constant(AbstractBaseline):
+    """A number given beforehand."""
+
+    value: float | Float[Array, ""]
+
+    def __call__(self, problem, params, key, costs) -> Float[Array, ""]:
+        """The number."""
+        return jnp.asarray(self.value, costs.dtype)
+
+    def updated(self, value: Float[Array, ""]) -> "Constant":
+        """Itself."""
+        return self
+
+
+class LeaveOneOut(AbstractBaseline):
+    """For each event the mean cost of the others. Kool et al. 2019, "Buy 4 REINFORCE samples, get a baseline".
+
+    Adding a constant to f changes nothing but rounding.
+    """
+
+    def __call__(self, problem, params, key, costs: Float[Array, "units unit"]) -> Float[Array, "units 1"]:
+        """The mean cost of the other units. Raises `InputError` if there is one unit only."""
+        units = costs.shape[0]
+        if units < 2:
+            raise InputError(
+                "LeaveOneOut compares independent samples, and this batch has 1: give `samples` of 2 or more (of 2 "
+                "sets or more where samples are drawn in sets), or another baseline."
+            )
+        means = jnp.mean(costs, axis=1, keepdims=True)
+        # From the first cost on, so that an offset of f is not rounded away against its variation.
+        shifted = means - means[:1]
+        return means[:1] + (jnp.sum(shifted, axis=0, keepdims=True) - shifted) / (units - 1)
+
+    def updated(self, value: Float[Array, ""]) -> "LeaveOneOut":
+        """Itself."""
+        return self
+
+
+class MovingAverage(AbstractBaseline):
+    """The exponential average of earlier values; `expectation.updated(value)` adds one, after its use.
+
+    Updated before its use it would contain its own sample, and be biased.
+    """
+
+    decay: float = 0.9
+    total: Float[Array, ""] = eqx.field(default_factory=lambda: jnp.zeros(()))
+    weight: Float[Array, ""] = eqx.field(default_factory=lambda: jnp.zeros(()))
+
+    def __check_init__(self):
+        check_between("decay", self.decay, 0, 1)
+
+    def __call__(self, problem, params, key, costs) -> Float[Array, ""]:
+        """The average; 0 before the first value."""
+        return stop_gradient(self.total / jnp.maximum(self.weight, 1e-8))
+
+    def updated(self, value: Float[Array, ""]) -> "MovingAverage":
+        """With one more value."""
+        total = self.decay * self.total + (1 - self.decay) * stop_gradient(value)
+        return MovingAverage(self.decay, total, self.decay * self.weight + (1 - self.decay))
+
+
+class Learned(AbstractBaseline):
+    """`function(context)`, a model of the expected cost, fitted by one step of least squares for each value seen.
+
+    For problems that come with a context (a state, an input): Mnih & Gregor 2014 (arXiv:1402.0030), section 2.3.
+    """
+
+    function: Callable[[PyTree], Float[Array, ""]]  # any callable pytree, as an `equinox.nn.MLP` with out_size="scalar"
+    context: PyTree
+    learning_rate: float = 0.01
+
+    def __call__(self, problem, params, key, costs) -> Float[Array, ""]:
+        """What the function expects in this context."""
+        return stop_gradient(jnp.asarray(self.function(self.context), costs.dtype).reshape(()))
+
+    def updated(self, value: Float[Array, ""]) -> "Learned":
+        """One step down the squared error of the function in this context."""
+
+        def error(function):
+            return 0.5 * (jnp.asarray(function(self.context)).reshape(()) - stop_gradient(value)) ** 2
+
+        gradient = eqx.filter_grad(error)(self.function)
+        change = jax.tree.map(lambda g: -self.learning_rate * g, gradient)
+        return Learned(eqx.apply_updates(self.function, change), self.context, self.learning_rate)
+
+    def at(self, context: PyTree) -> "Learned":
+        """The same function in another context."""
+        return Learned(self.function, context, self.learning_rate)
+
+
+class Optimal(AbstractBaseline):
+    r"""The constant of least total variance, $E[f |s|^2] / E[|s|^2]$ with the score s, from a pilot of its own.
+
+    The pilot's events are drawn and thrown away in every call: taken from the same batch it would be biased. Greensmith
+    et al. 2004 (JMLR 5), theorem 8.
+    """
+
+    pilot: int = 32
+
+    def __check_init__(self):
+        check_between("pilot", self.pilot, 1)
+
+    def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, costs) -> Float[Array, ""]:
+        """The constant. Costs `pilot` events and their scores."""
+        draws = problem.draws(params, key, self.pilot)
+        dynamic, static = eqx.partition(params, eqx.is_inexact_array)
+
+        def score(event):
+            events = jax.tree.map(lambda x: x[None], event)
+            gradient = jax.grad(lambda d: problem.log_probs(eqx.combine(d, static), events)[0])(dynamic)
+            return jnp.sum(ravel_pytree(gradient)[0] ** 2)
+
+        weights = jax.vmap(score)(draws.events)
+        return stop_gradient(
+            jnp.sum(weights * problem.costs(params, draws.events)) / jnp.maximum(jnp.sum(weights), 1e-30)
+        )
+
+    def updated(self, value: Float[Array, ""]) -> "Optimal":
+        """Itself."""
+        return self

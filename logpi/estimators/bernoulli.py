@@ -1,0 +1,45 @@
+"""Two opposite draws of coins."""
+
+import jax
+import jax.numpy as jnp
+from jax.lax import stop_gradient
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from ..errors import InputError
+from .base import AbstractEstimator
+from .coins import logits_of
+from .problem import Problem
+from .refusal import first_order
+
+
+class DisARM(AbstractEstimator):
+    r"""$\tfrac12 (f(b) - f(\tilde b)) (-1)^{\tilde b_i} 1\{b_i \ne \tilde b_i\} \sigma(|\phi_i|)$.
+
+    b and its twin come from opposite uniform numbers.
+
+    Dong et al. 2020 (arXiv:2006.10680), eq. 7; Yin et al. 2020 (arXiv:2002.11291). For independent Bernoulli logits,
+    two evaluations of f a pair. `samples` counts evaluations.
+    """
+
+    def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
+        """The mean over pairs. Raises `InputError` for an odd number of samples, or other distributions."""
+        if samples % 2:
+            raise InputError(f"samples is {samples}, but DisARM draws pairs: give an even number.")
+        live = logits_of(problem.distribution(params), "DisARM()")
+        logits = stop_gradient(live)
+        first, second = jax.vmap(lambda key: opposite_coins(logits, key))(jax.random.split(key, samples // 2))
+        costs = problem.costs(params, jnp.concatenate([first, second])).reshape(2, -1)
+        halves = stop_gradient(costs[0] - costs[1]) / 2
+
+        def push(first, second, half):
+            return jnp.where(first != second, (1 - 2 * second) * jax.nn.sigmoid(jnp.abs(logits)) * half, 0.0)
+
+        gradient = jnp.mean(jax.vmap(push)(first, second, halves), axis=0)
+        return jnp.mean(costs) + first_order(jnp.sum(gradient * (live - logits)), params, "DisARM()")
+
+
+def opposite_coins(logits: Float[Array, "*shape"], key: PRNGKeyArray) -> tuple[Array, Array]:
+    """Coins from uniform numbers, and coins from their opposites."""
+    uniform = jax.random.uniform(key, logits.shape)
+    tails = jax.nn.sigmoid(-logits)
+    return (uniform > tails).astype(jnp.int32), (1 - uniform > tails).astype(jnp.int32)

@@ -1,0 +1,103 @@
+"""Gradients from values alone: evolution strategies, and differences as oracles for tests."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+from jax.lax import stop_gradient
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from ..distributions import Normal
+from ..errors import check_between, InputError
+from .base import AbstractEstimator
+from .parameters import frozen
+from .problem import Problem
+from .refusal import first_order
+from .sites import cost
+
+
+class EvolutionStrategies(AbstractEstimator):
+    r"""The score function of a Gaussian over the parameters: $E_\epsilon[J(\theta + \sigma\epsilon)]$.
+
+    Unbiased for this *smoothed* J, not for J itself; needs no log-probability, so any sampler will do. Opposite pairs
+    share their random numbers. Salimans et al. 2017 (arXiv:1703.03864), section 2; Sehnke et al. 2010 (PGPE).
+    """
+
+    std: float = 0.1
+
+    def __check_init__(self):
+        check_between("std", self.std, 1e-12)
+
+    def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
+        """The mean over pairs of parameters, one event each. Raises `InputError` for an odd number of samples."""
+        if samples % 2:
+            raise InputError(f"samples is {samples}, but EvolutionStrategies draws pairs: give an even number.")
+        dynamic, static = eqx.partition(params, eqx.is_inexact_array)
+        centre, unravel = ravel_pytree(dynamic)
+        search = Normal(centre, jnp.full_like(centre, jnp.log(self.std)))
+        noise_key, event_key = jax.random.split(key)
+        noise = self.std * jax.random.normal(noise_key, (samples // 2, centre.size), centre.dtype)
+        points = stop_gradient(centre[None] + jnp.concatenate([noise, -noise]))
+        halves = jax.random.split(event_key, samples // 2)
+        keys = jnp.concatenate([halves, halves])
+        at = jax.vmap(lambda point, key: plain_mean(problem, eqx.combine(unravel(point), static), key, 1))
+        # The members of a pair push in opposite directions: what both cost cancels, without a baseline.
+        return jnp.mean(cost(at(points, keys), jax.vmap(search.log_prob)(points)))
+
+
+class SPSA(AbstractEstimator):
+    r"""A difference along one random direction of signs, with common random numbers: biased by $O(h^2)$. An oracle.
+
+    Spall 1992, eq. 2.2.
+    """
+
+    step: float = 1e-2
+
+    def __check_init__(self):
+        check_between("step", self.step, 1e-12)
+
+    def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
+        """The mean cost, with the difference as its first derivative."""
+        direction_key, key = jax.random.split(key)
+
+        def directions(size):
+            return jax.random.rademacher(direction_key, (1, size), jnp.float32)
+
+        return _by_differences(problem, params, key, samples, self.step, directions, "SPSA()")
+
+
+class FiniteDifferences(AbstractEstimator):
+    r"""A difference along each parameter, with common random numbers: biased by $O(h^2)$. An oracle for few parameters.
+
+    Glasserman & Yao 1992.
+    """
+
+    step: float = 1e-2
+
+    def __check_init__(self):
+        check_between("step", self.step, 1e-12)
+
+    def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
+        """The mean cost, with the differences as its first derivative."""
+        return _by_differences(problem, params, key, samples, self.step, jnp.eye, "FiniteDifferences()")
+
+
+def _by_differences(problem, params, key, samples, step, directions, name) -> Float[Array, ""]:
+    dynamic, static = eqx.partition(params, eqx.is_inexact_array)
+    centre, unravel = ravel_pytree(dynamic)
+    still = stop_gradient(centre)
+
+    def value(point):
+        return plain_mean(problem, eqx.combine(unravel(point), static), key, samples)
+
+    moves = directions(centre.size)
+    points = still[None] + step * jnp.concatenate([moves, -moves])
+    high, low = jax.vmap(value)(points).reshape(2, -1)
+    gradient = stop_gradient((high - low) / (2 * step) @ moves)
+    return value(still) + first_order(gradient @ (centre - still), params, name)
+
+
+def plain_mean(problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
+    """The mean of f over events, without a derivative."""
+    still = frozen(params)
+    return jnp.mean(stop_gradient(problem.costs(still, problem.draws(still, key, samples).events)))

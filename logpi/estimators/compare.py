@@ -1,0 +1,194 @@
+"""Which estimator to use for a problem: each one measured on it, side by side."""
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import PRNGKeyArray, PyTree
+
+from ..errors import InputError
+from .base import AbstractEstimator
+from .baselines import LeaveOneOut, NoBaseline
+from .bernoulli import DisARM
+from .estimate import Estimate, estimate
+from .expectation import Expectation, expectation
+from .finite import Enumerate, SumAndSample, UnorderedSet
+from .measure_valued import MeasureValued
+from .parameters import as_parameters
+from .pathwise import Pathwise
+from .problem import number, Problem, takes_parameters
+from .score import Score
+from .tracing import equations
+
+CANDIDATES = (
+    Score(NoBaseline()), Score(LeaveOneOut()), Pathwise(), MeasureValued(), Enumerate(), SumAndSample(), UnorderedSet(),
+    DisARM(),
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One estimator on one problem. Numbers are NaN where there is none."""
+
+    name: str
+    gradient_norm: float
+    bias: float  # share of the exact gradient's norm, with the part that is noise taken off
+    bias_z: float  # the largest difference from the exact gradient, in standard errors
+    evaluations: int  # of f, for one call
+    work: float  # variance x evaluations of f, as a share of the plain score function's
+    seconds: float  # of one call's value and gradient, compiled
+    refusal: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """A table of estimators; `best` names the one of least variance x evaluations among those not seen to be biased."""
+
+    rows: tuple[Row, ...]
+    best: str
+
+    def __str__(self) -> str:
+        head = (
+            f"{'estimator':<34} {'|gradient|':>10} {'bias':>8} {'z':>6} {'evals':>6} {'variance x cost':>15} {'us':>9}"
+        )
+        lines = [head, "-" * len(head)]
+        for row in self.rows:
+            if row.refusal:
+                lines.append(f"{row.name:<34} refused: {row.refusal}")
+                continue
+            bias = "" if math.isnan(row.bias) else f"{100 * row.bias:.1f} %"
+            z = "" if math.isnan(row.bias_z) else f"{row.bias_z:.1f}"
+            lines.append(
+                f"{row.name:<34} {row.gradient_norm:>10.4g} {bias:>8} {z:>6} {row.evaluations:>6} {row.work:>15.3g} "
+                f"{1e6 * row.seconds:>9.1f}"
+            )
+        return "\n".join([*lines, f"use {self.best}"])
+
+
+def compare(
+    f: Callable,
+    params: PyTree,
+    key: PRNGKeyArray,
+    estimators: Sequence[AbstractEstimator] | None = None,
+    *,
+    of: Callable[[PyTree], Any] | None = None,
+    samples: int = 16,
+    replicates: int = 1000,
+    exact: PyTree | None = None,
+) -> Comparison:
+    """Measures estimators on one problem; `print` the result for a table with a recommendation.
+
+    `exact` is the true gradient, in the structure of `params`; without it, it is enumerated where the support is
+    finite. A bias is the distance from it, as a share of its norm. Estimators that refuse the problem say why. Without
+    `estimators`, all that need no setting are tried.
+    """
+    reference = (
+        _reference(f, of, params, key) if exact is None else np.asarray(ravel_pytree(as_parameters(exact)[0])[0])
+    )
+    candidates = CANDIDATES if estimators is None else tuple(estimators)
+    if not candidates:
+        raise InputError("estimators is empty, so there is nothing to compare: give some, or leave it out for all.")
+    plain = _measure(Score(NoBaseline()), f, of, params, key, samples, replicates, reference)
+    unit = math.nan if isinstance(plain, Row) else _work(*plain[1:3])
+    rows = []
+    for estimator in candidates:
+        found = _measure(estimator, f, of, params, key, samples, replicates, reference)
+        rows.append(found if isinstance(found, Row) else _row(estimator, *found, unit, reference))
+    # Beyond 5 standard errors: a false alarm in a million for each number of the gradient.
+    fit = [
+        row for row in rows if not row.refusal and not row.bias_z > 5 and not _is_biased(row) and row.gradient_norm > 0
+    ]
+    best = min(fit, key=lambda row: row.work).name if fit else "none of these"
+    return Comparison(tuple(rows), best)
+
+
+def _is_biased(row: Row) -> bool:
+    return row.name.startswith("Biased")
+
+
+def _reference(f, of, params, key) -> np.ndarray | None:
+    try:
+        return np.asarray(ravel_pytree(estimate(expectation(f, of, 1, Enumerate()), params, key).gradient)[0])
+    except InputError:
+        return None
+
+
+def _measure(estimator, f, of, params, key, samples, replicates, reference) -> Row | tuple[Estimate, float, int, float]:
+    """An estimate with its variance, evaluations and time; or the row that says why there is none."""
+    J = expectation(f, of, samples, estimator)
+    try:
+        result = estimate(J, params, key, replicates=replicates)
+        seconds = _seconds(J, params, key)
+        evaluations = count_evaluations(J, params, key)
+    except InputError as refusal:
+        nothing = math.nan
+        return Row(describe(estimator), nothing, nothing, nothing, 0, nothing, nothing, str(refusal))
+    errors = np.asarray(ravel_pytree(result.gradient_error)[0], np.float64)
+    variance = float(np.sum(np.where(np.isfinite(errors), errors, 0.0) ** 2)) * result.replicates
+    return result, variance, evaluations, seconds
+
+
+def _work(variance: float, evaluations: int) -> float:
+    return variance * evaluations
+
+
+def _row(estimator, result: Estimate, variance, evaluations, seconds, unit, reference) -> Row:
+    gradient = np.asarray(ravel_pytree(result.gradient)[0], np.float64)
+    bias = z = math.nan
+    if reference is not None:
+        error = np.asarray(ravel_pytree(result.gradient_error)[0], np.float64)
+        off = gradient - reference
+        known = np.where(np.isfinite(error), error, 0.0)
+        # Rounding is no bias: float32 has seven digits.
+        floor = 1e-5 * (np.abs(reference).max() + 1e-30)
+        z = float(np.max(np.abs(off) / np.maximum(known, floor)))
+        noise = float(np.sum(known**2))
+        bias = math.sqrt(max(float(off @ off) - noise, 0.0)) / max(float(np.linalg.norm(reference)), 1e-30)
+    norm = float(np.linalg.norm(gradient))
+    return Row(describe(estimator), norm, bias, z, evaluations, _work(variance, evaluations) / unit, seconds)
+
+
+def describe(estimator: AbstractEstimator) -> str:
+    """An estimator as one would write it, without the fields that stand at their default and without long arrays."""
+    fields = []
+    for field in dataclasses.fields(estimator):
+        value = getattr(estimator, field.name)
+        if isinstance(value, eqx.Module):
+            fields.append(describe(value))  # pyright: ignore[reportArgumentType]
+        elif isinstance(value, (int, float, str, tuple)) and value != field.default:
+            fields.append(f"{field.name}={value}")
+    return f"{type(estimator).__name__}({', '.join(fields)})"
+
+
+def count_evaluations(J: Expectation, params: PyTree, key: PRNGKeyArray) -> int:
+    """How many times one call evaluates f, read off its trace: each evaluation is marked by an operation."""
+    f, dynamic, static = J.problem.f, *as_parameters(params)
+
+    def marked(x):
+        return jax.lax.reduce_precision(number(x), exponent_bits=8, mantissa_bits=23)
+
+    counted = (lambda x, params: marked(f(x, params))) if takes_parameters(f) else (lambda x: marked(f(x)))
+    twin = Expectation(Problem(counted, J.problem.of, J.problem.draw), J.estimator, J.samples)
+    traced = jax.make_jaxpr(lambda d: twin(eqx.combine(d, static), key))(dynamic)
+    marks = (eqn for eqn in equations(traced.jaxpr) if eqn.primitive.name == "reduce_precision")
+    return sum(int(np.prod(eqn.outvars[0].aval.shape)) for eqn in marks)
+
+
+def _seconds(J: Expectation, params: PyTree, key: PRNGKeyArray) -> float:
+    dynamic, static = as_parameters(params)
+    step = jax.jit(lambda d, key: jax.value_and_grad(lambda d: J(eqx.combine(d, static), key))(d))
+    jax.block_until_ready(step(dynamic, key))
+    once = -time.perf_counter()
+    jax.block_until_ready(step(dynamic, key))
+    once += time.perf_counter()
+    repeats = max(1, min(100, int(0.02 / max(once, 1e-7))))
+    start = time.perf_counter()
+    for _ in range(repeats):
+        jax.block_until_ready(step(dynamic, key))
+    return (time.perf_counter() - start) / repeats

@@ -1,0 +1,171 @@
+"""Value and gradient of an expectation with their standard errors: from a number of samples, or to a precision."""
+
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from ..errors import check_between, InputError
+from .expectation import Expectation
+from .host import host_failures
+from .parameters import as_parameters, check_key
+from .replicates import Moments, Program, run
+from .tracing import reaches
+
+FEWEST = 32  # replicates: with 32, an error is itself known to 13 %
+MARGIN = 1.2  # more replicates than the pilot asks for, since its own error is known so well only
+
+
+class Estimate(eqx.Module):
+    """An expectation and its gradient, each number with its standard error.
+
+    An error is infinite where nothing varied although it could: then nothing is known of it. It is 0 only where the
+    number is exact: under enumeration, or for a parameter that the program does not use.
+    """
+
+    value: Float[Array, ""]
+    value_error: Float[Array, ""]
+    gradient: PyTree  # the structure of the parameters; `None` for leaves that are not floats
+    gradient_error: PyTree
+    samples: int  # evaluated for this result (those of pilots come on top)
+    replicates: int = eqx.field(static=True)
+    converged: bool = eqx.field(static=True)  # the precision asked for was reached; without one: every error is known
+
+    def value_interval(self, confidence: float = 0.95) -> tuple[Float[Array, ""], Float[Array, ""]]:
+        """Low and high bound for the value, by Student's t."""
+        half = self._quantile(confidence) * self.value_error
+        return self.value - half, self.value + half
+
+    def gradient_interval(self, confidence: float = 0.95) -> tuple[PyTree, PyTree]:
+        """Low and high bound for each number of the gradient, by Student's t; each for itself."""
+        t = self._quantile(confidence)
+        low = jax.tree.map(lambda g, e: g - t * e, self.gradient, self.gradient_error)
+        return low, jax.tree.map(lambda g, e: g + t * e, self.gradient, self.gradient_error)
+
+    def _quantile(self, confidence: float) -> float:
+        from scipy.special import stdtrit
+
+        check_between("confidence", confidence, 0, 1)
+        return float(stdtrit(max(self.replicates - 1, 1), 0.5 + confidence / 2))
+
+    def __str__(self) -> str:
+        gradient, error = (np.asarray(ravel_pytree(tree)[0]) for tree in (self.gradient, self.gradient_error))
+        shown = "  ".join(f"{g:.4g} ± {e:.2g}" for g, e in zip(gradient[:8], error[:8], strict=True))
+        more = f"  ... {gradient.size:,} in all, norm {np.linalg.norm(gradient):.4g}" if gradient.size > 8 else ""
+        state = "converged" if self.converged else "not converged"
+        return (
+            f"value     {self.value:.6g} ± {self.value_error:.2g}\ngradient  {shown}{more}\n"
+            f"{self.samples:,} samples in {self.replicates:,} replicates, {state}"
+        )
+
+
+def estimate(
+    J: Program,
+    params: PyTree,
+    key: PRNGKeyArray,
+    *,
+    replicates: int | None = None,
+    samples: int | None = None,
+    rtol: float | None = None,
+    atol: float | None = None,
+    max_samples: int = 1_000_000,
+) -> Estimate:
+    """Value and gradient of an expectation at `params`, each number with its standard error.
+
+    `J` is a `logpi.expectation`, or any program `(params, key) -> scalar` that is unbiased in value and derivative. Ask
+    for `replicates` (independent calls of J; 128 unless said), for `samples` (events in all), or for a precision: the
+    norm of the gradient's errors at most `atol + rtol * (norm of the gradient)`. For a precision, pilots plan a fresh
+    run and are thrown away, so that the result is not chosen by its own error; where `max_samples` do not reach it,
+    `converged` is False. Raises `InputError` for bad input, and for numbers that are not finite.
+    """
+    size = J.samples if isinstance(J, Expectation) else 1
+    dynamic, static = as_parameters(params)
+    key = check_key(key)
+    asked = [name for name, value in (("replicates", replicates), ("samples", samples)) if value is not None]
+    if rtol is not None or atol is not None:
+        asked.append("rtol or atol")
+    if len(asked) > 1:
+        raise InputError(f"{' and '.join(asked)} were given, but each settles the number of samples: give one of them.")
+
+    def measure(key: PRNGKeyArray, count: int) -> Moments:
+        with host_failures():
+            return run(J, dynamic, static, key, count)
+
+    uses = reaches(lambda d: J(eqx.combine(d, static), key), dynamic)
+    # An estimator that makes no use of the key sums instead of drawing. Of any program this may be a mistake.
+    if isinstance(J, Expectation) and not reaches(lambda key: J(params, key), key, stopped=True):
+        return _result(measure(key, 1), dynamic, uses, size, converged=True, exact=True)
+    if rtol is not None or atol is not None:
+        most = max_samples // size
+        if most < FEWEST:
+            raise InputError(
+                f"max_samples is {max_samples:,}, but an error takes at least {FEWEST} replicates of {size} samples: "
+                f"give {FEWEST * size:,} or more."
+            )
+        moments, converged = _to_precision(measure, key, rtol or 0.0, atol or 0.0, most)
+        return _result(moments, dynamic, uses, size, converged)
+    return _result(measure(key, _count(replicates, samples, size)), dynamic, uses, size)
+
+
+def _count(replicates: int | None, samples: int | None, size: int) -> int:
+    """How many replicates were asked for; `InputError` if these are too few for an error."""
+    count = 128 if replicates is None and samples is None else replicates if samples is None else samples // size
+    if count is None or count < FEWEST:
+        what = f"replicates is {replicates}" if samples is None else f"samples is {samples}, which is {count} of {size}"
+        raise InputError(
+            f"{what}, but an error takes at least {FEWEST} replicates: give replicates={FEWEST}, samples="
+            f"{FEWEST * size:,}, or an expectation with fewer samples in each."
+        )
+    return int(count)
+
+
+def _to_precision(measure, key: PRNGKeyArray, rtol: float, atol: float, most: int) -> tuple[Moments, bool]:
+    """Moments with the norm of the errors at most `atol + rtol * norm`, and whether it came to that."""
+    check_between("rtol", rtol, 0)
+    check_between("atol", atol, 0)
+    if not rtol and not atol:
+        raise InputError(
+            "rtol and atol are both 0, which no number of samples reaches: give one of them, rtol=0.02 say."
+        )
+    count, planned, stage = FEWEST, False, 0
+    while True:
+        moments = measure(jax.random.fold_in(key, stage), count)
+        noise, square = _norms(moments)
+        target = atol + rtol * math.sqrt(max(square - noise, 0.0))
+        met = 0 < noise <= target**2
+        if count == most or (planned and met):
+            return moments, met
+        # A pilot that saw nothing, or only noise, cannot plan: the norm that it would plan for is noise too.
+        planned = noise > 0 and (square > 4 * noise or atol**2 > noise)
+        needed = math.ceil(MARGIN * count * noise / target**2) if planned else 4 * count
+        count, stage = min(max(needed, FEWEST), most), stage + 1
+
+
+def _norms(moments: Moments) -> tuple[float, float]:
+    """Squared norms of the gradient's errors and of the gradient."""
+    count = float(moments.count)
+    gradient = np.asarray(moments.first + moments.mean, np.float64)[1:]
+    return float(np.sum(np.asarray(moments.deviation, np.float64)[1:])) / (count * (count - 1)), float(
+        gradient @ gradient
+    )
+
+
+def _result(
+    moments: Moments, dynamic: PyTree, uses: PyTree, size: int, converged: bool | None = None, exact: bool = False
+) -> Estimate:
+    count = int(moments.count)
+    unravel = ravel_pytree(dynamic)[1]
+    mean = moments.first + moments.mean
+    spread = jnp.sqrt(moments.deviation / max(count * (count - 1), 1))
+    used = ravel_pytree(jax.tree.map(lambda yes, x: jnp.full(x.shape, yes), uses, dynamic))[0].astype(bool)
+    used = jnp.concatenate([jnp.ones(1, bool), used])
+    error = jnp.zeros_like(spread) if exact else jnp.where(used & (spread == 0), jnp.inf, spread)
+    known = bool(jnp.all(jnp.isfinite(error)))
+    return Estimate(
+        mean[0], error[0], unravel(mean[1:]), unravel(error[1:]), count * size, count,
+        known if converged is None else converged,
+    )  # fmt: skip

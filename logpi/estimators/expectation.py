@@ -1,0 +1,77 @@
+"""J: the expectation of a function, as an object that can be held, called and differentiated."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from ..errors import InputError
+from .base import AbstractEstimator
+from .baselines import AbstractBaseline
+from .parameters import as_parameters, check_key
+from .problem import Problem
+from .score import Score
+
+
+class Expectation(eqx.Module):
+    r"""$J(\theta) = E_{x \sim \pi_\theta}[f(x)]$, estimated without bias by each call, and so are its derivatives.
+
+    A plain function of `(params, key)` under `jax.grad`, `jax.jit`, `jax.vmap` and, where the estimator says so,
+    `jax.hessian`. Make one with `logpi.expectation`.
+    """
+
+    problem: Problem
+    estimator: AbstractEstimator
+    samples: int = eqx.field(static=True)
+
+    def __call__(self, params: PyTree, key: PRNGKeyArray) -> Float[Array, ""]:
+        """One estimate of J from `samples` events: in its value unbiased for J, in its derivatives for J's.
+
+        Raises `InputError` for parameters without a float, a key that is none, an f that does not return one number, or
+        a distribution that the estimator cannot be right for.
+        """
+        params = eqx.combine(*as_parameters(params))
+        return self.estimator(self.problem, params, check_key(key), self.samples)
+
+    def updated(self, value: Float[Array, ""]) -> "Expectation":
+        """The same expectation after `value` was seen: its baselines that learn have learned from it."""
+
+        def is_baseline(node):
+            return isinstance(node, AbstractBaseline)
+
+        learned = jax.tree.map(lambda x: x.updated(value) if is_baseline(x) else x, self.estimator, is_leaf=is_baseline)
+        return Expectation(self.problem, learned, self.samples)
+
+
+def expectation(
+    f: Callable,
+    of: Callable[[PyTree], Any] | None = None,
+    samples: int = 64,
+    estimator: AbstractEstimator | None = None,
+) -> Expectation:
+    r"""The objective $J(\theta) = E_{x \sim \pi_\theta}[f(x)]$, with gradient $E[f(x) \, \partial \log \pi_\theta(x)]$.
+
+    `f(x)` or `f(x, params)` returns one number for one event; it may be any JAX code, or anything at all as
+    `logpi.host(f)`. `of(params)` is the distribution: logpi's, NumPyro's, or an object with `log_prob` and `sample`;
+    without it, the parameters are a distribution themselves. `samples` events are drawn in each call. The estimator is
+    `Score()` unless given: right for any f. Raises `InputError` for what cannot be an expectation.
+
+        J = logpi.expectation(lambda x: x**2, of=lambda p: numpyro.distributions.Normal(p["mean"], 1.0))
+        jax.grad(J)({"mean": 0.5}, jax.random.key(0))
+    """
+    if not callable(f):
+        raise InputError(f"f is {f!r}, but it must be a function of an event: give one, for example lambda x: x**2.")
+    if of is not None and not callable(of):
+        raise InputError(
+            f"of is a {type(of).__name__}, but it must be a function of the parameters: give lambda params: "
+            "distribution, or leave it out and pass the distribution as the parameters."
+        )
+    if isinstance(samples, bool) or not isinstance(samples, int) or samples < 1:
+        raise InputError(f"samples is {samples!r}, but it must be a whole number of 1 or more: give 64, say.")
+    estimator = Score() if estimator is None else estimator
+    if not isinstance(estimator, AbstractEstimator):
+        hint = f"{estimator.__name__}()" if isinstance(estimator, type) else "Score()"
+        raise InputError(f"estimator is {estimator!r}, but it must be one of logpi's estimators: give {hint}, say.")
+    return Expectation(Problem(f, of), estimator, samples)

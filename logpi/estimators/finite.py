@@ -1,0 +1,147 @@
+"""Estimators that sum over events instead of drawing them: all, some entries, the likely ones, or a drawn set."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.lax import stop_gradient
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from ..errors import check_between, InputError
+from .base import AbstractEstimator
+from .baselines import AbstractBaseline, LeaveOneOut
+from .problem import Problem
+from .sites import cost
+from .support import all_events, choices, table
+
+
+class Enumerate(AbstractEstimator):
+    r"""$\sum_x \pi_\theta(x) f(x)$ over a finite support: exact, at every order."""
+
+    def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
+        """The sum; key and samples are not used. Raises `InputError` for a support that is infinite or too large."""
+        events = all_events(problem.distribution(params))
+        return _expectation(problem.log_probs(params, events), problem.costs(params, events))
+
+
+class RaoBlackwell(AbstractEstimator):
+    r"""Sums over some entries of an event, draws the others: $E[f] = E_{x_R}[\sum_{x_S} \pi(x_S \mid x_R) f(x)]$.
+
+    `entries` are positions in the flattened event. Ranganath et al. 2014 (arXiv:1401.0118), section 3.1; Liu et al.
+    2019 (arXiv:1810.04777).
+    """
+
+    entries: tuple[int, ...]
+    baseline: AbstractBaseline = LeaveOneOut()
+
+    def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
+        """The mean over drawn rests of the sums. Raises `InputError` for entries that an event does not have."""
+        values, shape = choices(problem.distribution(params))
+        if not self.entries or not all(0 <= entry < len(values) for entry in self.entries):
+            raise InputError(f"entries is {self.entries}, but the event has entries 0 to {len(values) - 1}: give some.")
+        rows = jnp.asarray(table([values[entry] for entry in self.entries]))
+        draw_key, baseline_key = jax.random.split(key)
+        draws = problem.draws(params, draw_key, samples)
+
+        def filled(event):
+            flat = jnp.broadcast_to(event.reshape(-1), (rows.shape[0], len(values)))
+            return flat.at[:, np.asarray(self.entries)].set(rows.astype(event.dtype)).reshape(-1, *shape)
+
+        events = jax.vmap(filled)(draws.events).reshape(-1, *shape)
+        joint = problem.log_probs(params, events).reshape(samples, -1)
+        costs = problem.costs(params, events).reshape(samples, -1)
+        rest = jax.nn.logsumexp(joint, axis=1)
+        means = jax.vmap(_expectation)(joint - rest[:, None], costs)
+        level = self.baseline(problem, params, baseline_key, means.reshape(-1, draws.unit))
+        level = jnp.broadcast_to(level, (samples // draws.unit, draws.unit)).reshape(samples)
+        return jnp.mean(cost(means, rest, level))
+
+
+class SumAndSample(AbstractEstimator):
+    r"""Sums over the `top` likeliest events, and draws from the rest: $\sum_{x \in T} \pi f + \pi(T^c) E[f \mid T^c]$.
+
+    Liang et al. 2018 (arXiv:1807.02322), eq. 5. For peaked distributions.
+    """
+
+    top: int = 1
+    baseline: AbstractBaseline = LeaveOneOut()
+
+    def __check_init__(self):
+        check_between("top", self.top, 1)
+
+    def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
+        """`top` evaluations of f are summed and the others drawn. Raises `InputError` where nothing is left to draw."""
+        events = all_events(problem.distribution(params))
+        if self.top >= events.shape[0]:
+            raise InputError(
+                f"top is {self.top}, but there are {events.shape[0]} events: give fewer, or use Enumerate()."
+            )
+        draw_key, baseline_key = jax.random.split(key)
+        log_probs = problem.log_probs(params, events)
+        _, likely = jax.lax.top_k(stop_gradient(log_probs), self.top)
+        is_rest = jnp.ones(events.shape[0], bool).at[likely].set(False)
+        rest = jax.nn.logsumexp(jnp.where(is_rest, log_probs, -jnp.inf))
+        summed = _expectation(log_probs[likely], problem.costs(params, events[likely]))
+
+        logits = jnp.where(is_rest, stop_gradient(log_probs), -jnp.inf)
+        drawn = jax.random.categorical(draw_key, logits, shape=(max(samples - self.top, 1),))
+        costs = problem.costs(params, events[drawn])
+        level = self.baseline(problem, params, baseline_key, costs[:, None]).reshape(-1)
+        return summed + jnp.exp(rest) * jnp.mean(cost(costs, log_probs[drawn] - rest, level))
+
+
+class UnorderedSet(AbstractEstimator):
+    r"""Draws `size` different events and weighs each: $\sum_{s \in S} \pi_\theta(s) R(S, s) f(s)$.
+
+    $R(S, s) = p(S \setminus s \mid s \text{ first}) / p(S)$. Kool et al. 2020 (arXiv:2002.06043), eq. 8. For an f
+    without noise, where a second look at the same event tells nothing. R costs the factorial of the size.
+    """
+
+    size: int = 2
+
+    def __check_init__(self):
+        check_between("size", self.size, 1, 6)
+
+    def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
+        """The mean over sets. Raises `InputError` unless `samples` splits into sets, or if there are too few events."""
+        events = all_events(problem.distribution(params))
+        if events.shape[0] < self.size:
+            raise InputError(
+                f"size is {self.size}, but there are {events.shape[0]} events: give {events.shape[0]} or less."
+            )
+        if samples % self.size:
+            raise InputError(
+                f"samples is {samples}, but sets of {self.size} are drawn: give a multiple of {self.size}."
+            )
+        log_probs = problem.log_probs(params, events)
+        frozen = stop_gradient(log_probs)
+        noise = jax.random.gumbel(key, (samples // self.size, events.shape[0]))
+        _, sets = jax.lax.top_k(
+            frozen[None] + noise, self.size
+        )  # the largest with Gumbel noise: drawn without replacement
+        costs = problem.costs(params, events[sets.reshape(-1)]).reshape(sets.shape)
+        weights = jax.vmap(_ratios)(jnp.exp(frozen[sets]))
+        return jnp.mean(jnp.sum(jnp.exp(log_probs[sets]) * weights * costs, axis=1))
+
+
+def _expectation(log_probs: Float[Array, " n"], costs: Float[Array, " n"]) -> Float[Array, ""]:
+    # An event of probability 0 adds nothing, whatever it costs.
+    possible = log_probs > -jnp.inf
+    return jnp.sum(jnp.where(possible, jnp.exp(log_probs) * jnp.where(possible, costs, 0.0), 0.0))
+
+
+def _ratios(probs: Float[Array, " k"]) -> Float[Array, " k"]:
+    """R(S, s) for each s in a set with these probabilities."""
+    k = probs.shape[0]
+    whole = _set_probability(probs, jnp.zeros(()))
+    others = [np.delete(np.arange(k), s) for s in range(k)]
+    return jnp.stack([_set_probability(probs[rest], probs[s]) for s, rest in enumerate(others)]) / whole
+
+
+def _set_probability(probs: Float[Array, " k"], taken: Float[Array, ""]) -> Float[Array, ""]:
+    """That the next draws without replacement are this set, in any order, when `taken` is already gone."""
+    orders = np.asarray(list(itertools.permutations(range(probs.shape[0]))), dtype=np.int32).reshape(-1, probs.shape[0])
+    drawn = probs[orders]
+    left = 1 - taken - (jnp.cumsum(drawn, axis=1) - drawn)
+    return jnp.sum(jnp.prod(drawn / jnp.maximum(left, 1e-30), axis=1))

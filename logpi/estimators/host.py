@@ -1,0 +1,181 @@
+"""Functions that know nothing of JAX: plain Python or NumPy, in this process or in several."""
+
+import atexit
+import contextlib
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
+from multiprocessing.reduction import ForkingPickler
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.lax import stop_gradient
+from jaxtyping import Array, Float, PyTree
+
+from ..errors import check_between, InputError
+
+_failures: list[InputError] = []  # raised inside of a compiled program, to be raised again outside of it
+
+
+class HostFunction:
+    """A Python function of one event (or of many) that compiled programs call. Made by `logpi.host`."""
+
+    def __init__(self, f: Callable, vectorized: bool, workers: int):
+        self.f = f
+        self.vectorized = vectorized
+        self.workers = workers
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __call__(self, x: PyTree[Array]) -> Float[Array, ""]:
+        """f(x), of which no derivative is taken. Under `jax.vmap` the whole batch is one call from the device."""
+        x = jax.tree.map(stop_gradient, x)
+        ranks = jax.tree.map(jnp.ndim, x)
+
+        def evaluate(x):
+            leaves, structure = jax.tree.flatten(jax.tree.map(np.asarray, x))
+            batch = leaves[0].shape[: leaves[0].ndim - jax.tree.leaves(ranks)[0]]
+            pairs = zip(leaves, jax.tree.leaves(ranks), strict=True)
+            rows = [leaf.reshape(-1, *leaf.shape[leaf.ndim - rank :]) for leaf, rank in pairs]
+            try:
+                values = self._values(jax.tree.unflatten(structure, rows), rows[0].shape[0])
+            except InputError as failure:
+                _failures[:] = [failure]
+                raise
+            return np.asarray(values, np.float32).reshape(batch)
+
+        result = jax.ShapeDtypeStruct((), jnp.float32)
+        return stop_gradient(jax.pure_callback(evaluate, result, x, vmap_method="broadcast_all"))
+
+    def _values(self, rows: PyTree[np.ndarray], count: int) -> Sequence[float] | np.ndarray:
+        events = [jax.tree.map(lambda x, i=i: x[i], rows) for i in range(count)]
+        if self.vectorized:
+            return self._vectorized(rows, events)
+        if self.workers:
+            chunk = max(1, count // (4 * self.workers))
+            answers = list(self._executor().map(_call_in_worker, events, chunksize=chunk))
+        else:
+            answers = [_call(self.f, event) for event in events]
+        for i, (_, failure) in enumerate(answers):
+            if failure is not None:
+                raise InputError(f"f failed on sample {i} of {count}, x = {_short(events[i])}: {failure}")
+        return [value for value, _ in answers]
+
+    def _vectorized(self, rows: PyTree[np.ndarray], events: list) -> np.ndarray:
+        try:
+            values = np.asarray(self.f(rows))
+        except Exception as error:
+            raise InputError(
+                self._name_culprit(events) or f"f failed on a batch of {len(events)}: {error!r}"
+            ) from error
+        if values.shape != (len(events),):
+            raise InputError(
+                f"f returned shape {values.shape} for {len(events)} events, but a vectorized f must return one number "
+                "for each: return an array of that length, or leave vectorized=True out."
+            )
+        if not np.all(np.isfinite(values)):
+            i = int(np.flatnonzero(~np.isfinite(values))[0])
+            raise InputError(f"f returned {values[i]} for sample {i} of {len(events)}, x = {_short(events[i])}.")
+        return values
+
+    def _name_culprit(self, events: list) -> str | None:
+        """Which event alone makes a vectorized f fail."""
+        for i, event in enumerate(events):
+            try:
+                self.f(jax.tree.map(lambda x: x[None], event))
+            except Exception as error:
+                return f"f failed on sample {i} of {len(events)}, x = {_short(event)}: {error!r}"
+        return None
+
+    def _executor(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            # Spawned, not forked: JAX has threads, and a fork of them may hang.
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(self.workers, context, initializer=_install, initargs=(self.f,))
+            atexit.register(self.close)
+        return self._pool
+
+    def close(self) -> None:
+        """Ends the worker processes; the next call starts new ones."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+
+
+def host(f: Callable, *, vectorized: bool = False, workers: int = 0) -> HostFunction:
+    """Makes any Python function of an event one that `logpi.expectation` can take.
+
+    f is called with NumPy arrays, for one event at a time; with `vectorized=True` once for a batch of them along a
+    first axis. `workers` processes share the events of a batch; f must then be defined in a module. A failure,
+    or a value that is no finite number, names the sample that caused it. Its value has no derivative, so f(x, params)
+    is refused: there the derivative in the parameters would be lost.
+    """
+    from .problem import takes_parameters
+
+    if not callable(f):
+        raise InputError(f"f is {f!r}, but it must be a function of an event: give one.")
+    check_between("workers", workers, 0, 4096)
+    if vectorized and workers:
+        raise InputError(
+            "vectorized=True and workers exclude each other: a vectorized f sees the whole batch. Give one."
+        )
+    if takes_parameters(f):
+        raise InputError(
+            "f takes (x, params), but the derivative of a host function in the parameters would be lost: give f(x), "
+            "and write what depends on the parameters in JAX."
+        )
+    if workers:
+        try:
+            ForkingPickler.dumps(f)
+        except Exception as error:
+            raise InputError(
+                f"f cannot be sent to worker processes ({error}): define it in a module, or leave workers out."
+            ) from None
+    return HostFunction(f, vectorized, workers)
+
+
+@contextlib.contextmanager
+def host_failures() -> Iterator[None]:
+    """Raises a failure of a host function as its own sentence, not as an error of the compiled program around it."""
+    _failures.clear()
+    try:
+        yield
+    except jax.errors.JaxRuntimeError:
+        if _failures:
+            raise _failures[0] from None
+        raise
+    except BrokenExecutor as error:
+        raise InputError(
+            f"a worker process of f ended without an answer ({error}): run f with workers=0 to see why."
+        ) from None
+
+
+def _call(f: Callable, event: PyTree[np.ndarray]) -> tuple[float, str | None]:
+    """The value, or what went wrong."""
+    try:
+        value = np.asarray(f(event))
+    except Exception as error:
+        return 0.0, repr(error)
+    if value.shape != () or value.dtype.kind not in "biuf":
+        return 0.0, f"it returned {_short(value)}, which is not one number"
+    if not np.isfinite(value):
+        return 0.0, f"it returned {value}"
+    return float(value), None
+
+
+_worker_function: Any = None
+
+
+def _install(f: Callable) -> None:
+    global _worker_function
+    _worker_function = f
+
+
+def _call_in_worker(event: PyTree[np.ndarray]) -> tuple[float, str | None]:
+    return _call(_worker_function, event)
+
+
+def _short(value: Any) -> str:
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 120 else text[:117] + "..."

@@ -1,0 +1,51 @@
+"""What one differentiates in: the floating-point leaves of any pytree."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import PRNGKeyArray, PyTree
+
+from ..errors import InputError
+
+
+def as_parameters(params: PyTree) -> tuple[PyTree, PyTree]:
+    """The floats of a pytree as arrays, and the rest; `equinox.combine` puts them together again.
+
+    Raises `InputError` if there is no float to differentiate in, or one that is not finite.
+    """
+    params = floats_as_arrays(params)
+    dynamic, static = eqx.partition(params, eqx.is_inexact_array)
+    if not jax.tree.leaves(dynamic):
+        kinds = sorted({str(getattr(x, "dtype", type(x).__name__)) for x in jax.tree.leaves(params)})
+        raise InputError(
+            f"the parameters have no floating-point leaf (found: {', '.join(kinds) or 'no leaf'}), so there is nothing "
+            "to differentiate in: give floats, as in jnp.array([0.0, 1.0])."
+        )
+    return dynamic, static
+
+
+def floats_as_arrays(tree: PyTree) -> PyTree:
+    """The same pytree, whose floats of Python and NumPy are arrays of JAX."""
+    return jax.tree.map(lambda x: jnp.asarray(x, jnp.result_type(x, float)) if _is_float(x) else x, tree)
+
+
+def _is_float(x: Any) -> bool:
+    return isinstance(x, float) or eqx.is_inexact_array(x)
+
+
+def frozen(tree: PyTree) -> PyTree:
+    """The same pytree, of whose floats no derivative is taken."""
+    return jax.tree.map(lambda x: jax.lax.stop_gradient(x) if eqx.is_inexact_array(x) else x, tree)
+
+
+def check_key(key: Any) -> PRNGKeyArray:
+    """The key; `InputError` if it is not one key of `jax.random`."""
+    if isinstance(key, jax.Array) and (
+        (jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.shape == ())
+        or (key.dtype == jnp.uint32 and key.ndim == 1)  # the older form, jax.random.PRNGKey
+    ):
+        return key
+    what = f"an array of shape {key.shape}" if isinstance(key, jax.Array) else repr(key)
+    raise InputError(f"key is {what}, but it must be one key of JAX: give jax.random.key(0), say.")

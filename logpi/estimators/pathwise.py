@@ -1,0 +1,39 @@
+"""The derivative of f itself, through the sampler."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from ..errors import InputError
+from .base import AbstractEstimator
+from .problem import Problem
+from .reparametrised import check_reparametrised
+from .tracing import jumps
+
+
+class Pathwise(AbstractEstimator):
+    r"""$\frac1n \sum_i \partial_\theta f(x_i(\theta))$, for an f without jumps and reparametrised events.
+
+    Kingma & Welling 2014 (arXiv:1312.6114), section 2.4; implicit samplers, Figurnov et al. 2018 (arXiv:1805.08498).
+    Through a jump of f it would return 0 with an error of 0, so an f that compares, rounds or takes an index from what
+    it is given is refused, until `continuous=True` says that nothing jumps there.
+    """
+
+    continuous: bool = False
+
+    def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
+        """The mean of f over events that move with the parameters. Raises `InputError` where that would be wrong."""
+        dist = problem.distribution(params)
+        wrong = check_reparametrised(dist)
+        events = problem.draw(dist, key, samples).events
+        if not self.continuous:
+            self._refuse_jumps(problem, params, events)
+        return jnp.mean(problem.costs(params, events)) + wrong
+
+    def _refuse_jumps(self, problem: Problem, params: PyTree, events: PyTree) -> None:
+        one = jax.tree.map(lambda x: x[:1], events)
+        if found := jumps(lambda events: problem.costs(params, events), one):
+            raise InputError(
+                f"f may jump: it uses {', '.join(found)} on what it is given, and Pathwise() does not see a jump (it "
+                "would report a gradient of 0 there): use Score(), or Pathwise(continuous=True) if f is continuous."
+            )

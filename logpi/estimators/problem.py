@@ -1,0 +1,91 @@
+"""The question every estimator is asked: the expectation of a function under a distribution with parameters."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from ..distributions import AbstractDistribution, as_distribution
+from ..errors import InputError
+from .parameters import frozen
+from .support import still_support
+
+
+class Draws(eqx.Module):
+    """Events along a first axis, in runs of `unit` that depend on each other; units are independent."""
+
+    events: PyTree[Array]
+    unit: int = eqx.field(static=True, default=1)
+
+
+def independent(dist: AbstractDistribution, key: PRNGKeyArray, samples: int) -> Draws:
+    """Independent events, all from one key."""
+    return Draws(dist.sample(key, (samples,)))
+
+
+class Problem(eqx.Module):
+    """E[f(x, params)] for x from `of(params)`; `draw` says how several events are drawn at once."""
+
+    f: Callable
+    of: Callable[[PyTree], Any] | None = None
+    draw: Callable[[AbstractDistribution, PRNGKeyArray, int], Draws] = independent
+
+    def distribution(self, params: PyTree) -> AbstractDistribution:
+        """The distribution that the parameters stand for."""
+        return as_distribution(params if self.of is None else self.of(params))
+
+    def frozen(self, params: PyTree) -> AbstractDistribution:
+        """The same distribution, of which no derivative is taken."""
+        # Not the events alone: a sampler without a derivative is then never asked for one.
+        return self.distribution(frozen(params))
+
+    def draws(self, params: PyTree, key: PRNGKeyArray, samples: int) -> Draws:
+        """Events of the frozen distribution."""
+        return frozen(self.draw(self.frozen(params), key, samples))
+
+    def log_probs(self, params: PyTree, events: PyTree[Array]) -> Float[Array, " samples"]:
+        """The log-probability of each event, to be differentiated; refused where the support moves (see there)."""
+        dist = self.distribution(params)
+        return jax.vmap(dist.log_prob)(events) + still_support(dist)
+
+    def costs(self, params: PyTree, events: PyTree[Array]) -> Float[Array, " samples"]:
+        """The function's value for each event. Raises `InputError` unless that is one real number."""
+        takes_params = takes_parameters(self.f)
+
+        def cost(event):
+            return number(self.f(event, params) if takes_params else self.f(event))
+
+        return jax.vmap(cost)(events)
+
+
+def takes_parameters(f: Callable) -> bool:
+    """Whether a function is `f(x, params)` and not `f(x)`: whether it needs a second argument."""
+    try:
+        parameters = inspect.signature(f).parameters.values()
+    except (TypeError, ValueError):  # some built-in functions have no signature
+        return False
+    needed = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty]
+    if len(needed) > 2:
+        raise InputError(
+            f"f needs {len(needed)} arguments, but it is called as f(x) or f(x, params): give it one or two."
+        )
+    return len(needed) == 2
+
+
+def number(value: Any) -> Float[Array, ""]:
+    """What f returned as a float; `InputError` if it is not one real number."""
+    leaves = jax.tree.leaves(value)
+    shape = jnp.shape(leaves[0]) if len(leaves) == 1 else None
+    if shape != ():
+        what = f"an array of shape {shape}" if shape is not None else f"{len(leaves)} values"
+        raise InputError(
+            f"f returned {what} for one event, but it must return one number: sum or index what it returns."
+        )
+    value = jnp.asarray(leaves[0])
+    if jnp.issubdtype(value.dtype, jnp.complexfloating):
+        raise InputError("f returned a complex number, but an expectation to climb is real: return its real part.")
+    return value.astype(jnp.result_type(value, jnp.float32))

@@ -1,0 +1,111 @@
+"""Events from numbers between 0 and 1, so that the numbers can be drawn in better ways than independently."""
+
+import math
+from functools import singledispatch
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..distributions import AbstractDistribution, Bernoulli, Categorical, FromNumpyro, Joint, Normal
+from ..errors import InputError
+from .support import choices, name_of, WRAPPERS
+
+
+@singledispatch
+def num_uniforms(dist: AbstractDistribution) -> int:
+    """How many independent uniform numbers an event takes. Raises `InputError` where `from_uniform` does not exist."""
+    raise InputError(
+        f"{name_of(dist)} has no quantile function here, so its events cannot be made from evenly spread numbers: use "
+        "the estimator without Antithetic, Stratified or QuasiMonteCarlo."
+    )
+
+
+@singledispatch
+def from_uniform(dist: AbstractDistribution, uniform: Float[Array, " d"]) -> Array:
+    """The event at these quantiles, one for each entry."""
+    raise InputError(f"{name_of(dist)} has no quantile function here.")
+
+
+@num_uniforms.register
+def _(dist: Normal) -> int:
+    return dist.mean.size
+
+
+@from_uniform.register
+def _(dist: Normal, uniform: Float[Array, " d"]) -> Array:
+    return dist.mean + jnp.exp(dist.log_std) * jax.scipy.special.ndtri(uniform).reshape(dist.mean.shape)
+
+
+@num_uniforms.register
+def _(dist: Bernoulli) -> int:
+    return dist.logits.size
+
+
+@from_uniform.register
+def _(dist: Bernoulli, uniform: Float[Array, " d"]) -> Array:
+    return (uniform.reshape(dist.logits.shape) > jax.nn.sigmoid(-dist.logits)).astype(jnp.int32)
+
+
+@num_uniforms.register
+def _(dist: Categorical) -> int:
+    return 1
+
+
+@from_uniform.register
+def _(dist: Categorical, uniform: Float[Array, " d"]) -> Array:
+    return _choice(jax.nn.softmax(dist.logits), uniform[0])
+
+
+@num_uniforms.register
+def _(dist: Joint) -> int:
+    return sum(num_uniforms(part) for part in dist.parts)
+
+
+@from_uniform.register
+def _(dist: Joint, uniform: Float[Array, " d"]) -> Array:
+    sizes = [num_uniforms(part) for part in dist.parts]
+    starts = [sum(sizes[:i]) for i in range(len(sizes))]
+    pieces = zip(dist.parts, starts, sizes, strict=True)
+    return jnp.stack([from_uniform(part, uniform[start : start + size]) for part, start, size in pieces])
+
+
+@num_uniforms.register
+def _(dist: FromNumpyro) -> int:
+    shape = dist.distribution.batch_shape + dist.distribution.event_shape
+    if dist.distribution.is_discrete:
+        choices(dist)  # a finite support is enough
+        return math.prod(shape)
+    try:
+        jax.eval_shape(_entries(dist).icdf, jnp.full(shape, 0.5))
+    except (NotImplementedError, AttributeError):
+        return num_uniforms.dispatch(object)(dist)
+    return math.prod(shape)
+
+
+@from_uniform.register
+def _(dist: FromNumpyro, uniform: Float[Array, " d"]) -> Array:
+    inner = _entries(dist)
+    if not dist.distribution.is_discrete:
+        with jax.numpy_rank_promotion("allow"):
+            return inner.icdf(uniform.reshape(inner.batch_shape))
+    values, shape = choices(dist)
+    events = jnp.asarray(values[0]).reshape(-1, *(1,) * len(shape))
+    with jax.numpy_rank_promotion("allow"):
+        probs = jnp.exp(inner.log_prob(jnp.broadcast_to(events, (events.shape[0], *shape))))
+    columns = probs.reshape(probs.shape[0], -1)
+    index = jax.vmap(_choice, in_axes=(1, 0))(columns, uniform)
+    return jnp.asarray(values[0])[index].reshape(shape)
+
+
+def _entries(dist: FromNumpyro):
+    """The distribution of the single entries, where `to_event` has made one event of several."""
+    inner = dist.distribution
+    while type(inner).__name__ in WRAPPERS:
+        inner = inner.base_dist
+    return inner
+
+
+def _choice(probs: Float[Array, " n"], uniform: Float[Array, ""]) -> Array:
+    # Rounding may leave the sum below 1: the last choice takes the rest.
+    return jnp.minimum(jnp.sum(jnp.cumsum(probs) <= uniform), probs.shape[0] - 1)

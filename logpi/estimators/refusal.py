@@ -1,0 +1,47 @@
+"""Derivatives that would be silently wrong, refused in the moment they are asked for, and only then."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+from ..errors import InputError
+
+
+def no_gradient(x: Array, sentence: str) -> Float[Array, ""]:
+    """0, to be added to a result; raises `InputError(sentence)` where the derivative in `x` is taken.
+
+    A value alone, or a derivative in something else, is let through: nothing depends on what is not differentiated.
+    """
+
+    @jax.custom_jvp
+    def nothing(x):
+        return jnp.zeros(())
+
+    def refuse(primals, tangents):
+        if not isinstance(tangents[0], jax.custom_derivatives.SymbolicZero):
+            raise InputError(sentence)
+        return jnp.zeros(()), jnp.zeros(())
+
+    nothing.defjvp(refuse, symbolic_zeros=True)
+    return nothing(x)
+
+
+def first_order(x: Float[Array, ""], params: PyTree, estimator: str) -> Float[Array, ""]:
+    """`x`, whose first derivative in `params` is right; raises `InputError` where a second one is asked for."""
+    sentence = (
+        f"{estimator} gives first derivatives only, and a derivative of its derivative was asked for (it would be "
+        "wrong): use Score() or Enumerate(), which are right at every order."
+    )
+
+    @jax.custom_jvp
+    def identity(x, params):
+        return x
+
+    @identity.defjvp
+    def derivative(primals, tangents):
+        x, params = primals
+        refused = (no_gradient(leaf, sentence) for leaf in params)
+        return x, tangents[0] * (1 + sum(refused, jnp.zeros(())))
+
+    return identity(x, [leaf for leaf in jax.tree.leaves(params) if eqx.is_inexact_array(leaf)])

@@ -1,0 +1,134 @@
+"""Control variates that are differentiable: an idea of f, subtracted by score and added back pathwise."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax.lax import stop_gradient
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from ..distributions import AbstractDistribution
+from ..errors import check_between, InputError
+from .base import AbstractEstimator
+from .coins import choice_logits, logits_of
+from .parameters import frozen
+from .problem import Problem
+from .refusal import first_order
+from .reparametrised import check_reparametrised
+
+Surrogate = Callable[[Array], Float[Array, ""]]
+
+
+class LAX(AbstractEstimator):
+    r"""$(f(x) - c(x)) \, \partial \log \pi(x) + \partial_\theta c(x(\theta))$ for continuous events and any smooth c.
+
+    Unbiased whatever the surrogate; `logpi.tune` fits its arrays. Grathwohl et al. 2018 (arXiv:1711.00123), eq. 3.
+    """
+
+    surrogate: Surrogate
+
+    def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
+        """The mean over samples. Raises `InputError` where the events are not reparametrised."""
+        dist = problem.distribution(params)
+        wrong = check_reparametrised(dist)
+        moving = problem.draw(dist, key, samples).events
+        events = stop_gradient(moving)
+        costs = problem.costs(params, events)
+        guess = jax.vmap(lambda event: as_scalar(self.surrogate(event)))
+        # The guess at fixed events is a constant to the parameters, and not to `tune`.
+        rest = stop_gradient(costs) - guess(events)
+        push = jnp.mean(problem.log_probs(params, events) * rest + guess(moving)) + wrong
+        return jnp.mean(costs) + first_order(push - stop_gradient(push), params, "LAX()")
+
+
+class RELAX(AbstractEstimator):
+    r"""LAX for coins and choices: c sees the noisy logits z, of which the event is the sign or the largest entry.
+
+    $(f(b) - c(\tilde z)) \, \partial \log \pi(b) + \partial_\theta c(z) - \partial_\theta c(\tilde z)$, where $\tilde
+    z$ is drawn given b. Unbiased whatever the surrogate, a function of an array of the shape of the logits. Grathwohl
+    et al. 2018 (arXiv:1711.00123), eq. 7.
+    """
+
+    surrogate: Surrogate
+
+    def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
+        """The mean over samples. Raises `InputError` for events that are neither coins nor one choice."""
+        return _relax(problem, params, key, samples, lambda z, _: self.surrogate(z), "RELAX()")
+
+
+class REBAR(AbstractEstimator):
+    r"""RELAX with f itself at relaxed events as the surrogate, times `scale`: $c(z) = \eta f(\sigma(z / \lambda))$.
+
+    f must take coins between 0 and 1; for a choice give `relaxed`, a function of a vector of probabilities. Unbiased
+    for any scale and temperature; `logpi.tune` fits both. Tucker et al. 2017 (arXiv:1703.07370), eq. 7.
+    """
+
+    temperature: float | Float[Array, ""] = 0.5
+    scale: float | Float[Array, ""] = 1.0
+    relaxed: Callable[[Array], Float[Array, ""]] | None = None
+
+    def __check_init__(self):
+        check_between("temperature", self.temperature, 1e-6)
+
+    def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
+        """The mean over samples. Raises `InputError` for a choice without `relaxed`, or for other events."""
+        is_choice = choice_logits(problem.distribution(params)) is not None
+        if is_choice and self.relaxed is None:
+            raise InputError(
+                "REBAR needs f between the choices of a categorical, and f takes only their numbers: give relaxed=, a "
+                "function of a vector of probabilities that equals f at its corners, or use UnorderedSet()."
+            )
+
+        def surrogate(z, params):
+            soft = (jax.nn.softmax if is_choice else jax.nn.sigmoid)(z / self.temperature)
+            value = self.relaxed(soft) if self.relaxed is not None else problem.costs(params, soft[None])[0]
+            return self.scale * value
+
+        return _relax(problem, params, key, samples, surrogate, "REBAR()")
+
+
+def _relax(problem, params, key, samples, surrogate, name) -> Float[Array, ""]:
+    z, again, events = jax.vmap(lambda key: noisy_logits(problem.distribution(params), key, name))(
+        jax.random.split(key, samples)
+    )
+    costs = problem.costs(params, events)
+    guess = jax.vmap(lambda z, params: as_scalar(surrogate(z, params)), in_axes=(0, None))
+    # The guess at a fixed z is a constant to the parameters, and not to `tune`.
+    rest = stop_gradient(costs) - guess(stop_gradient(again), frozen(params))
+    push = jnp.mean(problem.log_probs(params, events) * rest + guess(z, params) - guess(again, params))
+    return jnp.mean(costs) + first_order(push - stop_gradient(push), params, name)
+
+
+def noisy_logits(dist: AbstractDistribution, key: PRNGKeyArray, name: str) -> tuple[Array, Array, Array]:
+    """z, another z given the event that the first one means, and that event. Both move with the logits.
+
+    Tucker et al. 2017 (arXiv:1703.07370), appendix C; Maddison et al. 2017 (arXiv:1611.00712).
+    """
+    first, second = jax.random.split(key)
+    choice = choice_logits(dist)
+    logits = logits_of(dist, name) if choice is None else jax.nn.log_softmax(choice)
+    u = jax.random.uniform(first, logits.shape, minval=1e-6, maxval=1 - 1e-6)
+    v = jax.random.uniform(second, logits.shape, minval=1e-6, maxval=1 - 1e-6)
+    if choice is None:
+        z = logits + _logit(u)
+        event = (z > 0).astype(jnp.int32)
+        p = jax.nn.sigmoid(logits)
+        given = jnp.where(event == 1, (1 - p) + v * p, v * (1 - p))
+        return z, logits + _logit(jnp.clip(given, 1e-6, 1 - 1e-6)), event
+    z = logits - jnp.log(-jnp.log(u))
+    event = jnp.argmax(z)
+    top = -jnp.log(v[event])
+    others = -jnp.log(-jnp.log(v) * jnp.exp(-logits) + top)
+    again = jnp.where(jnp.arange(logits.shape[0]) == event, -jnp.log(top), others)
+    return z, again, event
+
+
+def _logit(p: Array) -> Array:
+    return jnp.log(p) - jnp.log1p(-p)
+
+
+def as_scalar(value: Array) -> Float[Array, ""]:
+    """What a surrogate returned; `InputError` if it is not one number."""
+    if jnp.size(value) != 1:
+        raise InputError(f"the surrogate returned shape {jnp.shape(value)}, but it must return one number: sum it.")
+    return jnp.reshape(value, ())

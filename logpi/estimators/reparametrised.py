@@ -1,0 +1,67 @@
+"""Which parameters a sampler can be differentiated in: a whitelist. A gradient that is not zero may still be wrong."""
+
+from collections.abc import Iterator
+from functools import singledispatch
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..distributions import AbstractDistribution, FromNumpyro, Joint, Normal, Point
+from ..errors import InputError
+from .refusal import no_gradient
+from .support import name_of
+
+
+@singledispatch
+def irreparametrised(dist: AbstractDistribution) -> list[Array]:
+    """The arrays in which the sampler has no derivative, or a wrong one. Raises `InputError` for discrete events."""
+    raise InputError(
+        f"{name_of(dist)} is not known to be reparametrised, so its events have no derivative (of discrete events it "
+        "would be 0): use Score(), which is right for any distribution."
+    )
+
+
+@irreparametrised.register
+def _(dist: Normal) -> list[Array]:
+    return []
+
+
+@irreparametrised.register
+def _(dist: Point) -> list[Array]:
+    return []
+
+
+@irreparametrised.register
+def _(dist: Joint) -> list[Array]:
+    return [array for part in dist.parts for array in irreparametrised(part)]
+
+
+@irreparametrised.register
+def _(dist: FromNumpyro) -> list[Array]:
+    if dist.distribution.is_discrete:
+        return irreparametrised.dispatch(object)(dist)
+    # NumPyro's `reparametrized_params` speak of each distribution's own parameters; a transformed one has its base's.
+    safe = {id(getattr(d, name)) for d in _within(dist.distribution) for name in d.reparametrized_params}
+    return [x for x in jax.tree.leaves(dist.distribution) if eqx.is_inexact_array(x) and id(x) not in safe]
+
+
+def _within(dist: Any) -> Iterator[Any]:
+    """A NumPyro distribution, and those it is made of."""
+    from numpyro.distributions import Distribution
+
+    yield dist
+    for part in vars(dist).values():
+        if isinstance(part, Distribution):
+            yield from _within(part)
+
+
+def check_reparametrised(dist: AbstractDistribution) -> Float[Array, ""]:
+    """0; raises `InputError` for discrete events, or where a parameter not on the whitelist is differentiated in."""
+    sentence = (
+        f"a parameter of {name_of(dist)} is not reparametrised, so the derivative of its events in it is missing or "
+        "wrong: use Score(), or take jax.lax.stop_gradient of that parameter."
+    )
+    return sum((no_gradient(array, sentence) for array in irreparametrised(dist)), jnp.zeros(()))

@@ -1,0 +1,112 @@
+"""The driver: runs a program again and again and keeps the mean and the spread of its value and gradient.
+
+One compiled program for every number of replicates, in memory that does not grow with it. Replicate i has the key
+`fold_in(key, i)`, so how many run side by side changes nothing.
+"""
+
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.extend.core import ClosedJaxpr
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+
+from ..errors import InputError
+from .tracing import equations, room
+
+Program = Callable[[PyTree, PRNGKeyArray], Float[Array, ""]]
+SIDE_BY_SIDE = 2**15  # elements of the largest operation, over all replicates that run side by side: fits the cache
+
+
+class Moments(eqx.Module):
+    """Count, mean and summed squared deviation of rows `[value, gradient]`: Welford's, merged as Chan et al. 1983.
+
+    Rows are measured from the first one, so that what never varies has a deviation of exactly 0.
+    """
+
+    count: Int[Array, ""]
+    first: Float[Array, " row"]
+    mean: Float[Array, " row"]
+    deviation: Float[Array, " row"]
+    bad: Int[Array, ""]  # rows with a number that is not finite
+    first_bad: Int[Array, ""]
+
+    def with_rows(self, rows: Float[Array, "n row"], index: Int[Array, " n"], total: Int[Array, ""]) -> "Moments":
+        """With more replicates; those from `total` on are left out."""
+        counts = index < total
+        first = jnp.where(self.count == 0, rows[0], self.first)
+        finite = jnp.all(jnp.isfinite(rows), axis=1)
+        bad = counts & ~finite
+        n_old, n_new = self.count.astype(rows.dtype), jnp.sum(counts).astype(rows.dtype)
+        shifted = rows - first[None]
+        mean_new = jnp.sum(jnp.where(counts[:, None], shifted, 0.0), axis=0) / n_new
+        deviation_new = jnp.sum(jnp.where(counts[:, None], (shifted - mean_new[None]) ** 2, 0.0), axis=0)
+        step = mean_new - self.mean
+        n = n_old + n_new
+        return Moments(
+            self.count + jnp.sum(counts).astype(self.count.dtype),
+            first,
+            self.mean + step * (n_new / n),
+            self.deviation + deviation_new + step**2 * (n_old * n_new / n),
+            self.bad + jnp.sum(bad),
+            jnp.minimum(self.first_bad, jnp.min(jnp.where(bad, index, jnp.iinfo(jnp.int32).max))),
+        )
+
+
+def run(program: Program, dynamic: PyTree, static: PyTree, key: PRNGKeyArray, replicates: int) -> Moments:
+    """The moments over `replicates` runs. Raises `InputError` if a number came out that is not finite."""
+    moments = _run(
+        program, dynamic, static, key, jnp.asarray(replicates, jnp.int32), width(program, dynamic, static, key)
+    )
+    if bad := int(moments.bad):
+        i = int(moments.first_bad)
+        raise InputError(
+            f"{bad:,} of {replicates:,} replicates gave a value or gradient that is not finite, replicate {i} first: "
+            f"look at it with J(params, jax.random.fold_in(key, {i})), and keep f and the log-probabilities finite."
+        )
+    return moments
+
+
+@eqx.filter_jit
+def _run(program, dynamic, static, key, replicates, width) -> Moments:
+    def row(i):
+        def call(dynamic):
+            return program(eqx.combine(dynamic, static), jax.random.fold_in(key, i))
+
+        value, gradient = jax.value_and_grad(call)(dynamic)
+        return jnp.concatenate([value[None], ravel_pytree(gradient)[0]])
+
+    def chunk(j, moments):
+        index = j * width + jnp.arange(width)
+        # A vmapped axis of length 1 would cost as much again.
+        rows = row(index[0])[None] if width == 1 else jax.vmap(row)(index)
+        return moments.with_rows(rows, index, replicates)
+
+    zeros = jnp.zeros(1 + ravel_pytree(dynamic)[0].size)
+    none = jnp.zeros((), jnp.int32)
+    start = Moments(none, zeros, zeros, zeros, none, jnp.asarray(jnp.iinfo(jnp.int32).max))
+    return jax.lax.fori_loop(0, (replicates + width - 1) // width, chunk, start)
+
+
+def width(program: Program, dynamic: PyTree, static: PyTree, key: PRNGKeyArray) -> int:
+    """How many replicates run side by side: a power of two, by the room one takes; 1 if it calls the host.
+
+    The last group may run for nothing in part, which a host function, with its own cost, must not.
+    """
+    traced = jax.make_jaxpr(lambda d, key: program(eqx.combine(d, static), key))(dynamic, key)
+    check_scalar(traced)
+    if any("callback" in eqn.primitive.name for eqn in equations(traced.jaxpr)):
+        return 1
+    size = max(room(traced.jaxpr), 1 + sum(leaf.size for leaf in jax.tree.leaves(dynamic)))
+    return 2 ** max(0, (SIDE_BY_SIDE // size).bit_length() - 1)
+
+
+def check_scalar(traced: ClosedJaxpr) -> None:
+    """Raises `InputError` unless a traced program gives one real number."""
+    shapes = [aval.shape for aval in traced.out_avals]
+    if shapes != [()] or not jnp.issubdtype(traced.out_avals[0].dtype, jnp.floating):
+        raise InputError(
+            f"the program returned shapes {shapes}, but it must return one floating-point number: take a mean."
+        )

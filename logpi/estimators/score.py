@@ -1,0 +1,34 @@
+"""The score function: the gradient of an expectation for any f, from the derivatives of log-probabilities alone."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from .base import AbstractEstimator
+from .baselines import AbstractBaseline, LeaveOneOut
+from .problem import Problem
+from .sites import cost
+
+
+class Score(AbstractEstimator):
+    r"""$\frac1n \sum_i (f(x_i) - b_i) \, \partial \log \pi(x_i)$: each sample pushes its own log-probability.
+
+    Unbiased at every order for any f, jumps included, as long as the support stays where it is. Williams 1992
+    (REINFORCE), theorem 1.
+    """
+
+    baseline: AbstractBaseline = LeaveOneOut()
+
+    def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
+        """The mean of the samples' costs, each explained by its log-probability."""
+        draw_key, baseline_key = jax.random.split(key)
+        draws = problem.draws(params, draw_key, samples)
+        return score_mean(self.baseline, problem, params, baseline_key, draws)
+
+
+def score_mean(baseline, problem, params, key, draws) -> Float[Array, ""]:
+    """The mean cost of draws with its score, compared with a baseline."""
+    costs = problem.costs(params, draws.events)
+    in_units = costs.reshape(-1, draws.unit)
+    level = jnp.broadcast_to(baseline(problem, params, key, in_units), in_units.shape).reshape(costs.shape)
+    return jnp.mean(cost(costs, problem.log_probs(params, draws.events), level))

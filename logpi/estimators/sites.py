@@ -1,0 +1,64 @@
+"""Programs with several random sites: each gives an event and its log-probability, a cost takes those before it."""
+
+from typing import Any, Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.lax import stop_gradient
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from ..distributions import as_distribution
+from ..errors import InputError
+from .parameters import as_parameters, frozen
+from .reparametrised import check_reparametrised
+from .support import still_support
+
+
+def sample(
+    dist: Any, key: PRNGKeyArray, by: Literal["score", "pathwise"] = "score"
+) -> tuple[PyTree[Array], Float[Array, ""]]:
+    """One event of a site, and the log-probability by which the costs after it account for it.
+
+    By score, the event is a constant, and the sum of the log-probabilities of the sites before a cost goes to `cost`.
+    Pathwise, the event itself has a derivative and the log-probability is 0; `InputError` where that would be wrong.
+    Inside `jax.lax.scan` the sum is carried like any other state.
+    """
+    if by not in ("score", "pathwise"):
+        raise InputError(f"by is {by!r}, but it must be 'score' or 'pathwise': give one of the two.")
+    dist = as_distribution(dist)
+    if by == "pathwise":
+        event = dist.sample(key)
+        zero = check_reparametrised(dist)
+        return jax.tree.map(lambda x: x + zero, event), jnp.zeros(())
+    # The parameters are frozen before the draw: a sampler without a derivative is then never asked for one.
+    event = frozen(frozen(dist).sample(key))
+    return event, dist.log_prob(event) + still_support(dist)
+
+
+def cost(
+    value: Float[Array, "*n"] | float, log_prob: Float[Array, "*n"] | float, baseline: Float[Array, "*n"] | float = 0.0
+) -> Float[Array, "*n"]:
+    r"""$e^{\ell - \bar\ell} (c - \bar b) + \bar b$, with $\ell$ the log-probability of all that came before a cost.
+
+    Its value is the cost, and its derivatives of every order are unbiased for those of the expectation. A bar is a
+    constant. Foerster et al. 2018 (DiCE, arXiv:1802.05098), eq. 5; with a baseline, Mao et al. 2019 (arXiv:1910.00482).
+    """
+    baseline = stop_gradient(baseline)
+    return jnp.exp(log_prob - stop_gradient(log_prob)) * (value - baseline) + baseline
+
+
+def score(policy: PyTree, event: PyTree[Array], of: Any = None) -> PyTree:
+    r"""$\nabla_\theta \log \pi_\theta(x)$: how each parameter would have to move to make an event more probable.
+
+    `policy` is a distribution, anything with a `log_prob`, or parameters that `of` turns into one. The result has its
+    structure: one number for each parameter, `None` where a leaf is not a float. A density need not be normalised here.
+    """
+    dynamic, static = as_parameters(policy)
+
+    def log_prob(dynamic):
+        whole = eqx.combine(dynamic, static)
+        dist = as_distribution(whole if of is None else of(whole))
+        return dist.log_prob(event) + still_support(dist)
+
+    return jax.grad(log_prob)(dynamic)

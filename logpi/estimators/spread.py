@@ -1,0 +1,124 @@
+"""Samples that are spread out on purpose: fewer of them do. Errors come from independent sets, not from within one."""
+
+import math
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from ..distributions import AbstractDistribution
+from ..errors import check_between, InputError
+from .base import AbstractEstimator
+from .problem import Draws, Problem
+from .quantiles import from_uniform, num_uniforms
+
+Points = Callable[[PRNGKeyArray, int, int], Float[Array, "n d"]]  # (key, n, d) -> one randomised set
+
+
+class Antithetic(AbstractEstimator):
+    """Draws in pairs: with each event the one at the opposite quantiles. Good for f that rises or falls all the way.
+
+    Hammersley & Morton 1956. An even f has no use for it: both members of a pair cost the same.
+    """
+
+    estimator: AbstractEstimator
+
+    def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
+        """The estimator's, on pairs. Raises `InputError` for an odd number of samples."""
+        if samples % 2:
+            raise InputError(f"samples is {samples}, but Antithetic draws pairs: give an even number.")
+        return self.estimator(_drawn(problem, antithetic_points, samples // 2), params, key, samples)
+
+
+class Stratified(AbstractEstimator):
+    """One event from each of equally probable slices, along every entry (a Latin hypercube beyond one dimension).
+
+    `sets` of them are independent of each other: a leave-one-out baseline needs two. McKay et al. 1979.
+    """
+
+    estimator: AbstractEstimator
+    sets: int = 2
+
+    def __check_init__(self):
+        check_between("sets", self.sets, 1)
+
+    def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
+        """The estimator's, on stratified samples. Raises `InputError` if `samples` does not split into the sets."""
+        _check_sets("Stratified", samples, self.sets)
+        return self.estimator(_drawn(problem, stratified_points, self.sets), params, key, samples)
+
+
+class QuasiMonteCarlo(AbstractEstimator):
+    """Sobol's points with a random digital shift: each point uniform, all of them even. For 1 to 5 dimensions or so.
+
+    `sets` of them are independent of each other. A set of a power of two points is the most even. Owen 1998.
+    """
+
+    estimator: AbstractEstimator
+    sets: int = 2
+
+    def __check_init__(self):
+        check_between("sets", self.sets, 1)
+
+    def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
+        """The estimator's, on quasi-random samples. Raises `InputError` if `samples` does not split into the sets."""
+        _check_sets("QuasiMonteCarlo", samples, self.sets)
+        return self.estimator(_drawn(problem, sobol_points, self.sets), params, key, samples)
+
+
+class SpreadDraw(eqx.Module):
+    """Draws `sets` independent sets of points, and the events at these quantiles."""
+
+    points: Points = eqx.field(static=True)
+    sets: int = eqx.field(static=True)
+
+    def __call__(self, dist: AbstractDistribution, key: PRNGKeyArray, samples: int) -> Draws:
+        """`samples` events in `sets` units."""
+        d = num_uniforms(dist)
+        keys = jax.random.split(key, self.sets)
+        points = jax.vmap(lambda key: self.points(key, samples // self.sets, d))(keys).reshape(samples, d)
+        inside = jnp.clip(points, 1e-7, 1 - 1e-7)  # float32 rounds 1 - 1e-8 to 1, whose quantile is infinite
+        return Draws(jax.vmap(lambda u: from_uniform(dist, u))(inside), samples // self.sets)
+
+
+def _drawn(problem: Problem, points: Points, sets: int) -> Problem:
+    return Problem(problem.f, problem.of, SpreadDraw(points, sets))
+
+
+def _check_sets(name: str, samples: int, sets: int) -> None:
+    if samples % sets:
+        raise InputError(
+            f"samples is {samples}, but {name} draws {sets} sets of equal size: give a multiple of {sets}."
+        )
+
+
+def antithetic_points(key: PRNGKeyArray, n: int, d: int) -> Float[Array, "n d"]:
+    """A pair: uniform points and their opposites."""
+    half = jax.random.uniform(key, (n // 2, d))
+    return jnp.stack([half, 1 - half], axis=1).reshape(n, d)
+
+
+def stratified_points(key: PRNGKeyArray, n: int, d: int) -> Float[Array, "n d"]:
+    """A Latin hypercube: along each dimension one point in each of n slices."""
+    order_key, place_key = jax.random.split(key)
+    slices = jax.vmap(lambda key: jax.random.permutation(key, n), out_axes=1)(jax.random.split(order_key, d))
+    return (slices + jax.random.uniform(place_key, (n, d))) / n
+
+
+def sobol_points(key: PRNGKeyArray, n: int, d: int) -> Float[Array, "n d"]:
+    """The first n points of Sobol's sequence, all bits of a dimension flipped where a random number has ones."""
+    shift = jax.random.bits(key, (d,), jnp.uint32)
+    bits = jnp.asarray(_sobol_integers(n, d)) ^ shift[None]
+    # Float32 has 24 bits: take the high ones, and stand in the middle of the cell.
+    return ((bits >> 8).astype(jnp.float32) + 0.5) * 2.0**-24
+
+
+def _sobol_integers(n: int, d: int) -> np.ndarray:
+    from scipy.stats import qmc
+
+    exponent = max(0, math.ceil(math.log2(n)))
+    points = qmc.Sobol(d, scramble=False, bits=32).random_base2(exponent)[:n]
+    return (points * 2.0**32).astype(np.uint32)

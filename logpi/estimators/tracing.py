@@ -1,0 +1,88 @@
+"""Reading a traced function: whether it may jump, and how much room it takes."""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import Literal
+
+# Operations whose result jumps while their argument moves.
+JUMPING = {"gt", "ge", "lt", "le", "eq", "ne", "floor", "ceil", "round", "sign", "argmax", "argmin", "rem"}
+# Functions of JAX that compare inside and are continuous all the same.
+CONTINUOUS = {
+    "relu", "relu6", "leaky_relu", "elu", "celu", "selu", "hard_tanh", "hard_sigmoid", "hard_swish", "softplus",
+    "logaddexp", "log_sigmoid", "silu", "gelu", "sigmoid", "clip", "_interp", "interp", "sinc", "xlogy", "norm",
+}  # fmt: skip
+
+
+def jumps(function: Callable, *args: Any) -> list[str]:
+    """The jumping operations that see a value derived from the arguments, by JAX's names; empty if there is none."""
+    closed = jax.make_jaxpr(function)(*args)
+    found: dict[str, None] = {}
+    _follow(closed.jaxpr, [True] * len(closed.jaxpr.invars), found)
+    return list(found)
+
+
+def _follow(jaxpr: Any, reached: list[bool], found: dict[str, None], stopped: bool = False) -> list[bool]:
+    """Marks what depends on the reached inputs; returns which outputs do."""
+    known = {var for var, yes in zip(jaxpr.invars, reached, strict=True) if yes}
+    for eqn in jaxpr.eqns:
+        marks = [_is_in(var, known) for var in eqn.invars]
+        if not any(marks) or (eqn.primitive.name == "stop_gradient" and not stopped):
+            continue
+        name = eqn.primitive.name
+        outputs = [True] * len(eqn.outvars)
+        to_integer = name == "convert_element_type" and not jnp.issubdtype(eqn.params["new_dtype"], jnp.inexact)
+        if name in JUMPING or (to_integer and _is_float(eqn.invars[0])):
+            found[name if name in JUMPING else "a cast to integers"] = None
+        elif name not in ("custom_jvp_call", "custom_vjp_call") and eqn.params.get("name") not in CONTINUOUS:
+            for inner in _inner(eqn):
+                same = len(inner.invars) == len(marks)
+                outputs_inside = _follow(inner, marks if same else [True] * len(inner.invars), found, stopped)
+                if name in ("pjit", "jit", "closed_call") and same:
+                    outputs = outputs_inside
+        known |= {var for var, yes in zip(eqn.outvars, outputs, strict=True) if yes}
+    return [_is_in(var, known) for var in jaxpr.outvars]
+
+
+def _is_in(var: Any, known: set) -> bool:
+    return not isinstance(var, Literal) and var in known
+
+
+def _is_float(var: Any) -> bool:
+    return jnp.issubdtype(var.aval.dtype, jnp.inexact)
+
+
+def _inner(eqn: Any) -> Iterator[Any]:
+    """The functions inside an operation: bodies of loops, branches, jitted parts."""
+    for value in eqn.params.values():
+        for item in value if isinstance(value, (tuple, list)) else (value,):
+            if hasattr(item, "eqns"):  # of JAX
+                yield item
+            elif hasattr(item, "jaxpr") and hasattr(item.jaxpr, "eqns"):  # of JAX
+                yield item.jaxpr
+
+
+def equations(jaxpr: Any) -> Iterator[Any]:
+    """Every operation of a traced function, those inside of loops and branches too."""
+    for eqn in jaxpr.eqns:
+        yield eqn
+        for inner in _inner(eqn):
+            yield from equations(inner)
+
+
+def room(jaxpr: Any) -> int:
+    """The largest number of elements that one operation gives."""
+    shapes = ([getattr(var.aval, "shape", ()) for var in eqn.outvars] for eqn in equations(jaxpr))
+    sizes = (sum(math.prod(shape) for shape in group) for group in shapes)
+    return max(sizes, default=1)
+
+
+def reaches(function: Callable, tree: Any, stopped: bool = False) -> Any:
+    """For each leaf of a pytree of arrays, whether the result depends on it; if `stopped`, by `stop_gradient` too."""
+    leaves, structure = jax.tree.flatten(tree)
+    jaxpr = jax.make_jaxpr(lambda *leaves: function(jax.tree.unflatten(structure, leaves)))(*leaves).jaxpr
+    marks = [[i == j for j in range(len(leaves))] for i in range(len(leaves))]
+    return jax.tree.unflatten(structure, [any(_follow(jaxpr, mark, {}, stopped)) for mark in marks])
