@@ -13,7 +13,7 @@ from ..errors import check_between, InputError
 from .expectation import Expectation
 from .host import host_failures
 from .parameters import as_parameters, check_key
-from .replicates import Moments, Program, run
+from .replicates import check_finite, Moments, Program, run
 from .tracing import reaches
 
 FEWEST = 32  # replicates: with 32, an error is itself known to 13 %
@@ -92,8 +92,12 @@ def estimate(
         raise InputError(f"{' and '.join(asked)} were given, but each settles the number of samples: give one of them.")
 
     def measure(key: PRNGKeyArray, count: int) -> Moments:
-        with host_failures():
-            return run(J, dynamic, static, key, count)
+        with host_failures() as failures:
+            moments = run(J, dynamic, static, key, count)
+        if failures:
+            raise failures[0]
+        check_finite(moments)
+        return moments
 
     uses = reaches(lambda d: J(eqx.combine(d, static), key), dynamic)
     # An estimator that makes no use of the key sums instead of drawing. Of any program this may be a mistake.

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, PyTree
 
 from ..errors import check_between, InputError
 
-_failures: list[InputError] = []  # raised inside of a compiled program, to be raised again outside of it
+_failures: list[InputError] | None = None  # what failed inside of a compiled program, where somebody asks afterwards
 
 
 class HostFunction:
@@ -38,11 +38,15 @@ class HostFunction:
             batch = leaves[0].shape[: leaves[0].ndim - jax.tree.leaves(ranks)[0]]
             pairs = zip(leaves, jax.tree.leaves(ranks), strict=True)
             rows = [leaf.reshape(-1, *leaf.shape[leaf.ndim - rank :]) for leaf, rank in pairs]
+            if _failures:
+                return np.full(batch, np.nan, np.float32)
             try:
                 values = self._values(jax.tree.unflatten(structure, rows), rows[0].shape[0])
             except InputError as failure:
-                _failures[:] = [failure]
-                raise
+                if _failures is None:
+                    raise
+                _failures.append(failure)
+                return np.full(batch, np.nan, np.float32)
             return np.asarray(values, np.float32).reshape(batch)
 
         result = jax.ShapeDtypeStruct((), jnp.float32)
@@ -53,14 +57,23 @@ class HostFunction:
         if self.vectorized:
             return self._vectorized(rows, events)
         if self.workers:
-            chunk = max(1, count // (4 * self.workers))
-            answers = list(self._executor().map(_call_in_worker, events, chunksize=chunk))
+            answers = self._by_workers(events)
         else:
             answers = [_call(self.f, event) for event in events]
         for i, (_, failure) in enumerate(answers):
             if failure is not None:
                 raise InputError(f"f failed on sample {i} of {count}, x = {_short(events[i])}: {failure}")
         return [value for value, _ in answers]
+
+    def _by_workers(self, events: list) -> list[tuple[float, str | None]]:
+        chunk = max(1, len(events) // (4 * self.workers))
+        try:
+            return list(self._executor().map(_call_in_worker, events, chunksize=chunk))
+        except BrokenExecutor as error:
+            self.close()
+            raise InputError(
+                f"a worker process of f ended without an answer ({error}): see why with workers=0."
+            ) from None
 
     def _vectorized(self, rows: PyTree[np.ndarray], events: list) -> np.ndarray:
         try:
@@ -136,19 +149,17 @@ def host(f: Callable, *, vectorized: bool = False, workers: int = 0) -> HostFunc
 
 
 @contextlib.contextmanager
-def host_failures() -> Iterator[None]:
-    """Raises a failure of a host function as its own sentence, not as an error of the compiled program around it."""
-    _failures.clear()
+def host_failures() -> Iterator[list[InputError]]:
+    """Collects failures of host functions instead of raising them, which JAX would log with a traceback.
+
+    After the first one f is not called any more, and its values are NaN. Raise what is collected.
+    """
+    global _failures
+    before, _failures = _failures, []
     try:
-        yield
-    except jax.errors.JaxRuntimeError:
-        if _failures:
-            raise _failures[0] from None
-        raise
-    except BrokenExecutor as error:
-        raise InputError(
-            f"a worker process of f ended without an answer ({error}): run f with workers=0 to see why."
-        ) from None
+        yield _failures
+    finally:
+        _failures = before
 
 
 def _call(f: Callable, event: PyTree[np.ndarray]) -> tuple[float, str | None]:

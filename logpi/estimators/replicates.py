@@ -14,7 +14,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from ..errors import InputError
-from .tracing import equations, room
+from .tracing import calls_host, room
 
 Program = Callable[[PyTree, PRNGKeyArray], Float[Array, ""]]
 SIDE_BY_SIDE = 2**15  # elements of the largest operation, over all replicates that run side by side: fits the cache
@@ -56,17 +56,20 @@ class Moments(eqx.Module):
 
 
 def run(program: Program, dynamic: PyTree, static: PyTree, key: PRNGKeyArray, replicates: int) -> Moments:
-    """The moments over `replicates` runs. Raises `InputError` if a number came out that is not finite."""
-    moments = _run(
-        program, dynamic, static, key, jnp.asarray(replicates, jnp.int32), width(program, dynamic, static, key)
-    )
+    """The moments over `replicates` runs, finished when it returns."""
+    side_by_side = width(program, dynamic, static, key)
+    count = jnp.asarray(replicates, jnp.int32)
+    return jax.block_until_ready(_run(program, dynamic, static, key, count, side_by_side))
+
+
+def check_finite(moments: Moments) -> None:
+    """Raises `InputError` if a number came out that is not finite, naming the replicate."""
     if bad := int(moments.bad):
         i = int(moments.first_bad)
         raise InputError(
-            f"{bad:,} of {replicates:,} replicates gave a value or gradient that is not finite, replicate {i} first: "
+            f"{bad:,} of {int(moments.count):,} replicates gave a value or gradient that is not finite, number {i} first: "
             f"look at it with J(params, jax.random.fold_in(key, {i})), and keep f and the log-probabilities finite."
         )
-    return moments
 
 
 @eqx.filter_jit
@@ -97,7 +100,7 @@ def width(program: Program, dynamic: PyTree, static: PyTree, key: PRNGKeyArray) 
     """
     traced = jax.make_jaxpr(lambda d, key: program(eqx.combine(d, static), key))(dynamic, key)
     check_scalar(traced)
-    if any("callback" in eqn.primitive.name for eqn in equations(traced.jaxpr)):
+    if calls_host(traced.jaxpr):
         return 1
     size = max(room(traced.jaxpr), 1 + sum(leaf.size for leaf in jax.tree.leaves(dynamic)))
     return 2 ** max(0, (SIDE_BY_SIDE // size).bit_length() - 1)

@@ -22,6 +22,8 @@ def jumps(function: Callable, *args: Any) -> list[str]:
     closed = jax.make_jaxpr(function)(*args)
     found: dict[str, None] = {}
     _follow(closed.jaxpr, [True] * len(closed.jaxpr.invars), found)
+    if calls_host(closed.jaxpr):
+        found["a function on the host"] = None
     return list(found)
 
 
@@ -63,6 +65,11 @@ def _inner(eqn: Any) -> Iterator[Any]:
                 yield item
             elif hasattr(item, "jaxpr") and hasattr(item.jaxpr, "eqns"):  # of JAX
                 yield item.jaxpr
+
+
+def calls_host(jaxpr: Any) -> bool:
+    """Whether a traced function calls back into Python."""
+    return any("callback" in eqn.primitive.name for eqn in equations(jaxpr))
 
 
 def equations(jaxpr: Any) -> Iterator[Any]:
