@@ -13,11 +13,51 @@ if TYPE_CHECKING:
     from .algorithms import AbstractAlgorithm as AbstractAlgorithm
     from .algorithms import PPO as PPO
     from .algorithms import REINFORCE as REINFORCE
+    from .climbing import maximize as maximize
+    from .climbing import minimize as minimize
     from .credit import GAE as GAE
     from .credit import MonteCarlo as MonteCarlo
     from .credit import NStep as NStep
     from .envs import AbstractEnv as AbstractEnv
     from .errors import InputError as InputError
+    from .estimators import AbstractEstimator as AbstractEstimator
+    from .estimators import Antithetic as Antithetic
+    from .estimators import BiasedGumbelSoftmax as BiasedGumbelSoftmax
+    from .estimators import BiasedStandardisedScore as BiasedStandardisedScore
+    from .estimators import BiasedStraightThrough as BiasedStraightThrough
+    from .estimators import compare as compare
+    from .estimators import Constant as Constant
+    from .estimators import cost as cost
+    from .estimators import DisARM as DisARM
+    from .estimators import Enumerate as Enumerate
+    from .estimators import Estimate as Estimate
+    from .estimators import estimate as estimate
+    from .estimators import EvolutionStrategies as EvolutionStrategies
+    from .estimators import Expectation as Expectation
+    from .estimators import expectation as expectation
+    from .estimators import FiniteDifferences as FiniteDifferences
+    from .estimators import host as host
+    from .estimators import LAX as LAX
+    from .estimators import Learned as Learned
+    from .estimators import LeaveOneOut as LeaveOneOut
+    from .estimators import MeasureValued as MeasureValued
+    from .estimators import MovingAverage as MovingAverage
+    from .estimators import NoBaseline as NoBaseline
+    from .estimators import Optimal as Optimal
+    from .estimators import Pathwise as Pathwise
+    from .estimators import QuasiMonteCarlo as QuasiMonteCarlo
+    from .estimators import RaoBlackwell as RaoBlackwell
+    from .estimators import REBAR as REBAR
+    from .estimators import RELAX as RELAX
+    from .estimators import sample as sample
+    from .estimators import Score as Score
+    from .estimators import score as score
+    from .estimators import SPSA as SPSA
+    from .estimators import Stratified as Stratified
+    from .estimators import SumAndSample as SumAndSample
+    from .estimators import tune as tune
+    from .estimators import UnorderedSet as UnorderedSet
+    from .estimators import VIMCO as VIMCO
     from .models import AbstractActorCritic as AbstractActorCritic
     from .models import AbstractPolicy as AbstractPolicy
     from .models import Network as Network
@@ -37,25 +77,65 @@ _HOME = {
     "AbstractActorCritic": "models",
     "AbstractAlgorithm": "algorithms",
     "AbstractEnv": "envs",
+    "AbstractEstimator": "estimators",
     "AbstractPolicy": "models",
     "Adam": "steps",
+    "Antithetic": "estimators",
+    "BiasedGumbelSoftmax": "estimators",
+    "BiasedStandardisedScore": "estimators",
+    "BiasedStraightThrough": "estimators",
+    "compare": "estimators",
+    "Constant": "estimators",
+    "cost": "estimators",
+    "DisARM": "estimators",
+    "Enumerate": "estimators",
+    "Estimate": "estimators",
+    "estimate": "estimators",
+    "EvolutionStrategies": "estimators",
+    "Expectation": "estimators",
+    "expectation": "estimators",
+    "FiniteDifferences": "estimators",
     "GAE": "credit",
+    "host": "estimators",
     "InputError": "errors",
+    "LAX": "estimators",
+    "Learned": "estimators",
+    "LeaveOneOut": "estimators",
+    "load": "training.run",
+    "maximize": "climbing",
+    "MeasureValued": "estimators",
+    "minimize": "climbing",
     "MonteCarlo": "credit",
-    "NStep": "credit",
+    "MovingAverage": "estimators",
     "Network": "models",
+    "NoBaseline": "estimators",
+    "NStep": "credit",
     "Optax": "steps",
+    "Optimal": "estimators",
+    "Pathwise": "estimators",
     "PPO": "algorithms",
+    "QuasiMonteCarlo": "estimators",
+    "RaoBlackwell": "estimators",
+    "REBAR": "estimators",
     "REINFORCE": "algorithms",
+    "RELAX": "estimators",
     "RewardScaling": "transforms",
     "Run": "training.run",
+    "sample": "estimators",
+    "Score": "estimators",
+    "score": "estimators",
     "Settings": "training.settings",
-    "load": "training.run",
+    "SPSA": "estimators",
+    "Stratified": "estimators",
+    "SumAndSample": "estimators",
     "train": "training.train",
+    "tune": "estimators",
+    "UnorderedSet": "estimators",
+    "VIMCO": "estimators",
 }
 _MODULES = (
-    "algorithms", "batch", "credit", "distributions", "envs", "errors", "heads", "models", "rollout", "spaces", "steps",
-    "surrogates", "training", "trajectory", "transforms",
+    "algorithms", "batch", "climbing", "credit", "distributions", "envs", "errors", "estimators", "heads", "models",
+    "rollout", "spaces", "steps", "surrogates", "training", "trajectory", "transforms",
 )  # fmt: skip
 
 __all__ = [*_HOME, "__version__"]

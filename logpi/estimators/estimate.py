@@ -104,13 +104,7 @@ def estimate(
     if isinstance(J, Expectation) and not reaches(lambda key: J(params, key), key, stopped=True):
         return _result(measure(key, 1), dynamic, uses, size, converged=True, exact=True)
     if rtol is not None or atol is not None:
-        most = max_samples // size
-        if most < FEWEST:
-            raise InputError(
-                f"max_samples is {max_samples:,}, but an error takes at least {FEWEST} replicates of {size} samples: "
-                f"give {FEWEST * size:,} or more."
-            )
-        moments, converged = _to_precision(measure, key, rtol or 0.0, atol or 0.0, most)
+        moments, converged = _to_precision(measure, key, rtol or 0.0, atol or 0.0, _most(max_samples, size))
         return _result(moments, dynamic, uses, size, converged)
     return _result(measure(key, _count(replicates, samples, size)), dynamic, uses, size)
 
@@ -125,6 +119,17 @@ def _count(replicates: int | None, samples: int | None, size: int) -> int:
             f"{FEWEST * size:,}, or an expectation with fewer samples in each."
         )
     return int(count)
+
+
+def _most(max_samples: int, size: int) -> int:
+    """How many replicates may be run for a precision."""
+    most = max_samples // size
+    if most < FEWEST:
+        raise InputError(
+            f"max_samples is {max_samples:,}, but an error takes at least {FEWEST} replicates of {size} samples: "
+            f"give {FEWEST * size:,} or more."
+        )
+    return most
 
 
 def _to_precision(measure, key: PRNGKeyArray, rtol: float, atol: float, most: int) -> tuple[Moments, bool]:

@@ -56,10 +56,7 @@ class HostFunction:
         events = [jax.tree.map(lambda x, i=i: x[i], rows) for i in range(count)]
         if self.vectorized:
             return self._vectorized(rows, events)
-        if self.workers:
-            answers = self._by_workers(events)
-        else:
-            answers = [_call(self.f, event) for event in events]
+        answers = self._by_workers(events) if self.workers else [_call(self.f, event) for event in events]
         for i, (_, failure) in enumerate(answers):
             if failure is not None:
                 raise InputError(f"f failed on sample {i} of {count}, x = {_short(events[i])}: {failure}")

@@ -67,8 +67,8 @@ def check_finite(moments: Moments) -> None:
     if bad := int(moments.bad):
         i = int(moments.first_bad)
         raise InputError(
-            f"{bad:,} of {int(moments.count):,} replicates gave a value or gradient that is not finite, number {i} first: "
-            f"look at it with J(params, jax.random.fold_in(key, {i})), and keep f and the log-probabilities finite."
+            f"the value or gradient is not finite in {bad:,} of {int(moments.count):,} replicates, first in {i}: look "
+            f"at J(params, jax.random.fold_in(key, {i})), and keep f and the log-probabilities finite."
         )
 
 

@@ -22,7 +22,7 @@ LAYERS = (
     ("models", "trajectory", "envs"),
     ("rollout", "batch", "steps", "transforms"),
     ("algorithms",),
-    ("training", "audit"),
+    ("training", "climbing", "audit"),
     ("report",),
     ("cli",),
 )

@@ -1,0 +1,219 @@
+"""Going up an expectation, or down: gradient steps on any program whose derivative is unbiased."""
+
+import dataclasses
+import math
+import sys
+import warnings
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
+
+from .errors import check_between, InputError
+from .estimators.expectation import Expectation
+from .estimators.host import host_failures
+from .estimators.parameters import as_parameters, check_key
+from .estimators.replicates import Program
+from .steps import climb, init_learner, Learner, Optax
+
+BLOCK = 10  # steps between two looks at the terminal and at the noise
+MEMORY = 0.95  # of the averages that tell signal from noise: the last forty steps or so
+QUIET = 2.0  # a squared average gradient below twice its noise is no signal
+PATIENCE = 100  # steps without a signal
+
+
+@dataclasses.dataclass(frozen=True)
+class History:
+    """What each step saw, before it was taken."""
+
+    value: Float[np.ndarray, " steps"]
+    value_error: Float[np.ndarray, " steps"]  # standard error over the replicates of the step
+    gradient_norm: Float[np.ndarray, " steps"]
+    signal_to_noise: Float[np.ndarray, " steps"]  # of the gradient averaged over the last steps: 1 is noise alone
+    stopped: str  # why there are no more steps
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def __str__(self) -> str:
+        if not len(self):
+            return f"no steps: {self.stopped}"
+        return (
+            f"{len(self)} steps, value {self.value[0]:.5g} ± {self.value_error[0]:.2g} -> {self.value[-1]:.5g} ± "
+            f"{self.value_error[-1]:.2g}; {self.stopped}"
+        )
+
+
+class Signal(eqx.Module):
+    """Exponential averages of gradients and of their noise: whether they still agree on a direction."""
+
+    gradient: Float[Array, " parameters"]
+    noise: Float[Array, ""]
+    weight: Float[Array, ""]
+    squares: Float[Array, ""]
+    quiet: Int[Array, ""]  # steps since there was a signal
+
+    def after(self, gradient: Float[Array, " parameters"], noise: Float[Array, ""]) -> "Signal":
+        """With one more gradient, of this squared error."""
+        mean = MEMORY * self.gradient + (1 - MEMORY) * gradient
+        level = MEMORY * self.noise + (1 - MEMORY) * noise
+        weight = MEMORY * self.weight + (1 - MEMORY)
+        squares = MEMORY**2 * self.squares + (1 - MEMORY) ** 2
+        later = Signal(mean, level, weight, squares, self.quiet)
+        return eqx.tree_at(lambda s: s.quiet, later, jnp.where(later.ratio() < QUIET, self.quiet + 1, 0))
+
+    def ratio(self) -> Float[Array, ""]:
+        """The squared norm of the average gradient over what noise alone would give it."""
+        square = jnp.sum(self.gradient**2) / self.weight**2
+        return square / jnp.maximum(self.noise / self.weight * self.squares / self.weight**2, 1e-30)
+
+
+class Climb(eqx.Module):
+    """Everything that goes from one step to the next."""
+
+    learner: Learner
+    J: Any  # its baselines may learn
+    signal: Signal
+    done: Int[Array, ""]
+    finite: Bool[Array, ""]
+
+
+def maximize(
+    J: Program,
+    params: PyTree,
+    key: PRNGKeyArray,
+    *,
+    optimiser: optax.GradientTransformation | None = None,
+    steps: int = 500,
+    replicates: int = 8,
+    progress: bool | None = None,
+    stop_in_noise: bool = True,
+) -> tuple[PyTree, History]:
+    """Parameters further up, and what each step saw.
+
+    `J` is a `logpi.expectation` or any program `(params, key) -> scalar`; each step averages `replicates` calls of it,
+    whose spread gives the errors. `optimiser` is any of Optax's, Adam at 0.01 unless given. It stops early when the
+    gradients of a hundred steps do not rise above their noise (`stop_in_noise=False` goes on), at Ctrl-C, and where
+    a number is not finite, and then keeps the last good parameters. `progress` writes a line to stderr; without a word,
+    if that is a terminal. Raises `InputError` for bad input, and if the first step fails.
+    """
+    return _climb(J, params, key, 1.0, optimiser, steps, replicates, progress, stop_in_noise)
+
+
+def minimize(
+    J: Program,
+    params: PyTree,
+    key: PRNGKeyArray,
+    *,
+    optimiser: optax.GradientTransformation | None = None,
+    steps: int = 500,
+    replicates: int = 8,
+    progress: bool | None = None,
+    stop_in_noise: bool = True,
+) -> tuple[PyTree, History]:
+    """Parameters further down, and what each step saw; else as `maximize`."""
+    return _climb(J, params, key, -1.0, optimiser, steps, replicates, progress, stop_in_noise)
+
+
+def _climb(J, params, key, direction, optimiser, steps, replicates, progress, stop_in_noise) -> tuple[PyTree, History]:
+    check_between("steps", steps, 0)
+    check_between("replicates", replicates, 2)
+    params = eqx.combine(*as_parameters(params))
+    key, upwards = check_key(key), Optax(optax.adam(1e-2) if optimiser is None else optimiser)
+    state = _start(J, params, upwards, steps)
+    show = sys.stderr.isatty() if progress is None else progress
+    rows, stopped = [], f"all {steps} steps taken"
+    try:
+        while int(state.done) < steps and not (stop_in_noise and int(state.signal.quiet) >= PATIENCE):
+            with host_failures() as failures:
+                state, block = jax.block_until_ready(_block(state, key, upwards, direction, replicates, steps))
+            rows.append(np.asarray(block)[: int(state.done) - sum(map(len, rows))])
+            if show:
+                _show(rows[-1], int(state.done), steps)
+            if not bool(state.finite):
+                stopped = str(failures[0]) if failures else "the value or the gradient was not finite"
+                break
+        else:
+            if int(state.done) < steps:
+                stopped = f"the gradient was lost in noise for {PATIENCE} steps"
+    except KeyboardInterrupt:
+        stopped = "interrupted"
+    if show:
+        sys.stderr.write("\n")
+    return state.learner.model, _history(rows, stopped, bool(state.finite))
+
+
+def _start(J: Program, params: PyTree, upwards: Optax, steps: int) -> Climb:
+    flat, _ = ravel_pytree(eqx.filter(params, eqx.is_inexact_array))
+    zero = jnp.zeros(())
+    signal = Signal(jnp.zeros_like(flat), zero, zero, zero, jnp.zeros((), jnp.int32))
+    return Climb(init_learner(params, upwards, steps), J, signal, jnp.zeros((), jnp.int32), jnp.ones((), bool))
+
+
+@eqx.filter_jit
+def _block(state: Climb, key, upwards: Optax, direction: float, replicates: int, steps: int) -> tuple[Climb, Array]:
+    """Up to `BLOCK` steps, and a row for each."""
+    arrays, static = eqx.partition(state, eqx.is_array)
+
+    def body(carry):
+        arrays, rows, i = carry
+        state, row = _step(eqx.combine(arrays, static), key, upwards, direction, replicates)
+        return eqx.filter(state, eqx.is_array), rows.at[i].set(row), i + 1
+
+    def proceed(carry):
+        arrays, _, i = carry
+        return (i < BLOCK) & (arrays.done < steps) & arrays.finite
+
+    arrays, rows, _ = jax.lax.while_loop(proceed, body, (arrays, jnp.zeros((BLOCK, 4)), jnp.zeros((), jnp.int32)))
+    return eqx.combine(arrays, static), rows
+
+
+def _step(state: Climb, key, upwards: Optax, direction: float, replicates: int) -> tuple[Climb, Float[Array, " 4"]]:
+    """One step; where a number is not finite, none, and the state says so."""
+    dynamic, rest = eqx.partition(state.learner.model, eqx.is_inexact_array)
+
+    def sample(key):
+        return jax.value_and_grad(lambda d: state.J(eqx.combine(d, rest), key))(dynamic)
+
+    keys = jax.random.split(jax.random.fold_in(key, state.done), replicates)
+    values, gradients = jax.vmap(sample)(keys)
+    flat = jax.vmap(lambda g: ravel_pytree(g)[0])(gradients)
+    gradient, value = jnp.mean(flat, axis=0), jnp.mean(values)
+    noise = jnp.sum(jnp.var(flat, axis=0, ddof=1)) / replicates
+    signal = state.signal.after(gradient, noise)
+    error = jnp.std(values, ddof=1) / math.sqrt(replicates)
+    row = jnp.stack([value, error, jnp.linalg.norm(gradient), signal.ratio()])
+
+    uphill = jax.tree.map(lambda g: direction * jnp.mean(g, axis=0), gradients)
+    J = state.J.updated(value) if isinstance(state.J, Expectation) else state.J
+    taken = Climb(climb(state.learner, uphill, upwards), J, signal, state.done + 1, state.finite)
+    good = jnp.isfinite(value) & jnp.all(jnp.isfinite(gradient))
+    kept = eqx.tree_at(lambda s: s.finite, state, jnp.zeros((), bool))
+    return jax.tree.map(lambda a, b: jnp.where(good, a, b) if eqx.is_array(a) else a, taken, kept), row
+
+
+def _show(rows: Float[np.ndarray, "n 4"], done: int, steps: int) -> None:
+    if len(rows):
+        value, error, norm, signal = rows[-1]
+        sys.stderr.write(
+            f"\r\033[K{done:,} / {steps:,}  value {value:.5g} ± {error:.2g}  |gradient| {norm:.3g}  "
+            f"signal/noise {signal:.3g}"
+        )
+        sys.stderr.flush()
+
+
+def _history(rows: list[Float[np.ndarray, "n 4"]], stopped: str, finite: bool) -> History:
+    table = np.concatenate(rows) if rows else np.zeros((0, 4))
+    if not finite:
+        if not len(table):
+            raise InputError(f"the first step failed: {stopped}.")
+        warnings.warn(
+            f"stopped after {len(table)} steps, with the parameters of the last good one: {stopped}", stacklevel=4
+        )
+    value, error, norm, signal = table.T
+    return History(value, error, norm, signal, stopped)
