@@ -159,7 +159,7 @@ def host_failures() -> Iterator[list[InputError]]:
         _failures = before
 
 
-def _call(f: Callable, event: PyTree[np.ndarray]) -> tuple[float, str | None]:
+def _call(f: Callable, event: PyTree) -> tuple[float, str | None]:
     """The value, or what went wrong."""
     try:
         value = np.asarray(f(event))
@@ -180,7 +180,7 @@ def _install(f: Callable) -> None:
     _worker_function = f
 
 
-def _call_in_worker(event: PyTree[np.ndarray]) -> tuple[float, str | None]:
+def _call_in_worker(event: PyTree) -> tuple[float, str | None]:
     return _call(_worker_function, event)
 
 
