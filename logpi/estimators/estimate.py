@@ -169,7 +169,7 @@ def _result(
     count = int(moments.count)
     unravel = ravel_pytree(dynamic)[1]
     mean = moments.first + moments.mean
-    spread = jnp.sqrt(moments.deviation / max(count * (count - 1), 1))
+    spread = jnp.sqrt(moments.deviation / max(count * (count - 1.0), 1.0))  # in floats: int32 would overflow
     used = ravel_pytree(jax.tree.map(lambda yes, x: jnp.full(x.shape, yes), uses, dynamic))[0].astype(bool)
     used = jnp.concatenate([jnp.ones(1, bool), used])
     error = jnp.zeros_like(spread) if exact else jnp.where(used & (spread == 0), jnp.inf, spread)

@@ -38,8 +38,10 @@ class RaoBlackwell(AbstractEstimator):
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
         """The mean over drawn rests of the sums. Raises `InputError` for entries that an event does not have."""
         values, shape = choices(problem.distribution(params))
-        if not self.entries or not all(0 <= entry < len(values) for entry in self.entries):
-            raise InputError(f"entries is {self.entries}, but the event has entries 0 to {len(values) - 1}: give some.")
+        if len(set(self.entries) & set(range(len(values)))) != max(len(self.entries), 1):
+            raise InputError(
+                f"entries is {self.entries}, but the event has entries 0 to {len(values) - 1}: give some, each once."
+            )
         rows = jnp.asarray(table([values[entry] for entry in self.entries]))
         draw_key, baseline_key = jax.random.split(key)
         draws = problem.draws(params, draw_key, samples)
@@ -94,8 +96,9 @@ class SumAndSample(AbstractEstimator):
 class UnorderedSet(AbstractEstimator):
     r"""Draws `size` different events and weighs each: $\sum_{s \in S} \pi_\theta(s) R(S, s) f(s)$.
 
-    $R(S, s) = p(S \setminus s \mid s \text{ first}) / p(S)$. Kool et al. 2020 (arXiv:2002.06043), eq. 8. For an f
-    without noise, where a second look at the same event tells nothing. R costs the factorial of the size.
+    $R(S, s) = p(S \setminus s \mid s \text{ first}) / p(S)$, with the set as its own baseline. Kool et al. 2020
+    (arXiv:2002.06043), eqs. 8 and 13. For an f without noise, where a second look at the same event tells nothing. R
+    costs the factorial of the size.
     """
 
     size: int = 2
@@ -121,8 +124,7 @@ class UnorderedSet(AbstractEstimator):
             frozen[None] + noise, self.size
         )  # the largest with Gumbel noise: drawn without replacement
         costs = problem.costs(params, events[sets.reshape(-1)]).reshape(sets.shape)
-        weights = jax.vmap(_ratios)(jnp.exp(frozen[sets]))
-        return jnp.mean(jnp.sum(jnp.exp(log_probs[sets]) * weights * costs, axis=1))
+        return jnp.mean(jax.vmap(_set_mean)(jnp.exp(log_probs)[sets], costs))
 
 
 def _expectation(log_probs: Float[Array, " n"], costs: Float[Array, " n"]) -> Float[Array, ""]:
@@ -131,17 +133,29 @@ def _expectation(log_probs: Float[Array, " n"], costs: Float[Array, " n"]) -> Fl
     return jnp.sum(jnp.where(possible, jnp.exp(log_probs) * jnp.where(possible, costs, 0.0), 0.0))
 
 
-def _ratios(probs: Float[Array, " k"]) -> Float[Array, " k"]:
-    """R(S, s) for each s in a set with these probabilities."""
+def _set_mean(probs: Float[Array, " k"], costs: Float[Array, " k"]) -> Float[Array, ""]:
+    r"""$\sum_s \pi_\theta(s) R(S, s) f(s)$, where each push is compared with what the set says of the mean without s."""
+    fixed = stop_gradient(probs)
     k = probs.shape[0]
-    whole = _set_probability(probs, jnp.zeros(()))
-    others = [np.delete(np.arange(k), s) for s in range(k)]
-    return jnp.stack([_set_probability(probs[rest], probs[s]) for s, rest in enumerate(others)]) / whole
+    whole = _set_probability(fixed, jnp.zeros(()))
+    total = jnp.zeros(())
+    for s in range(k):
+        rest = np.delete(np.arange(k), s)
+        first = _set_probability(fixed[rest], fixed[s])  # of the others, after s
+        level = fixed[s] * costs[s]
+        for other in rest:
+            remaining = np.setdiff1d(rest, [other])
+            level += fixed[other] * costs[other] * _set_probability(fixed[remaining], fixed[s] + fixed[other]) / first
+        level = stop_gradient(level) if k > 1 else jnp.zeros(())
+        total += first / whole * (probs[s] * (costs[s] - level) + fixed[s] * level)
+    return total
 
 
 def _set_probability(probs: Float[Array, " k"], taken: Float[Array, ""]) -> Float[Array, ""]:
     """That the next draws without replacement are this set, in any order, when `taken` is already gone."""
-    orders = np.asarray(list(itertools.permutations(range(probs.shape[0]))), dtype=np.int32).reshape(-1, probs.shape[0])
+    if not probs.shape[0]:
+        return jnp.ones(())
+    orders = np.asarray(list(itertools.permutations(range(probs.shape[0]))))
     drawn = probs[orders]
     left = 1 - taken - (jnp.cumsum(drawn, axis=1) - drawn)
     return jnp.sum(jnp.prod(drawn / jnp.maximum(left, 1e-30), axis=1))

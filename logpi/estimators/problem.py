@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from ..distributions import AbstractDistribution, as_distribution
 from ..errors import InputError
 from .parameters import frozen
-from .support import still_support
+from .support import inside, still_support
 
 
 class Draws(eqx.Module):
@@ -50,7 +50,7 @@ class Problem(eqx.Module):
     def log_probs(self, params: PyTree, events: PyTree[Array]) -> Float[Array, " samples"]:
         """The log-probability of each event, to be differentiated; refused where the support moves (see there)."""
         dist = self.distribution(params)
-        return jax.vmap(dist.log_prob)(events) + still_support(dist)
+        return jax.vmap(lambda event: dist.log_prob(inside(dist, event)))(events) + still_support(dist)
 
     def costs(self, params: PyTree, events: PyTree[Array]) -> Float[Array, " samples"]:
         """The function's value for each event. Raises `InputError` unless that is one real number."""
@@ -79,6 +79,8 @@ def takes_parameters(f: Callable) -> bool:
 def number(value: Any) -> Float[Array, ""]:
     """What f returned as a float; `InputError` if it is not one real number."""
     leaves = jax.tree.leaves(value)
+    if any(isinstance(leaf, (str, bytes)) for leaf in leaves):
+        raise InputError(f"f returned {value!r} for one event, but it must return one number: give a score of it.")
     shape = jnp.shape(leaves[0]) if len(leaves) == 1 else None
     if shape != ():
         what = f"an array of shape {shape}" if shape is not None else f"{len(leaves)} values"

@@ -78,7 +78,7 @@ def _(dist: FromNumpyro) -> int:
         return math.prod(shape)
     try:
         jax.eval_shape(_entries(dist).icdf, jnp.full(shape, 0.5))
-    except (NotImplementedError, AttributeError):
+    except (NotImplementedError, AttributeError, ImportError):  # some of NumPyro's ask for another library
         return num_uniforms.dispatch(object)(dist)
     return math.prod(shape)
 

@@ -1,6 +1,6 @@
 """What is known of a distribution's support: the bounds it depends on, and its events where they are finitely many.
 
-Both are generic functions (`functools.singledispatch`) over the kinds of distributions; register your own kind.
+All are generic functions (`functools.singledispatch`) over the kinds of distributions; register your own kind.
 """
 
 import math
@@ -10,7 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from ..distributions import AbstractDistribution, Bernoulli, Categorical, FromNumpyro, Joint
 from ..errors import InputError
@@ -39,7 +39,23 @@ def _(dist: Joint) -> list[Array]:
 
 @bounds.register
 def _(dist: FromNumpyro) -> list[Array]:
-    return [x for x in jax.tree.leaves(dist.distribution.support) if eqx.is_inexact_array(x)]
+    from numpyro.distributions import TransformedDistribution, transforms
+
+    found = jax.tree.leaves(dist.distribution.support)
+    inner = dist.distribution
+    while type(inner).__name__ in WRAPPERS:
+        inner = inner.base_dist
+    if isinstance(inner, TransformedDistribution):
+        # NumPyro says that a shift and a scale lead to all reals, whatever they are applied to.
+        found += bounds(FromNumpyro(inner.base_dist))
+        before = inner.base_dist.support
+        for transform in inner.transforms:
+            ends = [getattr(before, name, None) for name in ("lower_bound", "upper_bound")]
+            if isinstance(transform, transforms.AffineTransform) and ends != [None, None]:
+                only_zero = all(isinstance(end, (int, float)) and end == 0 for end in ends if end is not None)
+                found += [transform.loc] if only_zero else [transform.loc, transform.scale]
+            before = transform.codomain
+    return [x for x in found if eqx.is_inexact_array(x)]
 
 
 def still_support(dist: AbstractDistribution) -> Float[Array, ""]:
@@ -52,6 +68,34 @@ def still_support(dist: AbstractDistribution) -> Float[Array, ""]:
         "MeasureValued() (it knows the bounds of Uniform), or Pathwise() where f is smooth."
     )
     return sum((no_gradient(bound, sentence) for bound in bounds(dist)), jnp.zeros(()))
+
+
+@singledispatch
+def inside(dist: AbstractDistribution, event: PyTree[Array]) -> PyTree[Array]:
+    """The event; where rounding has put it on the rim of an open support, the next number inside.
+
+    One draw of an exponential in 2^23 is exactly 0, where NumPyro's log-density is -inf.
+    """
+    return event
+
+
+@inside.register
+def _(dist: FromNumpyro, event: Array) -> Array:
+    from numpyro.distributions import constraints as c
+
+    support = dist.distribution.support
+    while isinstance(support, c.independent):
+        support = support.base_constraint
+    tiny, eps = jnp.finfo(jnp.float32).tiny, jnp.finfo(jnp.float32).eps
+    is_open = isinstance(support, c.open_interval)
+    with jax.numpy_rank_promotion("allow"):  # NumPyro's bounds broadcast
+        if is_open or (isinstance(support, c.greater_than) and not isinstance(support, c.greater_than_eq)):
+            low = jax.lax.stop_gradient(support.lower_bound)
+            event = jnp.maximum(event, low + jnp.maximum(eps * jnp.abs(low), tiny))
+        if is_open or (isinstance(support, c.less_than) and not isinstance(support, c.less_than_eq)):
+            high = jax.lax.stop_gradient(support.upper_bound)
+            event = jnp.minimum(event, high - jnp.maximum(eps * jnp.abs(high), tiny))
+    return event
 
 
 @singledispatch

@@ -30,15 +30,15 @@ def jumps(function: Callable, *args: Any) -> list[str]:
 def _follow(jaxpr: Any, reached: list[bool], found: dict[str, None], stopped: bool = False) -> list[bool]:
     """Marks what depends on the reached inputs; returns which outputs do."""
     known = {var for var, yes in zip(jaxpr.invars, reached, strict=True) if yes}
+    read = {var for group in [*(eqn.invars for eqn in jaxpr.eqns), jaxpr.outvars] for var in group if _is_var(var)}
     for eqn in jaxpr.eqns:
         marks = [_is_in(var, known) for var in eqn.invars]
         if not any(marks) or (eqn.primitive.name == "stop_gradient" and not stopped):
             continue
         name = eqn.primitive.name
         outputs = [True] * len(eqn.outvars)
-        to_integer = name == "convert_element_type" and not jnp.issubdtype(eqn.params["new_dtype"], jnp.inexact)
-        if name in JUMPING or (to_integer and _is_float(eqn.invars[0])):
-            found[name if name in JUMPING else "a cast to integers"] = None
+        if jump := _jump(eqn, [var in read for var in eqn.outvars]):
+            found[jump] = None
         elif name not in ("custom_jvp_call", "custom_vjp_call") and eqn.params.get("name") not in CONTINUOUS:
             for inner in _inner(eqn):
                 same = len(inner.invars) == len(marks)
@@ -49,8 +49,22 @@ def _follow(jaxpr: Any, reached: list[bool], found: dict[str, None], stopped: bo
     return [_is_in(var, known) for var in jaxpr.outvars]
 
 
+def _jump(eqn: Any, used: list[bool]) -> str | None:
+    """What to call an operation that jumps; `None` where it does not, or where nobody uses what it gives."""
+    name = eqn.primitive.name
+    if name == "convert_element_type" and not jnp.issubdtype(eqn.params["new_dtype"], jnp.inexact):
+        return "a cast to integers" if _is_float(eqn.invars[0]) and used[0] else None
+    # The sorted values move without jumps. What is sorted along with them, as their indices, does not.
+    places = {"sort": used[eqn.params.get("num_keys", 0) :], "top_k": used[1:]}.get(name)
+    return name if any(used if places is None and name in JUMPING else places or ()) else None
+
+
+def _is_var(var: Any) -> bool:
+    return not isinstance(var, Literal)
+
+
 def _is_in(var: Any, known: set) -> bool:
-    return not isinstance(var, Literal) and var in known
+    return _is_var(var) and var in known
 
 
 def _is_float(var: Any) -> bool:

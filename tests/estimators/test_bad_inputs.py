@@ -1,0 +1,164 @@
+"""Bad input: one sentence with the value, the limit and the cure, from the place where a person can mend it."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jaxtyping
+import numpyro.distributions as dist
+import optax
+import pytest
+
+import logpi.estimators as le
+from logpi import InputError
+from logpi.distributions import Bernoulli, Categorical
+
+KEY = jax.random.key(0)
+T = jnp.asarray(0.5)
+LOGITS = jnp.asarray([0.1, 0.2, -0.3])
+
+
+def normal(t):
+    return dist.Normal(t, 1.0)
+
+
+class NoSample:
+    def __init__(self, t):
+        self.t = t
+
+    def log_prob(self, event):
+        return -((event - self.t) ** 2)
+
+
+class VectorLogProb(NoSample):
+    def sample(self, key):
+        return jax.random.normal(key, (2,))
+
+
+def call(f=jnp.sum, of=normal, samples=4, estimator=None, params=T, key=KEY):
+    """The gradient of an expectation, traced."""
+    return jax.make_jaxpr(jax.grad(le.expectation(f, of, samples, estimator)))(params, key)
+
+
+def measure(params=T, key=KEY, f=jnp.sum, samples_each=4, of=normal, **asked):
+    return le.estimate(le.expectation(f, of, samples_each), params, key, **asked)
+
+
+def discrete(estimator, samples=4, of=Categorical):
+    return call(lambda x: 1.0 * jnp.sum(x), of, samples, estimator, LOGITS)
+
+
+class Times(eqx.Module):
+    """A surrogate with an array."""
+
+    a: jax.Array
+
+    def __call__(self, x):
+        return self.a * x**2
+
+
+def three(a, b, c):
+    return a
+
+
+NAN = le.expectation(lambda x: x * jnp.nan, normal, 4)
+# What is done wrong: (the call, what the sentence must say).
+TABLE = {
+    "f gives a vector": (lambda: call(lambda x: jnp.stack([x, x])), r"array of shape \(2,\).*must return one number"),
+    "f gives a tuple": (lambda: call(lambda x: (x, x)), "2 values for one event.*one number: sum or index"),
+    "f gives nothing": (lambda: call(lambda x: None), "0 values for one event.*must return one number"),
+    "f gives a complex number": (lambda: call(lambda x: x * 1j), "complex number.*return its real part"),
+    "f gives text": (lambda: call(lambda x: "high"), "f returned .*must return one number"),
+    "f needs three arguments": (lambda: call(three), "needs 3 arguments.*one or two"),
+    "f is no function": (lambda: call(3.0), "f is 3.0, but it must be a function"),
+    "of is no function": (lambda: call(of=3.0), "of is a float, but .*lambda params"),
+    "of gives no distribution": (lambda: call(of=lambda t: t), "is no distribution: it has no method log_prob. Give"),
+    "params are no distribution": (lambda: call(of=None), "is no distribution.*or of=lambda params"),
+    "no sampler": (lambda: call(of=NoSample), r"NoSample has no method sample.*add sample\(key\)"),
+    "log_prob gives a vector": (lambda: call(of=VectorLogProb), r"shape \(2,\) for one event.*sum over"),
+    "no samples": (lambda: call(samples=0), "samples is 0.*1 or more: give 64"),
+    "fewer than no samples": (lambda: call(samples=-3), "samples is -3.*1 or more: give 64"),
+    "samples is a truth": (lambda: call(samples=True), "samples is True.*whole number"),
+    "samples is a fraction": (lambda: call(samples=2.5), "samples is 2.5.*whole number"),
+    "samples is text": (lambda: call(samples="64"), "samples is '64'.*whole number"),
+    "one sample to leave out": (lambda: call(samples=1), "this batch has 1: give `samples` of 2 or more"),
+    "a class of an estimator": (lambda: call(estimator=le.Score), r"must be one of logpi's estimators: give Score\(\)"),
+    "a baseline as an estimator": (lambda: call(estimator=le.LeaveOneOut()), r"must be one of logpi's.*give Score\(\)"),
+    "a number as a key": (lambda: call(key=0), r"key.* must be one key of JAX: give jax.random.key\(0\)"),
+    "several keys": (lambda: measure(key=jax.random.split(KEY, 3)), r"array of shape \(3,\).*one key of JAX"),
+    "no key": (lambda: measure(key=None), r"key is None.*give jax.random.key\(0\)"),
+    "integers as parameters": (lambda: measure(params=jnp.asarray(2)), r"no floating-point leaf \(found: int32\)"),
+    "no parameters": (lambda: measure(params={}), r"no floating-point leaf \(found: no leaf\).*give floats"),
+    "few replicates": (lambda: measure(replicates=3), "replicates is 3.*at least 32 replicates: give replicates=32"),
+    "few samples": (lambda: measure(samples=100), "samples is 100, which is 25 of 4.*samples=128"),
+    "two numbers of samples": (lambda: measure(replicates=64, samples=640), "replicates and samples were given.*one of"),
+    "samples and a precision": (lambda: measure(samples=640, rtol=0.1), "samples and rtol or atol were given"),
+    "no tolerance": (lambda: measure(rtol=0.0), "rtol and atol are both 0.*rtol=0.02 say"),
+    "a negative tolerance": (lambda: measure(rtol=-0.1), "rtol is -0.1, but it must be 0 or more"),
+    "few samples at most": (lambda: measure(rtol=0.1, max_samples=100), "max_samples is 100.*give 128 or more"),
+    "NaN": (lambda: le.estimate(NAN, T, KEY), "not finite in 128 of 128 replicates.*keep f and the log-prob"),
+    "NaN for a precision": (lambda: le.estimate(NAN, T, KEY, rtol=0.1), "not finite in 32 of 32"),
+    "a vector program": (lambda: le.estimate(lambda p, k: p * jnp.ones(2), T, KEY), r"\(2,\).*one floating-point number"),
+    "an integer program": (lambda: le.estimate(lambda p, k: 3, T, KEY), "one floating-point number: take a mean"),
+    "odd antithetic": (lambda: call(samples=3, estimator=le.Antithetic(le.Score())), "samples is 3.*an even number"),
+    "odd DisARM": (lambda: discrete(le.DisARM(), 3, Bernoulli), "samples is 3.*an even number"),
+    "odd evolution": (lambda: call(samples=5, estimator=le.EvolutionStrategies()), "samples is 5.*an even number"),
+    "sets of strata": (lambda: call(samples=5, estimator=le.Stratified(le.Score())), "multiple of 2"),
+    "sets of points": (lambda: call(samples=5, estimator=le.QuasiMonteCarlo(le.Score(), 3)), "multiple of 3"),
+    "sets of choices": (lambda: discrete(le.UnorderedSet(2), 5), "sets of 2 are drawn: give a multiple of 2"),
+    "sets of particles": (lambda: discrete(le.VIMCO(3), 4), "sets of 3 particles: give a multiple"),
+    "a pair for leave one out": (lambda: call(samples=2, estimator=le.Antithetic(le.Score())), "2 sets or more"),
+    "a large set": (lambda: discrete(le.UnorderedSet(4), 4), "size is 4, but there are 3 events: give 3 or less"),
+    "all summed": (lambda: discrete(le.SumAndSample(3)), r"top is 3, but there are 3 events.*use Enumerate\(\)"),
+    "one drawn": (lambda: discrete(le.SumAndSample(2), 3), "give `samples` of"),
+    "no such entry": (lambda: discrete(le.RaoBlackwell((3,)), of=Bernoulli), r"entries is \(3,\).*entries 0 to 2"),
+    "no entries": (lambda: discrete(le.RaoBlackwell(()), of=Bernoulli), r"entries is \(\)"),
+    "an entry twice": (lambda: discrete(le.RaoBlackwell((0, 0)), of=Bernoulli), r"entries is \(0, 0\)"),
+    "infinitely many events": (lambda: call(estimator=le.Enumerate()), r"Normal is not known .*use Score\(\)"),
+    "too many events": (lambda: call(of=lambda t: Bernoulli(jnp.full(21, t)), estimator=le.Enumerate()), "2,097,152"),
+    "DisARM of a choice": (lambda: discrete(le.DisARM()), r"for independent Bernoulli coins, not for Categorical"),
+    "REBAR of a choice": (lambda: discrete(le.REBAR()), r"give relaxed=, a function of a vector of probabilities"),
+    "RELAX of a number": (lambda: call(estimator=le.RELAX(jnp.sum)), r"not for Normal: use Score\(\)"),
+    "a surrogate's vector": (lambda: discrete(le.RELAX(lambda z: z)), r"surrogate returned shape \(3,\).*sum it"),
+    "no quantiles": (
+        lambda: call(of=lambda t: dist.StudentT(3.0, t), estimator=le.QuasiMonteCarlo(le.Score())),
+        "StudentT has no quantile function here.*without Antithetic, Stratified or QuasiMonteCarlo",
+    ),
+    "nothing to tune": (lambda: le.tune(le.expectation(jnp.sum, normal), T, KEY), "Score has no arrays to fit: tune LAX"),
+    "a diverging fit": (
+        lambda: le.tune(
+            le.expectation(lambda x: x**2, normal, 4, le.LAX(Times(jnp.ones(())))), T, KEY, optimiser=optax.sgd(1e6)
+        ),
+        r"diverged: give an optimiser with a smaller step, optax.adam\(1e-3\)",
+    ),
+    "confidence": (lambda: measure().value_interval(1.5), "confidence is 1.5, but it must be between 0 and 1"),
+    "no set": (lambda: le.UnorderedSet(0), "size is 0.*between 1 and 6"),
+    "a huge set": (lambda: le.UnorderedSet(9), "size is 9.*between 1 and 6"),
+    "no top": (lambda: le.SumAndSample(0), "top is 0.*1 or more"),
+    "one particle": (lambda: le.VIMCO(1), "particles is 1.*2 or more"),
+    "no pilot": (lambda: le.Optimal(0), "pilot is 0.*1 or more"),
+    "decay": (lambda: le.MovingAverage(1.2), "decay is 1.2.*between 0 and 1"),
+    "no spread": (lambda: le.EvolutionStrategies(0.0), "std is 0.0"),
+    "no step": (lambda: le.FiniteDifferences(0.0), "step is 0.0"),
+    "no step of SPSA": (lambda: le.SPSA(-1.0), "step is -1.0"),
+    "no temperature": (lambda: le.REBAR(0.0), "temperature is 0.0"),
+    "by what": (lambda: le.sample(normal(T), KEY, by="luck"), "by is 'luck'.*'score' or 'pathwise'"),
+    "a site of nothing": (lambda: le.sample(3.0, KEY), "a float is no distribution"),
+}  # fmt: skip
+
+
+@pytest.fixture
+def as_users_have_it():
+    """Without the run-time type checks of the tests, which would speak first."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.mark.usefixtures("as_users_have_it")
+@pytest.mark.parametrize("mistake", TABLE)
+def test_says_what_is_wrong_and_what_to_do(mistake):
+    attempt, sentence = TABLE[mistake]
+    with pytest.raises(InputError, match=sentence) as caught:
+        attempt()
+    said = str(caught.value)
+    assert "\n" not in said.split("\n-----")[0] and len(said) < 400
