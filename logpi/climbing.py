@@ -207,13 +207,11 @@ def _show(rows: Float[np.ndarray, "n 4"], done: int, steps: int) -> None:
         sys.stderr.flush()
 
 
-def _history(rows: list[Float[np.ndarray, "n 4"]], stopped: str, finite: bool) -> History:
+def _history(rows: list[np.ndarray], stopped: str, finite: bool) -> History:
     table = np.concatenate(rows) if rows else np.zeros((0, 4))
     if not finite:
         if not len(table):
             raise InputError(f"the first step failed: {stopped}.")
-        warnings.warn(
-            f"stopped after {len(table)} steps, with the parameters of the last good one: {stopped}", stacklevel=4
-        )
+        warnings.warn(f"stopped after {len(table)} steps, at the last good parameters: {stopped}", stacklevel=4)
     value, error, norm, signal = table.T
     return History(value, error, norm, signal, stopped)

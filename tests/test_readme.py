@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "CONTRIBUTING.md", "docs/architecture.md")
+PAGES = ("README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/estimators.md")
 
 
 def page(name: str) -> str:
@@ -36,7 +36,7 @@ def test_every_make_target_exists(name: str) -> None:
     targets = set(re.findall(r"^([a-z-]+):", page("Makefile"), flags=re.MULTILINE))
     commands = re.findall(r"(?:^|`)make ([a-z-]+)", page(name), flags=re.MULTILINE)
     assert set(commands) <= targets
-    assert commands or name == "docs/architecture.md"
+    assert commands or name.startswith("docs/")
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -75,3 +75,18 @@ def test_the_example_runs(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "curve.png").stat().st_size > 0
     assert (tmp_path / "runs" / "eight-seeds" / "config.json").exists()
+
+
+def test_the_page_of_the_estimators_runs() -> None:
+    """Its blocks belong together; their own assertions hold."""
+    code = "\n".join(re.findall(r"```python\n(.*?)```", page("docs/estimators.md"), flags=re.DOTALL))
+    assert code.count("logpi.") > 10
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr

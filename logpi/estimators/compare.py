@@ -54,18 +54,17 @@ class Comparison:
     best: str
 
     def __str__(self) -> str:
-        head = (
-            f"{'estimator':<34} {'|gradient|':>10} {'bias':>8} {'z':>6} {'evals':>6} {'variance x cost':>15} {'us':>9}"
-        )
+        width = max(len(row.name) for row in self.rows)
+        head = f"{'estimator':<{width}} {'|gradient|':>10} {'bias':>8} {'z':>6} {'evals':>6} {'variance x cost':>15} {'us':>9}"
         lines = [head, "-" * len(head)]
         for row in self.rows:
             if row.refusal:
-                lines.append(f"{row.name:<34} refused: {row.refusal}")
+                lines.append(f"{row.name:<{width}} refused: {row.refusal}")
                 continue
             bias = "" if math.isnan(row.bias) else f"{100 * row.bias:.1f} %"
             z = "" if math.isnan(row.bias_z) else f"{row.bias_z:.1f}"
             lines.append(
-                f"{row.name:<34} {row.gradient_norm:>10.4g} {bias:>8} {z:>6} {row.evaluations:>6} {row.work:>15.3g} "
+                f"{row.name:<{width}} {row.gradient_norm:>10.4g} {bias:>8} {z:>6} {row.evaluations:>6} {row.work:>15.3g} "
                 f"{1e6 * row.seconds:>9.1f}"
             )
         return "\n".join([*lines, f"use {self.best}"])

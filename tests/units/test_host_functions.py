@@ -1,0 +1,121 @@
+"""Functions that know nothing of JAX: batches, processes, and failures that name the sample."""
+
+import math
+
+import jax
+import numpy as np
+import numpyro.distributions as dist
+import pytest
+
+import logpi
+
+KEY = jax.random.key(0)
+
+
+def square(x):
+    """A function that a module defines, for worker processes."""
+    return float(x) ** 2
+
+
+def grumpy(x):
+    """Fails on large numbers."""
+    if x > 2:
+        raise RuntimeError("too large")
+    return float(x)
+
+
+def normal(p):
+    """N(m, 1)."""
+    return dist.Normal(p["m"], 1.0)
+
+
+def expectation(f, **settings):
+    """E[f] under N(m, 1)."""
+    return logpi.expectation(f, of=normal, **settings)
+
+
+def test_it_equals_the_same_function_in_jax():
+    ours = jax.grad(expectation(lambda x: x**2))({"m": 1.0}, KEY)["m"]
+    for f in (logpi.host(square), logpi.host(lambda x: x**2, vectorized=True)):
+        assert float(jax.grad(expectation(f))({"m": 1.0}, KEY)["m"]) == pytest.approx(float(ours), rel=1e-5)
+
+
+def test_value_and_gradient_with_errors():
+    """E x^2 = 2 and its derivative 2 at m = 1, within 4.5 standard errors."""
+    e = logpi.estimate(expectation(logpi.host(square)), {"m": 1.0}, KEY, replicates=200)
+    assert abs(e.value - 2) < 4.5 * e.value_error
+    assert abs(e.gradient["m"] - 2) < 4.5 * e.gradient_error["m"]
+
+
+def test_a_batch_is_one_call():
+    batches = []
+
+    def f(x):
+        batches.append(x.shape)
+        return x**2
+
+    logpi.estimate(expectation(logpi.host(f, vectorized=True), samples=16), {"m": 1.0}, KEY, replicates=32)
+    assert batches == [(16,)] * 32  # and no replicate for nothing
+
+
+def test_events_of_any_structure():
+    def f(x):
+        assert x.shape == (3,)
+        return float(np.sum(x))
+
+    J = logpi.expectation(logpi.host(f), of=lambda p: dist.Normal(p, 1.0).to_event(1))
+    e = logpi.estimate(J, np.ones(3, np.float32), KEY, replicates=100)
+    assert np.all(np.abs(e.gradient - 1) < 4.5 * e.gradient_error)
+
+
+def test_worker_processes_give_the_same():
+    f = logpi.host(square, workers=2)
+    try:
+        alone = expectation(logpi.host(square))({"m": 1.0}, KEY)
+        assert float(expectation(f)({"m": 1.0}, KEY)) == float(alone)
+    finally:
+        f.close()
+
+
+@pytest.mark.parametrize(
+    ("f", "sentence"),
+    [
+        (logpi.host(grumpy), r"f failed on sample \d+ of 64, x = .*2\.\d+.*: RuntimeError\('too large'\)"),
+        (logpi.host(lambda x: x[0], vectorized=True), r"f returned shape \(\) for 64 events"),
+        (logpi.host(lambda x: 1 / 0 if (x > 2).any() else x, vectorized=True), r"sample \d+ of 64, x = .*2\.\d+.*Zero"),
+        (
+            logpi.host(lambda x: np.where(x > 2, np.nan, x), vectorized=True),
+            r"f returned nan for sample \d+ of 64",
+        ),
+        (logpi.host(lambda x: math.nan), "it returned nan"),
+        (logpi.host(lambda x: "a"), "which is not one number"),
+        (logpi.host(lambda x: [1.0, 2.0]), "which is not one number"),
+    ],
+)
+def test_failures_name_the_sample(f, sentence):
+    with pytest.raises(logpi.InputError, match=sentence):
+        logpi.estimate(expectation(f), {"m": 1.0}, KEY, replicates=32)
+
+
+def test_a_failure_in_a_worker_names_the_sample():
+    f = logpi.host(grumpy, workers=2)
+    try:
+        with pytest.raises(logpi.InputError, match=r"f failed on sample \d+ of 64.*too large"):
+            logpi.estimate(expectation(f), {"m": 1.0}, KEY, replicates=32)
+    finally:
+        f.close()
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: logpi.host(lambda x, params: x), "derivative of a host function in the parameters would be lost"),
+        (lambda: logpi.host(square, workers=-1), "workers is -1"),
+        (lambda: logpi.host(square, workers=2, vectorized=True), "exclude each other"),
+        (lambda: logpi.host(lambda x: x, workers=2), "define it in a module"),
+        (lambda: expectation(logpi.host(square), estimator=logpi.Pathwise())({"m": 1.0}, KEY), "function on the host"),
+    ],
+)
+def test_bad_host_functions_are_refused(make, sentence):
+    with pytest.raises(logpi.InputError, match=sentence):
+        make()
