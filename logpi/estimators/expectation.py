@@ -26,6 +26,10 @@ class Expectation(eqx.Module):
     estimator: AbstractEstimator
     samples: int = eqx.field(static=True)
 
+    # `jax.jit(J)` looks functions up by their hash, and arrays, which baselines may hold, have none.
+    __hash__ = object.__hash__
+    __eq__ = object.__eq__
+
     def __call__(self, params: PyTree, key: PRNGKeyArray) -> Float[Array, ""]:
         """One estimate of J from `samples` events: in its value unbiased for J, in its derivatives for J's.
 
