@@ -30,7 +30,7 @@ class EnvPoolVector(AbstractVectorEnv):
         self._action_dtype = self._env.action_space.dtype
         _ = self._env.observation_space  # made on first sight, with a warning that the caller keeps quiet here
         self._cast = caster(self.obs_space)
-        # `env.step` builds two dictionaries at each call; reading its arrays by their position does not.
+        # `env.recv` builds two dictionaries at each call; reading its arrays by their position does not.
         self._position = {key: i for i, key in enumerate(self._env._state_keys)}
         self._ids = np.arange(num_envs, dtype=np.int32)
 
@@ -38,13 +38,16 @@ class EnvPoolVector(AbstractVectorEnv):
         """New episodes everywhere."""
         return self._observation(self._env.reset()[0])
 
-    def step(self, action: np.ndarray):
-        """One step of all environments."""
+    def send(self, action: np.ndarray) -> None:
+        """Sets the threads to work."""
         action = np.array(action, self._action_dtype, order="C")  # a copy: EnvPool takes no array that JAX owns
-        if "obs" not in self._position:  # an observation of several parts
-            obs, reward, terminated, truncated, _ = self._env.step(action)
-            return self._cast(obs), reward, terminated, truncated
         self._env._send([self._ids, self._ids, action])
+
+    def receive(self):
+        """Waits for all environments."""
+        if "obs" not in self._position:  # an observation of several parts
+            obs, reward, terminated, truncated, _ = self._env.recv()
+            return self._cast(obs), reward, terminated, truncated
         values, position = self._env._recv(), self._position
         truncated = values[position["trunc"]]
         terminated = values[position["done"]] & ~truncated

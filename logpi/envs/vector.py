@@ -33,8 +33,17 @@ class AbstractVectorEnv(abc.ABC):
         """New episodes everywhere, and their first observations (num_envs, ...)."""
 
     @abc.abstractmethod
+    def send(self, action: np.ndarray) -> None:
+        """Starts a step with actions (num_envs, ...); what has threads or processes returns before it is done."""
+
+    @abc.abstractmethod
+    def receive(self) -> tuple[PyTree[np.ndarray], Rewards, Flags, Flags]:
+        """What the step led to: observations, rewards (float32), whether terminated and whether truncated."""
+
     def step(self, action: np.ndarray) -> tuple[PyTree[np.ndarray], Rewards, Flags, Flags]:
-        """Observations, rewards (float32), whether terminated and whether truncated, after actions (num_envs, ...)."""
+        """`send` and `receive`."""
+        self.send(action)
+        return self.receive()
 
     @abc.abstractmethod
     def render(self) -> np.ndarray:
@@ -80,9 +89,13 @@ class GymnasiumVector(AbstractVectorEnv):
         self._seed = None
         return self._cast(obs)
 
-    def step(self, action: np.ndarray):
+    def send(self, action: np.ndarray) -> None:
+        """Keeps the actions: only some of Gymnasium's vector environments can step without being waited for."""
+        self._action = np.asarray(action, self._action_dtype)
+
+    def receive(self):
         """One step of all environments."""
-        obs, reward, terminated, truncated, _ = self._env.step(np.asarray(action, self._action_dtype))
+        obs, reward, terminated, truncated, _ = self._env.step(self._action)
         return self._cast(obs), reward.astype(np.float32), terminated, truncated
 
     def render(self) -> np.ndarray:

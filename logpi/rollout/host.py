@@ -71,19 +71,23 @@ class HostRollout(AbstractRollout):
         arrays, programs = self._programs(policy, state)
         noise = programs.noise(key)
         env, obs, start, resetting, memory = state.env, state.obs, state.start, state.resetting, state.memory
-        rows = _Rows(self.num_envs, self.length)
+        before, after = _Rows(self.num_envs, self.length), _Rows(self.num_envs, self.length)
         for time in range(self.length):
             action, log_prob, for_env, memory = programs.act(arrays, obs, start, memory, noise, np.int32(time))
             for_env = np.asarray(for_env)
             try:
-                next_obs, reward, terminated, truncated = env.step(for_env)
+                env.send(for_env)
+                before.write(time, (obs, action, log_prob, start, ~resetting))  # while the environments step
+                obs, *outcome = env.receive()
             except Exception as error:
                 raise _environment_raised(env, time, for_env, error) from error
-            row = (obs, action, log_prob, reward, terminated, truncated, start, ~resetting)
-            rows.write(time, row)
-            obs, start, resetting = next_obs, resetting, terminated | truncated
-        columns, last_obs, last_start = jax.device_put((rows.columns(), obs, start))
-        trajectory = Trajectory(*columns, last_obs=last_obs, last_start=last_start, memory=state.memory)
+            after.write(time, tuple(outcome))
+            start, resetting = resetting, outcome[1] | outcome[2]
+        columns = before.columns(), after.columns()
+        (seen, outcomes), last_obs, last_start = jax.device_put((columns, obs, start))
+        trajectory = Trajectory(
+            *seen[:3], *outcomes, *seen[3:], last_obs=last_obs, last_start=last_start, memory=state.memory
+        )
         return trajectory, HostState(env, obs, start, resetting, memory)
 
     def close(self, state: HostState) -> None:

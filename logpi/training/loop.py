@@ -71,8 +71,7 @@ class Trainer(eqx.Module):
 
     def keys(self, state: TrainingState) -> tuple[PRNGKeyArray, PRNGKeyArray]:
         """For the rollout and the update of the next iteration. They depend on its number, not on how it is run."""
-        rollout_key, update_key = jax.random.split(jax.random.fold_in(state.key, state.iteration))
-        return rollout_key, update_key
+        return _iteration_keys(state.key, state.iteration)
 
     def learn(
         self, state: TrainingState, trajectory: Trajectory, rollout_state: PyTree, key: PRNGKeyArray
@@ -90,6 +89,12 @@ class Trainer(eqx.Module):
             info, jnp.sum(rows.ended * 1.0), jnp.sum(returns), jnp.sum(returns**2), jnp.sum(lengths), reward, steps
         )
         return TrainingState(algorithm, rollout_state, open_episodes, rewards, state.iteration + 1, state.key), metrics
+
+
+@jax.jit
+def _iteration_keys(key: PRNGKeyArray, iteration: Int[Array, ""]) -> tuple[PRNGKeyArray, PRNGKeyArray]:
+    rollout_key, update_key = jax.random.split(jax.random.fold_in(key, iteration))
+    return rollout_key, update_key
 
 
 def with_traced_numbers(tree: PyTree) -> PyTree:
@@ -159,7 +164,7 @@ class HostLoop:
 
     def __init__(self, trainer: Trainer, state: TrainingState):
         self._trainer = trainer
-        self._keys = eqx.filter_jit(Trainer.keys)
+        _iteration_keys(state.key, state.iteration)  # compiles it, before the training is timed
         self._program = None
         self._compiling = threading.Lock()
         self.compile_seconds = 0.0
@@ -167,7 +172,7 @@ class HostLoop:
     def advance(self, state: TrainingState, count: int) -> tuple[TrainingState, list[Metrics]]:
         """One iteration further whatever `count` is: one on the host takes long enough to look in between."""
         on_device = _without_rollout(state)
-        rollout_key, update_key = self._keys(self._trainer, on_device)
+        rollout_key, update_key = _iteration_keys(state.key, state.iteration)
         policy = self._trainer.policy(state)
         trajectory, rollout_state = self._trainer.rollout.collect(policy, state.rollout, rollout_key)
         arguments = (self._trainer, on_device, trajectory, None, update_key)
