@@ -23,8 +23,8 @@ GENERAL = {
     ),
     "a2c": Settings(
         A2C(Adam(2e-3, anneal=1.0), GAE(0.99, 0.95), entropy_coef=0.01),
-        steps=500_000, num_envs=16, rollout_length=32,
-        source="logpi's own trials on CartPole-v1; n-step returns of 5 were less sure",
+        steps=500_000, num_envs=16, rollout_length=32, reward_scaling=RewardScaling(0.99),
+        source="logpi's own trials on CartPole-v1: scaled rewards made 10 of 10 seeds of 4",
     ),
     "reinforce": Settings(
         REINFORCE(Adam(5e-3, anneal=1.0), MonteCarlo(0.99)),
@@ -97,7 +97,8 @@ def algorithm_name(algorithm: AbstractAlgorithm) -> str:
 def preset(env: str, algorithm: str = "ppo") -> Settings:
     """The settings for an environment by name; a prefix such as `gymnasium:` is passed over.
 
-    An algorithm that an environment has no preset for gets its general one, with the environment's network and rewards.
+    An algorithm that an environment has no preset for gets its general one, with the environment's network and actions,
+    and with scaled rewards where either has them.
     """
     name = env.rpartition(":")[2]
     special = PRESETS.get(name)
@@ -108,5 +109,10 @@ def preset(env: str, algorithm: str = "ppo") -> Settings:
         return general
     if algorithm_name(special.algorithm) == algorithm:
         return special
-    kept = {name: getattr(special, name) for name in ("network", "actions", "reward_scaling")}
-    return dataclasses.replace(general, **kept, steps=max(special.steps, general.steps))
+    return dataclasses.replace(
+        general,
+        network=special.network,
+        actions=special.actions,
+        reward_scaling=special.reward_scaling or general.reward_scaling,
+        steps=max(special.steps, general.steps),
+    )
