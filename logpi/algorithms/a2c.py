@@ -1,18 +1,17 @@
 """Advantage actor-critic, Mnih et al. 2016 (arXiv:1602.01783), with all environments in step."""
 
 import equinox as eqx
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float
 
 from ..batch import Segments
 from ..credit import AbstractCredit, NStep
 from ..errors import check_between
 from ..models import AbstractActorCritic
-from ..steps import AbstractOptimiser, Adam, init_learner, Learner
-from ..trajectory import Trajectory
-from .base import AbstractAlgorithm, Record, score_objective, single_step, UpdateInfo
+from ..steps import AbstractOptimiser, Adam
+from .base import AbstractSingleStep, MOST, Record, score_objective
 
 
-class A2C(AbstractAlgorithm):
+class A2C(AbstractSingleStep):
     """One step up the policy gradient for each rollout, with a critic for a baseline and for what is not yet seen.
 
     - `optimiser`: what climbs.
@@ -28,27 +27,7 @@ class A2C(AbstractAlgorithm):
     segment_length: int | None = eqx.field(static=True, default=None)
 
     def __check_init__(self):
-        check_between("value_coef", self.value_coef, 0)
-        check_between("segment_length", self.segment_length, 1)
-
-    def init(self, model: AbstractActorCritic, num_updates: int | Int[Array, ""], key: PRNGKeyArray) -> Learner:
-        """The model with a fresh optimiser."""
-        return init_learner(model, self.optimiser, num_updates)
-
-    def policy(self, state: Learner) -> AbstractActorCritic:
-        """The model."""
-        return state.model
-
-    def update(self, state: Learner, trajectory: Trajectory, key: PRNGKeyArray) -> tuple[Learner, UpdateInfo]:
-        """Credit, and one step up the gradient over the whole rollout."""
-        return single_step(
-            self.objective,
-            state,
-            trajectory,
-            credit=self.credit,
-            optimiser=self.optimiser,
-            segment_length=self.segment_length,
-        )
+        check_between("entropy_coef", self.entropy_coef, 0, MOST)
 
     def objective(self, model: AbstractActorCritic, batch: Segments) -> tuple[Float[Array, "segments time"], Record]:
         """Of each row: the score surrogate, less the error of the critic, plus the entropy."""

@@ -9,10 +9,13 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from ..batch import explained_variance, prepare, Segments
 from ..credit import AbstractCredit
+from ..errors import check_between
 from ..models import AbstractActorCritic, AbstractPolicy, entropies, log_probs, observe, unroll
-from ..steps import AbstractOptimiser, ascend, Learner, Objective
+from ..steps import AbstractOptimiser, ascend, init_learner, Learner
 from ..surrogates import approximate_kl, Number, score, squared_error
 from ..trajectory import Trajectory
+
+MOST = 1e6  # of a coefficient: finite, and far more than anything is trained with
 
 
 class Record(eqx.Module):
@@ -50,20 +53,36 @@ class AbstractAlgorithm(eqx.Module):
         """The state after learning from a trajectory that `policy(state)` collected."""
 
 
-def single_step(
-    objective: Objective,
-    state: Learner,
-    trajectory: Trajectory,
-    *,
-    credit: AbstractCredit,
-    optimiser: AbstractOptimiser,
-    segment_length: int | None,
-) -> tuple[Learner, UpdateInfo]:
-    """Credit, and one step up the gradient of an objective over the whole rollout."""
-    batch = prepare(state.model, trajectory, credit, segment_length)
-    state, record, noise = ascend(objective, state, batch, optimiser)
-    state = state.after_update(observe(state.model, trajectory.obs, trajectory.valid))
-    return state, UpdateInfo(record, explained_variance(batch), noise.norm(), noise.signal_to_noise())
+class AbstractSingleStep(AbstractAlgorithm):
+    """One step up the gradient of an `objective` for each rollout; what is to be climbed is left open."""
+
+    optimiser: eqx.AbstractVar[AbstractOptimiser]
+    credit: eqx.AbstractVar[AbstractCredit]
+    value_coef: eqx.AbstractVar[float]
+    segment_length: eqx.AbstractVar[int | None]
+
+    def __check_init__(self):
+        check_between("value_coef", self.value_coef, 0, MOST)
+        check_between("segment_length", self.segment_length, 1)
+
+    def init(self, model: AbstractActorCritic, num_updates: int | Int[Array, ""], key: PRNGKeyArray) -> Learner:
+        """The model with a fresh optimiser."""
+        return init_learner(model, self.optimiser, num_updates)
+
+    def policy(self, state: Learner) -> AbstractActorCritic:
+        """The model."""
+        return state.model
+
+    def update(self, state: Learner, trajectory: Trajectory, key: PRNGKeyArray) -> tuple[Learner, UpdateInfo]:
+        """Credit, and one step up the gradient over the whole rollout."""
+        batch = prepare(state.model, trajectory, self.credit, self.segment_length)
+        state, record, noise = ascend(self.objective, state, batch, self.optimiser)
+        state = state.after_update(observe(state.model, trajectory.obs, trajectory.valid))
+        return state, UpdateInfo(record, explained_variance(batch), noise.norm(), noise.signal_to_noise())
+
+    @abc.abstractmethod
+    def objective(self, model: AbstractActorCritic, batch: Segments) -> tuple[Float[Array, "segments time"], Record]:
+        """Of each row: what the step climbs, and what it says of itself."""
 
 
 def score_objective(
