@@ -43,7 +43,7 @@ class Adam(AbstractOptimiser):
     epsilon: float = 1e-5
 
     def __check_init__(self):
-        check_between("learning_rate", self.learning_rate, 0)
+        check_between("learning_rate", self.learning_rate, 0, 1e6)
         check_between("anneal", self.anneal, 0, 1)
         check_between("max_grad_norm", self.max_grad_norm, 0)
         check_between("epsilon", self.epsilon, 0)

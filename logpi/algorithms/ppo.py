@@ -11,7 +11,7 @@ from ..models import AbstractActorCritic, entropies, log_probs, observe, unroll
 from ..steps import AbstractOptimiser, Adam, epochs, init_learner, Learner, step_up
 from ..surrogates import approximate_kl, clipped_ratio, clipped_squared_error
 from ..trajectory import Trajectory
-from .base import AbstractAlgorithm, Record, UpdateInfo
+from .base import AbstractAlgorithm, MOST, Record, UpdateInfo
 
 
 class PPO(AbstractAlgorithm):
@@ -39,8 +39,10 @@ class PPO(AbstractAlgorithm):
     segment_length: int | None = eqx.field(static=True, default=None)
 
     def __check_init__(self):
-        for name in ("clip", "value_clip", "value_coef", "target_kl"):
+        for name in ("clip", "value_clip", "target_kl"):
             check_between(name, getattr(self, name), 0)
+        for name in ("value_coef", "entropy_coef"):
+            check_between(name, getattr(self, name), 0, MOST)
         for name in ("num_epochs", "num_minibatches", "segment_length"):
             check_between(name, getattr(self, name), 1)
 

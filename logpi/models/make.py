@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 from jaxtyping import PRNGKeyArray
 
-from ..errors import InputError
+from ..errors import check_between, InputError
 from ..heads import make_head
 from ..spaces import is_image, Space
 from .base import AbstractActorCritic
@@ -41,9 +41,12 @@ class Network:
             raise InputError(f"memory is {self.memory!r}, but it must be one of none, gru, lstm.")
         if self.activation not in ACTIVATIONS:
             raise InputError(f"activation is {self.activation!r}, but it must be one of {', '.join(ACTIVATIONS)}.")
-        for name, least in (("width", 1), ("depth", 0)):
-            if getattr(self, name) < least:
-                raise InputError(f"{name} is {getattr(self, name)}, but it must be {least} or more.")
+        for name, least, most in (("width", 1, 65536), ("depth", 0, 128)):
+            value = getattr(self, name)
+            check_between(name, value, least, most)
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise InputError(f"{name} is {value!r}, but it must be a whole number: give one of {least} or more.")
+        check_between("initial_log_std", self.initial_log_std, -20, 20)
 
 
 def make_actor_critic(
