@@ -171,6 +171,11 @@ def _(space: Tuple, member):
     return jnp.concatenate([encode(part, member[i]) for i, part in enumerate(space.parts)])
 
 
+def fits(mine: Space, theirs: Space) -> bool:
+    """Whether a policy made for one space can act in, or see, another: of the same kind, with as many numbers."""
+    return type(mine) is type(theirs) and encoded_size(mine) == encoded_size(theirs)
+
+
 def encoded_size(space: Space) -> int:
     """The length of the vector that `encode` gives."""
     match space:

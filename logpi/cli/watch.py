@@ -83,7 +83,7 @@ def _index(run: Any, seed: int | None) -> int:
 def _opened(run: Any, render_mode: str) -> Iterator[Any]:
     """One of Gymnasium's environments, the original of what the run was trained on."""
     from ..envs import resolve
-    from ..spaces import encoded_size
+    from ..spaces import fits
 
     suite, _, name = run.env.rpartition(":")
     if not can_be_watched(run.env):
@@ -92,7 +92,7 @@ def _opened(run: Any, render_mode: str) -> Iterator[Any]:
     with transient(f"opening {keep} ..."):
         source: Any = resolve(f"gymnasium:{keep}", render_mode=render_mode)
         for mine, theirs in ((run.obs_space, source.obs_space), (run.action_space, source.action_space)):
-            if type(mine) is not type(theirs) or encoded_size(mine) != encoded_size(theirs):
+            if not fits(mine, theirs):
                 raise InputError(f"{run.env} cannot be watched: Gymnasium's {keep} has {theirs}, the policy {mine}.")
         env = source.make.one()
     try:

@@ -123,8 +123,7 @@ class Run:
             ("observations", self.obs_space, rollout.obs_space),
             ("actions", self.action_space, rollout.action_space),
         ):
-            same_kind = type(mine) is type(theirs)
-            if not same_kind or spaces.encoded_size(mine) != spaces.encoded_size(theirs):
+            if not spaces.fits(mine, theirs):
                 raise InputError(
                     f"The policy was trained on {self.env} with {what} in {mine}, but {name} has {theirs}: "
                     "evaluate it where the spaces are the same."
