@@ -150,7 +150,7 @@ def _climb(J, params, key, direction, optimiser, steps, replicates, progress, st
 
 def _start(J: Program, params: PyTree, upwards: Optax, steps: int) -> Climb:
     flat, _ = ravel_pytree(eqx.filter(params, eqx.is_inexact_array))
-    zero = jnp.zeros(())
+    zero = jnp.zeros((), flat.dtype)
     signal = Signal(jnp.zeros_like(flat), zero, zero, zero, jnp.zeros((), jnp.int32))
     return Climb(init_learner(params, upwards, steps), J, signal, jnp.zeros((), jnp.int32), jnp.ones((), bool))
 
