@@ -88,7 +88,7 @@ def _(dist: FromNumpyro, uniform: Float[Array, " d"]) -> Array:
     inner = _entries(dist)
     if not dist.distribution.is_discrete:
         with jax.numpy_rank_promotion("allow"):
-            return inner.icdf(uniform.reshape(inner.batch_shape))
+            return inner.icdf(uniform.reshape(dist.distribution.batch_shape + dist.distribution.event_shape))
     values, shape = choices(dist)
     events = jnp.asarray(values[0]).reshape(-1, *(1,) * len(shape))
     with jax.numpy_rank_promotion("allow"):

@@ -142,6 +142,7 @@ class Family:
         for i, (name, rule) in enumerate(RULES[self.name].items()):
             shape = self.parameters[name].shape
             draw: Any = (samples, *shape)
-            constant, plus, minus = rule(random.fold_in(key, i), draw, **self.parameters)
+            with jax.numpy_rank_promotion("allow"):  # draws have one axis more than the parameters
+                constant, plus, minus = rule(random.fold_in(key, i), draw, **self.parameters)
             entries = np.arange(int(np.prod(self.shape))).repeat(int(np.prod(shape[len(self.shape) :])))
             yield name, entries, jnp.broadcast_to(constant, shape), plus, minus
