@@ -90,14 +90,14 @@ TABLE = {
     "no parameters": (lambda: measure(params={}), r"no floating-point leaf \(found: no leaf\).*give floats"),
     "few replicates": (lambda: measure(replicates=3), "replicates is 3.*at least 32 replicates: give replicates=32"),
     "few samples": (lambda: measure(samples=100), "samples is 100, which is 25 of 4.*samples=128"),
-    "two numbers of samples": (lambda: measure(replicates=64, samples=640), "replicates and samples were given.*one of"),
+    "two numbers of samples": (lambda: measure(replicates=64, samples=640), "replicates and samples were given"),
     "samples and a precision": (lambda: measure(samples=640, rtol=0.1), "samples and rtol or atol were given"),
     "no tolerance": (lambda: measure(rtol=0.0), "rtol and atol are both 0.*rtol=0.02 say"),
     "a negative tolerance": (lambda: measure(rtol=-0.1), "rtol is -0.1, but it must be 0 or more"),
     "few samples at most": (lambda: measure(rtol=0.1, max_samples=100), "max_samples is 100.*give 128 or more"),
     "NaN": (lambda: le.estimate(NAN, T, KEY), "not finite in 128 of 128 replicates.*keep f and the log-prob"),
     "NaN for a precision": (lambda: le.estimate(NAN, T, KEY, rtol=0.1), "not finite in 32 of 32"),
-    "a vector program": (lambda: le.estimate(lambda p, k: p * jnp.ones(2), T, KEY), r"\(2,\).*one floating-point number"),
+    "a vector program": (lambda: le.estimate(lambda p, k: p * jnp.ones(2), T, KEY), r"\(2,\).*one floating-point"),
     "an integer program": (lambda: le.estimate(lambda p, k: 3, T, KEY), "one floating-point number: take a mean"),
     "odd antithetic": (lambda: call(samples=3, estimator=le.Antithetic(le.Score())), "samples is 3.*an even number"),
     "odd DisARM": (lambda: discrete(le.DisARM(), 3, Bernoulli), "samples is 3.*an even number"),
@@ -123,7 +123,7 @@ TABLE = {
         lambda: call(of=lambda t: dist.StudentT(3.0, t), estimator=le.QuasiMonteCarlo(le.Score())),
         "StudentT has no quantile function here.*without Antithetic, Stratified or QuasiMonteCarlo",
     ),
-    "nothing to tune": (lambda: le.tune(le.expectation(jnp.sum, normal), T, KEY), "Score has no arrays to fit: tune LAX"),
+    "nothing to tune": (lambda: le.tune(le.expectation(jnp.sum, normal), T, KEY), "Score has no arrays to fit"),
     "a diverging fit": (
         lambda: le.tune(
             le.expectation(lambda x: x**2, normal, 4, le.LAX(Times(jnp.ones(())))), T, KEY, optimiser=optax.sgd(1e6)
