@@ -13,8 +13,7 @@ from ..errors import check_between, InputError
 from .expectation import Expectation
 from .host import host_failures
 from .parameters import as_parameters, check_key
-from .replicates import check_finite, Moments, Program, run
-from .tracing import reaches
+from .replicates import check_finite, facts, Measured, Moments, Program, run
 
 FEWEST = 32  # replicates: with 32, an error is itself known to 13 %
 MARGIN = 1.2  # more replicates than the pilot asks for, since its own error is known so well only
@@ -91,22 +90,22 @@ def estimate(
     if len(asked) > 1:
         raise InputError(f"{' and '.join(asked)} were given, but each settles the number of samples: give one of them.")
 
-    def measure(key: PRNGKeyArray, count: int) -> Moments:
+    def measure(key: PRNGKeyArray, count: int) -> Measured:
         with host_failures() as failures:
-            moments = run(J, dynamic, static, key, count)
+            measured = run(J, dynamic, static, key, count, known)
         if failures:
             raise failures[0]
-        check_finite(moments)
-        return moments
+        check_finite(measured.moments)
+        return measured
 
-    uses = reaches(lambda d: J(eqx.combine(d, static), key), dynamic)
+    known = facts(J, dynamic, static, key)
     # An estimator that makes no use of the key sums instead of drawing. Of any program this may be a mistake.
-    if isinstance(J, Expectation) and not reaches(lambda key: J(params, key), key, stopped=True):
-        return _result(measure(key, 1), dynamic, uses, size, converged=True, exact=True)
+    if isinstance(J, Expectation) and not known.draws:
+        return _exact(_result(measure(key, 1), size, converged=True))
     if rtol is not None or atol is not None:
-        moments, converged = _to_precision(measure, key, rtol or 0.0, atol or 0.0, _most(max_samples, size))
-        return _result(moments, dynamic, uses, size, converged)
-    return _result(measure(key, _count(replicates, samples, size)), dynamic, uses, size)
+        measured, converged = _to_precision(measure, key, rtol or 0.0, atol or 0.0, _most(max_samples, size))
+        return _result(measured, size, converged)
+    return _result(measure(key, _count(replicates, samples, size)), size)
 
 
 def _count(replicates: int | None, samples: int | None, size: int) -> int:
@@ -132,8 +131,8 @@ def _most(max_samples: int, size: int) -> int:
     return most
 
 
-def _to_precision(measure, key: PRNGKeyArray, rtol: float, atol: float, most: int) -> tuple[Moments, bool]:
-    """Moments with the norm of the errors at most `atol + rtol * norm`, and whether it came to that."""
+def _to_precision(measure, key: PRNGKeyArray, rtol: float, atol: float, most: int) -> tuple[Measured, bool]:
+    """A run with the norm of the errors at most `atol + rtol * norm`, and whether it came to that."""
     check_between("rtol", rtol, 0)
     check_between("atol", atol, 0)
     if not rtol and not atol:
@@ -142,12 +141,12 @@ def _to_precision(measure, key: PRNGKeyArray, rtol: float, atol: float, most: in
         )
     count, planned, stage = FEWEST, False, 0
     while True:
-        moments = measure(jax.random.fold_in(key, stage), count)
-        noise, square = _norms(moments)
+        measured = measure(jax.random.fold_in(key, stage), count)
+        noise, square = _norms(measured.moments)
         target = atol + rtol * math.sqrt(max(square - noise, 0.0))
         met = 0 < noise <= target**2
         if count == most or (planned and met):
-            return moments, met
+            return measured, met
         # A pilot that saw nothing, or only noise, cannot plan: the norm that it would plan for is noise too.
         planned = noise > 0 and (square > 4 * noise or atol**2 > noise)
         needed = math.ceil(MARGIN * count * noise / target**2) if planned else 4 * count
@@ -163,18 +162,21 @@ def _norms(moments: Moments) -> tuple[float, float]:
     )
 
 
-def _result(
-    moments: Moments, dynamic: PyTree, uses: PyTree, size: int, converged: bool | None = None, exact: bool = False
-) -> Estimate:
-    count = int(moments.count)
-    unravel = ravel_pytree(dynamic)[1]
-    mean = moments.first + moments.mean
-    spread = jnp.sqrt(moments.deviation / max(count * (count - 1.0), 1.0))  # in floats: int32 would overflow
-    used = ravel_pytree(jax.tree.map(lambda yes, x: jnp.full(x.shape, yes), uses, dynamic))[0].astype(bool)
-    used = jnp.concatenate([jnp.ones(1, bool), used])
-    error = jnp.zeros_like(spread) if exact else jnp.where(used & (spread == 0), jnp.inf, spread)
-    known = bool(jnp.all(jnp.isfinite(error)))
+def _result(measured: Measured, size: int, converged: bool | None = None) -> Estimate:
+    """The estimate; without a precision to reach, it has converged if every error is known."""
+    count = int(measured.moments.count)
     return Estimate(
-        mean[0], error[0], unravel(mean[1:]), unravel(error[1:]), count * size, count,
-        known if converged is None else converged,
-    )  # fmt: skip
+        measured.value,
+        measured.value_error,
+        measured.gradient,
+        measured.gradient_error,
+        count * size,
+        count,
+        bool(measured.known) if converged is None else converged,
+    )
+
+
+def _exact(estimate: Estimate) -> Estimate:
+    """The same, without any error."""
+    errors = jax.tree.map(jnp.zeros_like, (estimate.value_error, estimate.gradient_error))
+    return eqx.tree_at(lambda e: (e.value_error, e.gradient_error), estimate, errors)

@@ -28,10 +28,12 @@ def as_parameters(params: PyTree) -> tuple[PyTree, PyTree]:
 
 def floats_as_arrays(tree: PyTree) -> PyTree:
     """The same pytree, whose floats of Python and NumPy are arrays of JAX."""
-    return jax.tree.map(lambda x: jnp.asarray(x, jnp.result_type(x, float)) if _is_float(x) else x, tree)
+    return jax.tree.map(lambda x: jnp.asarray(x, getattr(x, "dtype", float)) if _is_other_float(x) else x, tree)
 
 
-def _is_float(x: Any) -> bool:
+def _is_other_float(x: Any) -> bool:
+    if isinstance(x, jax.Array) and not x.weak_type:
+        return False  # it is one already; `asarray` would take a while to see it
     return isinstance(x, float) or eqx.is_inexact_array(x)
 
 

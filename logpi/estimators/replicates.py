@@ -9,12 +9,13 @@ from collections.abc import Callable
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.extend.core import ClosedJaxpr
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from ..errors import InputError
-from .tracing import calls_host, room
+from .tracing import calls_host, reaches, room
 
 Program = Callable[[PyTree, PRNGKeyArray], Float[Array, ""]]
 SIDE_BY_SIDE = 2**15  # elements of the largest operation, over all replicates that run side by side: fits the cache
@@ -50,16 +51,36 @@ class Moments(eqx.Module):
             first,
             self.mean + step * (n_new / n),
             self.deviation + deviation_new + step**2 * (n_old * n_new / n),
-            self.bad + jnp.sum(bad),
-            jnp.minimum(self.first_bad, jnp.min(jnp.where(bad, index, jnp.iinfo(jnp.int32).max))),
+            self.bad + jnp.sum(bad).astype(self.bad.dtype),
+            jnp.minimum(self.first_bad, jnp.min(jnp.where(bad, index, self.first_bad))),
         )
 
 
-def run(program: Program, dynamic: PyTree, static: PyTree, key: PRNGKeyArray, replicates: int) -> Moments:
+class Facts(eqx.Module):
+    """What a program tells of itself before it runs."""
+
+    side_by_side: int = eqx.field(static=True)  # how many replicates run at once
+    uses: tuple[bool, ...] = eqx.field(static=True)  # for each leaf of the parameters, whether it matters
+    draws: bool = eqx.field(static=True)  # whether the key matters
+
+
+class Measured(eqx.Module):
+    """The moments of a run, and what they say in the structure of the parameters."""
+
+    moments: Moments
+    value: Float[Array, ""]
+    value_error: Float[Array, ""]
+    gradient: PyTree
+    gradient_error: PyTree
+    known: Bool[Array, ""]  # every error is finite
+
+
+def run(
+    program: Program, dynamic: PyTree, static: PyTree, key: PRNGKeyArray, replicates: int, facts: Facts
+) -> Measured:
     """The moments over `replicates` runs, finished when it returns."""
-    side_by_side = width(program, dynamic, static, key)
-    count = jnp.asarray(replicates, jnp.int32)
-    return jax.block_until_ready(_run(program, dynamic, static, key, count, side_by_side))
+    count = jnp.asarray(np.int32(replicates))
+    return jax.block_until_ready(_run(program, dynamic, static, key, count, facts))
 
 
 def check_finite(moments: Moments) -> None:
@@ -73,7 +94,9 @@ def check_finite(moments: Moments) -> None:
 
 
 @eqx.filter_jit
-def _run(program, dynamic, static, key, replicates, width) -> Moments:
+def _run(program, dynamic, static, key, replicates, facts) -> Measured:
+    width = facts.side_by_side
+
     def row(i):
         def call(dynamic):
             return program(eqx.combine(dynamic, static), jax.random.fold_in(key, i))
@@ -82,23 +105,47 @@ def _run(program, dynamic, static, key, replicates, width) -> Moments:
         return jnp.concatenate([value[None], ravel_pytree(gradient)[0]])
 
     def chunk(j, moments):
-        index = j * width + jnp.arange(width)
+        index = (j * width + jnp.arange(width)).astype(jnp.int32)
         # A vmapped axis of length 1 would cost as much again.
         rows = row(index[0])[None] if width == 1 else jax.vmap(row)(index)
         return moments.with_rows(rows, index, replicates)
 
-    zeros = jnp.zeros(1 + ravel_pytree(dynamic)[0].size)
-    none = jnp.zeros((), jnp.int32)
-    start = Moments(none, zeros, zeros, zeros, none, jnp.asarray(jnp.iinfo(jnp.int32).max))
-    return jax.lax.fori_loop(0, (replicates + width - 1) // width, chunk, start)
+    shape = jax.eval_shape(row, jnp.zeros((), jnp.int32))
+    zeros, none = jnp.zeros(shape.shape, shape.dtype), jnp.zeros((), jnp.int32)
+    start = Moments(none, zeros, zeros, zeros, none, jnp.asarray(jnp.iinfo(jnp.int32).max, jnp.int32))
+    moments = jax.lax.fori_loop(0, (replicates + width - 1) // width, chunk, start)
+    return _measured(moments, dynamic, facts)
 
 
-def width(program: Program, dynamic: PyTree, static: PyTree, key: PRNGKeyArray) -> int:
+def _measured(moments: Moments, dynamic: PyTree, facts: Facts) -> Measured:
+    """The standard errors: infinite where nothing varied although it could, 0 for what the program does not use."""
+    unravel, leaves = ravel_pytree(dynamic)[1], jax.tree.leaves(dynamic)
+    mean = moments.first + moments.mean
+    count = moments.count.astype(mean.dtype)  # in int32, its square would overflow
+    spread = jnp.sqrt(moments.deviation / jnp.maximum(count * (count - 1), 1))
+    uses = [np.full(leaf.size, used) for leaf, used in zip(leaves, facts.uses, strict=True)]
+    error = jnp.where(np.concatenate([[True], *uses]) & (spread == 0), jnp.inf, spread)
+    known = jnp.all(jnp.isfinite(error))
+    return Measured(moments, mean[0], error[0], unravel(mean[1:]), unravel(error[1:]), known)
+
+
+@eqx.filter_jit
+def facts(program: Program, dynamic: PyTree, static: PyTree, key: PRNGKeyArray) -> Facts:
+    """Traces a program, once for each structure of its arguments: jitted not for its speed, but for the cache."""
+
+    def call(dynamic, key):
+        return program(eqx.combine(dynamic, static), key)
+
+    uses = reaches(lambda dynamic: call(dynamic, key), dynamic)
+    draws = reaches(lambda key: call(dynamic, key), key, stopped=True)
+    return Facts(_width(jax.make_jaxpr(call)(dynamic, key), dynamic), tuple(jax.tree.leaves(uses)), draws)
+
+
+def _width(traced: ClosedJaxpr, dynamic: PyTree) -> int:
     """How many replicates run side by side: a power of two, by the room one takes; 1 if it calls the host.
 
     The last group may run for nothing in part, which a host function, with its own cost, must not.
     """
-    traced = jax.make_jaxpr(lambda d, key: program(eqx.combine(d, static), key))(dynamic, key)
     check_scalar(traced)
     if calls_host(traced.jaxpr):
         return 1
