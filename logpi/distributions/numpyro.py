@@ -1,5 +1,6 @@
 """Any distribution of NumPyro, as one of ours."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -30,7 +31,7 @@ class FromNumpyro(AbstractDistribution):
     def log_prob(self, event: Array) -> Float[Array, ""]:
         """The logarithm of the density, summed over batch axes."""
         with jax.numpy_rank_promotion("allow"):
-            return jnp.sum(self.distribution.log_prob(event))
+            return jnp.sum(_off_zero(self.distribution).log_prob(event))
 
     def entropy(self) -> Float[Array, ""]:
         """In nats, where NumPyro has a closed form; it raises `NotImplementedError` otherwise."""
@@ -48,3 +49,30 @@ class FromNumpyro(AbstractDistribution):
             return jnp.asarray(self.distribution.mean)
         support = self.distribution.enumerate_support()
         return support[jnp.argmax(jax.vmap(self.log_prob)(support))]
+
+
+def parts_of(distribution: Any) -> Iterator[Any]:
+    """A NumPyro distribution, and those it is made of."""
+    from numpyro.distributions import Distribution
+
+    yield distribution
+    for part in vars(distribution).values():
+        if isinstance(part, Distribution):
+            yield from parts_of(part)
+
+
+def _off_zero(distribution: Any) -> Any:
+    """The same distribution, with logits of exactly 0 moved to the smallest number there is.
+
+    NumPyro's Bernoulli and binomial have a formula in |logits|, whose derivative at 0 comes out as 0 or 1 in place of
+    -1/2 or 1/2; and 0 is where logits begin.
+    """
+    kinked = ("BernoulliLogits", "BinomialLogits")
+    logits = {id(part.logits) for part in parts_of(distribution) if type(part).__name__ in kinked}
+    if not logits:
+        return distribution
+
+    def moved(x):
+        return x + jnp.where(x == 0, jnp.finfo(x.dtype).tiny, 0).astype(x.dtype) if id(x) in logits else x
+
+    return jax.tree.map(moved, distribution)

@@ -55,7 +55,8 @@ class Comparison:
 
     def __str__(self) -> str:
         width = max(len(row.name) for row in self.rows)
-        head = f"{'estimator':<{width}} {'|gradient|':>10} {'bias':>8} {'z':>6} {'evals':>6} {'variance x cost':>15} {'us':>9}"
+        titles = f"{'|gradient|':>10} {'bias':>8} {'z':>6} {'evals':>6} {'variance x cost':>15} {'us':>9}"
+        head = f"{'estimator':<{width}} {titles}"
         lines = [head, "-" * len(head)]
         for row in self.rows:
             if row.refusal:
@@ -64,8 +65,8 @@ class Comparison:
             bias = "" if math.isnan(row.bias) else f"{100 * row.bias:.1f} %"
             z = "" if math.isnan(row.bias_z) else f"{row.bias_z:.1f}"
             lines.append(
-                f"{row.name:<{width}} {row.gradient_norm:>10.4g} {bias:>8} {z:>6} {row.evaluations:>6} {row.work:>15.3g} "
-                f"{1e6 * row.seconds:>9.1f}"
+                f"{row.name:<{width}} {row.gradient_norm:>10.4g} {bias:>8} {z:>6} {row.evaluations:>6} "
+                f"{row.work:>15.3g} {1e6 * row.seconds:>9.1f}"
             )
         return "\n".join([*lines, f"use {self.best}"])
 

@@ -134,7 +134,7 @@ def _expectation(log_probs: Float[Array, " n"], costs: Float[Array, " n"]) -> Fl
 
 
 def _set_mean(probs: Float[Array, " k"], costs: Float[Array, " k"]) -> Float[Array, ""]:
-    r"""$\sum_s \pi_\theta(s) R(S, s) f(s)$, where each push is compared with what the set says of the mean without s."""
+    r"""$\sum_s \pi_\theta(s) R(S, s) f(s)$, each push compared with what the others of the set say of the mean."""
     fixed = stop_gradient(probs)
     k = probs.shape[0]
     whole = _set_probability(fixed, jnp.zeros(()))

@@ -28,7 +28,12 @@ def as_parameters(params: PyTree) -> tuple[PyTree, PyTree]:
 
 def floats_as_arrays(tree: PyTree) -> PyTree:
     """The same pytree, whose floats of Python and NumPy are arrays of JAX."""
-    return jax.tree.map(lambda x: jnp.asarray(x, getattr(x, "dtype", float)) if _is_other_float(x) else x, tree)
+    return jax.tree.map(lambda x: _as_array(x) if _is_other_float(x) else x, tree)
+
+
+def _as_array(x: Any) -> jax.Array:
+    x = jnp.asarray(x)
+    return jnp.asarray(x, x.dtype)  # with its type said, it keeps it beside arrays of another
 
 
 def _is_other_float(x: Any) -> bool:

@@ -1,8 +1,6 @@
 """Which parameters a sampler can be differentiated in: a whitelist. A gradient that is not zero may still be wrong."""
 
-from collections.abc import Iterator
 from functools import singledispatch
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -10,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..distributions import AbstractDistribution, FromNumpyro, Joint, Normal, Point
+from ..distributions.numpyro import parts_of
 from ..errors import InputError
 from .refusal import no_gradient
 from .support import name_of
@@ -44,18 +43,8 @@ def _(dist: FromNumpyro) -> list[Array]:
     if dist.distribution.is_discrete:
         return irreparametrised.dispatch(object)(dist)
     # NumPyro's `reparametrized_params` speak of each distribution's own parameters; a transformed one has its base's.
-    safe = {id(getattr(d, name)) for d in _within(dist.distribution) for name in d.reparametrized_params}
+    safe = {id(getattr(d, name)) for d in parts_of(dist.distribution) for name in d.reparametrized_params}
     return [x for x in jax.tree.leaves(dist.distribution) if eqx.is_inexact_array(x) and id(x) not in safe]
-
-
-def _within(dist: Any) -> Iterator[Any]:
-    """A NumPyro distribution, and those it is made of."""
-    from numpyro.distributions import Distribution
-
-    yield dist
-    for part in vars(dist).values():
-        if isinstance(part, Distribution):
-            yield from _within(part)
 
 
 def check_reparametrised(dist: AbstractDistribution) -> Float[Array, ""]:

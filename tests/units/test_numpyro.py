@@ -63,3 +63,19 @@ def test_what_has_no_closed_form_says_so():
     with pytest.raises(NotImplementedError):
         mixture.kl(mixture)
     assert np.isfinite(mixture.log_prob(mixture.sample(jax.random.key(0))))
+
+
+@pytest.mark.parametrize("kind", ["coin", "coins", "binomial"])
+@pytest.mark.parametrize("logit", [0.0, 1e-4, -1e-4, 2.0])
+def test_scores_are_right_where_logits_begin(kind, logit):
+    """At 0 NumPyro's own derivative is 0 or 1 in place of -1/2 or 1/2: here it is x - n p everywhere."""
+    make = {
+        "coin": lambda logit: dist.Bernoulli(logits=logit),
+        "coins": lambda logit: dist.Bernoulli(logits=logit * jnp.ones(3)).to_event(1),
+        "binomial": lambda logit: dist.Binomial(3, logits=logit),
+    }[kind]
+    events = {"coin": [0, 1], "coins": [[0, 1, 1], [1, 1, 1]], "binomial": [0, 2, 3]}[kind]
+    n = 1 if kind == "coin" else 3
+    for event in events:
+        found = jax.grad(lambda logit: FromNumpyro(make(logit)).log_prob(jnp.asarray(event)))(logit)
+        assert float(found) == pytest.approx(np.sum(event) - n / (1 + np.exp(-logit)), abs=1e-5)
