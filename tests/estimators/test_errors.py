@@ -14,7 +14,7 @@ from tests.estimators.admission import FAMILIES, NEARLY_FLAT, TABLE
 from tests.estimators.cases import CASES, expectation_of, flat, params_of, RARE, score_variance, shared, truth
 
 KEY = jax.random.key(7)
-REPLICATES = 64
+REPLICATES = 128  # the default; with 64, the most skewed of these (sum and sample) covers 92.8 %
 PLAIN = [case for case in CASES if case != RARE]
 QUICK = shared(FAMILIES["normal"])
 # Pairs of an estimator and a case for the coverage, other than the plain score: each kind of replicate once.
@@ -69,9 +69,11 @@ def test_the_formula_of_an_estimate():
     keys = jax.vmap(lambda i: jax.random.fold_in(KEY, i))(jnp.arange(REPLICATES))
     value, gradient = jax.vmap(lambda key: jax.value_and_grad(J)(params, key))(keys)
     np.testing.assert_allclose(e.value, np.mean(value), rtol=1e-4)
-    np.testing.assert_allclose(e.value_error, np.std(value, ddof=1) / 8, rtol=1e-4)
+    np.testing.assert_allclose(e.value_error, np.std(value, ddof=1) / np.sqrt(REPLICATES), rtol=1e-4)
     np.testing.assert_allclose(e.gradient["loc"], np.mean(gradient["loc"]), rtol=1e-4)
-    np.testing.assert_allclose(e.gradient_error["loc"], np.std(gradient["loc"], ddof=1) / 8, rtol=1e-4)
+    np.testing.assert_allclose(
+        e.gradient_error["loc"], np.std(gradient["loc"], ddof=1) / np.sqrt(REPLICATES), rtol=1e-4
+    )
     low, high = e.gradient_interval()
     half = stdtrit(REPLICATES - 1, 0.975) * e.gradient_error["loc"]
     np.testing.assert_allclose([low["loc"], high["loc"]], e.gradient["loc"] + np.array([-half, half]), rtol=1e-4)
