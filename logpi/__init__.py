@@ -134,8 +134,8 @@ _HOME = {
     "VIMCO": "estimators",
 }
 _MODULES = (
-    "algorithms", "batch", "climbing", "credit", "distributions", "envs", "errors", "estimators", "heads", "models",
-    "rollout", "spaces", "steps", "surrogates", "training", "trajectory", "transforms",
+    "algorithms", "audit", "batch", "climbing", "credit", "distributions", "envs", "errors", "estimators", "heads",
+    "models", "rollout", "spaces", "steps", "surrogates", "training", "trajectory", "transforms",
 )  # fmt: skip
 
 __all__ = [*_HOME, "__version__"]

@@ -37,7 +37,7 @@ def sample(
 
 
 def cost(
-    value: Float[Array, "*n"] | float, log_prob: Float[Array, "*n"] | float, baseline: Float[Array, "*n"] | float = 0.0
+    value: Float[Array, "*n"] | float, log_prob: Float[Array, "*n"] | float, baseline: Float[Array, "..."] | float = 0.0
 ) -> Float[Array, "*n"]:
     r"""$e^{\ell - \bar\ell} (c - \bar b) + \bar b$, with $\ell$ the log-probability of all that came before a cost.
 

@@ -1,0 +1,173 @@
+"""Is it a probability distribution, is its score what a policy gradient needs, and does it draw what it says?"""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from ..distributions import AbstractDistribution, as_distribution
+from ..errors import check_between, InputError
+from ..estimators.parameters import as_parameters, check_key
+from ..estimators.sites import score
+from ..models import AbstractPolicy
+from .density import Grid, grid_of
+from .report import Check, Report, significant
+
+
+def policy(
+    subject: Any, key: PRNGKeyArray, obs: PyTree | None = None, *, support: Any = None, samples: int = 20_000
+) -> Report:
+    r"""Audits a distribution, or a policy at an observation.
+
+    Looks at: one finite log-probability per event, with a finite score; that the probabilities sum (integrate) to 1;
+    that $E[\nabla \log \pi] = 0$; that draws follow the density; that entropy and KL are what their definitions say;
+    that the support stays where it is. `subject` is anything with `log_prob`, or an `AbstractPolicy` with `obs`.
+    Without a `sample`, give `support`: an array of all events, or an interval (low, high). A correct subject fails in
+    one audit of a million. Raises `InputError` for what is neither.
+    """
+    check_between("samples", samples, 100)
+    key = check_key(key)
+    if isinstance(subject, AbstractPolicy):
+        if obs is None:
+            raise InputError("a policy is audited at an observation: give obs=, one observation without a batch axis.")
+        subject, name = subject(obs, subject.initial_memory())[0], type(subject).__name__
+    else:
+        name = type(subject).__name__
+    dist = as_distribution(subject)
+    draws, notes = _draws(dist, key, samples)
+    if isinstance(draws, Check):
+        return Report(name, (draws,))
+    shape = _shape_check(dist, draws, support)
+    if not shape.passed:
+        return Report(name, (shape,))
+    checks, grid = [shape], None
+    try:
+        grid = grid_of(dist, draws, support)
+        checks.append(_normalised(grid))
+    except InputError as reason:
+        notes.append(f"the normalisation: {reason}")
+    if draws is not None:
+        checks += _scores(dist, draws)
+        checks += [] if grid is None or not checks[1].passed else _agreement(dist, draws, grid)
+        checks += _entropy(dist, draws) if grid is not None and checks[1].passed else []
+    return Report(name, tuple(checks), tuple(notes))
+
+
+def _draws(dist: AbstractDistribution, key: PRNGKeyArray, samples: int) -> tuple[Array | Check | None, list[str]]:
+    try:
+        return dist.sample(key, (samples,)), []
+    except InputError as reason:
+        return None, [f"the sampler: {reason}"]
+
+
+def _shape_check(dist: AbstractDistribution, draws: Array | None, support: Any) -> Check:
+    """One number per event. Everything else needs it."""
+    cure = "sum log_prob over the entries of one event: independent parts multiply (Independent or to_event does it)"
+    try:
+        event = draws[0] if draws is not None else jnp.asarray(support if isinstance(support, tuple) else support[0])
+        size = int(np.prod(jax.eval_shape(dist.log_prob, event).shape))
+    except InputError:
+        size = 0
+    return Check("one log-probability per event", abs(size - 1), 0.0, 0.0, "numbers more or less than one", cure)
+
+
+def _normalised(grid: Grid) -> Check:
+    total = float(np.sum(grid.mass))
+    return significant(
+        "normalised", total - 1, float(grid.standard_error), 1, "sum of all probabilities, minus 1",
+        "divide by the sum over all events (or the integral): for logits that is log_prob - logsumexp; a density of "
+        "transformed events needs the log-slope of the transformation taken off", floor=grid.error,
+    )  # fmt: skip
+
+
+def _scores(dist: AbstractDistribution, draws: Array) -> list[Check]:
+    """Finite log-probabilities and scores, scores of mean 0, and a support that does not move."""
+    log_probs = np.asarray(jax.vmap(dist.log_prob)(draws))
+    share = float(np.mean(~np.isfinite(log_probs)))
+    checks = [
+        Check("finite log-probabilities", share, 0.0, 0.0, "share of draws", "clip, or work with logits and log-sums")
+    ]
+    try:
+        scores = np.asarray(jax.vmap(lambda x: ravel_pytree(score(dist, x))[0])(draws), np.float64)
+    except InputError as reason:
+        if "support" not in str(reason):
+            return checks  # there is no parameter to differentiate in
+        cure = "use MeasureValued() or Pathwise(), or keep the bounds out of the parameters"
+        return [*checks, Check("a support that stays", 1.0, 0.0, 0.0, "1: it moves with the parameters", cure)]
+    share = float(np.mean(~np.isfinite(scores).all(axis=1)))
+    checks.append(
+        Check("finite scores", share, 0.0, 0.0, "share of draws", "keep parameters off the edge of their range")
+    )
+    finite = scores[np.isfinite(scores).all(axis=1)]
+    error = finite.std(axis=0, ddof=1) / np.sqrt(len(finite))
+    z = np.abs(finite.mean(axis=0)) / np.maximum(error, 1e-6 * (1 + np.abs(finite).max(initial=0.0)))
+    worst = int(np.argmax(z))
+    return [
+        *checks,
+        significant(
+            "scores of mean 0", float(finite[:, worst].mean()), float(max(error[worst], 1e-6)), z.size,
+            "largest mean of a derivative of log_prob", "normalise the density; draw from what log_prob says",
+        ),
+    ]  # fmt: skip
+
+
+def _agreement(dist: AbstractDistribution, draws: Array, grid: Grid) -> list[Check]:
+    """Moments of the draws against those of the density: means, squares, and the log-density itself."""
+    features = jax.vmap(lambda x: _features(dist, x))
+    seen = np.asarray(features(draws), np.float64)
+    keep = grid.mass > 0
+    expected = np.asarray(features(grid.events), np.float64)[keep]
+    mass = grid.mass[keep, None] / grid.mass.sum()
+    mean = np.sum(mass * np.where(np.isfinite(expected), expected, 0.0), axis=0)
+    spread = seen.std(axis=0, ddof=1) / np.sqrt(len(seen))
+    # A grid of random points has an error of its own; a fixed one is off by a share of the range.
+    own = np.sqrt(np.sum(mass**2 * (expected - mean) ** 2, axis=0)) if grid.standard_error else np.zeros_like(mean)
+    error = np.sqrt(spread**2 + own**2) + 1e-3 * grid.error * np.abs(mean) + 1e-6
+    z = np.abs(seen.mean(axis=0) - mean) / error
+    worst = int(np.argmax(z))
+    return [
+        significant(
+            "draws follow the density", float(seen[:, worst].mean() - mean[worst]), float(error[worst]), z.size,
+            "largest difference of a moment", "let sample and log_prob use the same parameters; a transformed draw "
+            "needs its log-slope in log_prob", floor=2e-3 * abs(float(mean[worst])) if grid.error >= 1e-3 else 0.0,
+        )
+    ]  # fmt: skip
+
+
+def _features(dist: AbstractDistribution, event: Array) -> Float[Array, " n"]:
+    """What is compared: bounded functions of the entries, so that heavy tails do no harm, and pairs of them."""
+    x = jnp.ravel(jnp.asarray(event, jnp.float32))[:8]
+    bounded = jnp.concatenate([jnp.tanh(x), jnp.cos(x), jnp.sin(2 * x), jax.nn.sigmoid(4 * (x - 0.5))])
+    pairs = jnp.outer(jnp.tanh(x), jnp.tanh(x))[jnp.triu_indices(x.size)]
+    return jnp.concatenate([bounded, pairs])
+
+
+def _entropy(dist: AbstractDistribution, draws: Array) -> list[Check]:
+    """Entropy and KL in closed form, where there are any, against the mean over draws."""
+    log_probs = np.asarray(jax.vmap(dist.log_prob)(draws), np.float64)
+    checks, error = [], float(log_probs.std(ddof=1) / np.sqrt(len(log_probs)))
+    try:
+        size = float(dist.entropy()) + float(log_probs.mean())
+        cure = "entropy() is the expectation of -log_prob: sum it over the entries of an event, in nats"
+        checks.append(significant("entropy", size, error, 1, "closed form minus mean of -log_prob", cure, floor=1e-4))
+    except (NotImplementedError, TypeError, AttributeError):
+        pass
+    try:
+        other = _moved(dist)
+        ratio = log_probs - np.asarray(jax.vmap(other.log_prob)(draws), np.float64)
+        size, error = float(dist.kl(other)) - float(ratio.mean()), float(ratio.std(ddof=1) / np.sqrt(len(ratio)))
+        cure = "kl(other) is the expectation of log_prob - other.log_prob under the distribution itself, in nats"
+        checks.append(significant("KL", size, error, 1, "closed form minus mean log-ratio", cure, floor=1e-4))
+    except (NotImplementedError, TypeError, AttributeError, InputError):
+        pass
+    return checks
+
+
+def _moved(dist: AbstractDistribution) -> AbstractDistribution:
+    """The same kind with parameters a tenth larger."""
+    dynamic, static = as_parameters(dist)
+    return eqx.combine(jax.tree.map(lambda x: 1.1 * x, dynamic), static)
