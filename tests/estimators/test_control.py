@@ -49,7 +49,9 @@ SURROGATES = {
 }
 
 
-@pytest.mark.parametrize("name", SURROGATES)
+@pytest.mark.parametrize(
+    "name", ["REBAR", *(pytest.param(n, marks=pytest.mark.slow) for n in SURROGATES if n != "REBAR")]
+)
 def test_relaxations_of_a_choice(name):
     """Whatever the surrogate: within 4.5 errors, each of them below 1.5 % of the gradient's norm."""
     e = le.estimate(le.Expectation(CHOICE, SURROGATES[name], 16), LOGITS, KEY, replicates=40_000)
@@ -80,7 +82,7 @@ FITTED = {
 }
 
 
-@pytest.mark.parametrize("name", FITTED)
+@pytest.mark.parametrize("name", ["LAX", *(pytest.param(n, marks=pytest.mark.slow) for n in FITTED if n != "LAX")])
 def test_tuning_reduces_the_variance_and_moves_nothing(name):
     """To 85 % at most; the means of both differ by no more than 4.5 errors."""
     J, params = FITTED[name]

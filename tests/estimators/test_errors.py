@@ -81,7 +81,7 @@ def test_the_formula_of_an_estimate():
     assert e.samples == 16 * REPLICATES and e.converged and "converged" in str(e)
 
 
-@pytest.mark.parametrize(("name", "case"), [("score, none", "N square k=3.0"), *KINDS[:4]])
+@pytest.mark.parametrize(("name", "case"), [("score, none", "N square k=3.0"), *KINDS[:1]])
 def test_intervals_cover(name, case):
     """93 to 97 % over 1000 seeds: 3 standard deviations, so 0.4 % false alarms for each number, with a fixed key."""
     assert np.all(np.abs(covered(name, case, 64, 1000) - 0.95) <= 0.02)
@@ -90,7 +90,7 @@ def test_intervals_cover(name, case):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "case"),
-    [*KINDS[4:], *(("score, none", case) for case in PLAIN if case not in (RARE, NEARLY_FLAT, "N square k=3.0"))],
+    [*KINDS[1:], *(("score, none", case) for case in PLAIN if case not in (RARE, NEARLY_FLAT, "N square k=3.0"))],
 )
 def test_intervals_cover_everywhere(name, case):
     """The same for each case; 2000 seeds."""

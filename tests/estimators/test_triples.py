@@ -147,7 +147,9 @@ FORMS = {
 }
 
 
-@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize(
+    "name", [n if n in ("ours together", "our coins") else pytest.param(n, marks=pytest.mark.slow) for n in FORMS]
+)
 def test_the_estimator_agrees_with_the_score(name):
     of, params, f = FORMS[name]
     J = le.expectation(f, of, 32, le.MeasureValued())
