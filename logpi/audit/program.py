@@ -7,11 +7,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.errors import KeyReuseError
 from jax.flatten_util import ravel_pytree
 from jaxtyping import PRNGKeyArray, PyTree
 
 from ..errors import check_between, InputError
 from ..estimators.estimate import estimate
+from ..estimators.expectation import Expectation
 from ..estimators.parameters import as_parameters, check_key
 from ..estimators.replicates import Program
 from .report import Check, Report, significant
@@ -37,6 +39,8 @@ def program(
     check_between("intervals", intervals, 20)
     first, second = jax.random.split(check_key(key))
     checks = [_draws(program, params, first)]
+    if not isinstance(program, Expectation):  # some of logpi's estimators share random numbers on purpose
+        checks.append(_keys_once(program, params, first))
     whole = estimate(program, params, first, replicates=replicates)
     found, error = _flat(whole.gradient), _flat(whole.gradient_error)
     value, truth = _reference(exact, params)
@@ -80,6 +84,22 @@ def _draws(program: Program, params: PyTree, key: PRNGKeyArray) -> Check:
     return Check(
         "draws from its key", float(len(set(values)) == 1), 0.0, 0.0, "1: eight keys gave one value",
         "pass the key on to what draws; a key made inside gives the same draws for ever",
+    )  # fmt: skip
+
+
+def _keys_once(program: Program, params: PyTree, key: PRNGKeyArray) -> Check:
+    """JAX's own check, on the compiled program. Old-style keys (`jax.random.PRNGKey`) are wrapped for it."""
+    typed = key if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else jax.random.wrap_key_data(key)
+    dynamic, static = as_parameters(params)
+    twice = 0.0
+    try:
+        with jax.debug_key_reuse(True):
+            jax.jit(lambda dynamic, key: program(eqx.combine(dynamic, static), key))(dynamic, typed)
+    except KeyReuseError:
+        twice = 1.0
+    return Check(
+        "no key used twice", twice, 0.0, 0.0, "1: two draws share a key",
+        "two draws from one key are the same draw: give each its own, first, second = jax.random.split(key)",
     )  # fmt: skip
 
 

@@ -72,7 +72,23 @@ def dropped_dependence(p, key):
     return jnp.mean(logpi.cost(jax.lax.stop_gradient(p["m"]) * x, log_probs))
 
 
+def one_key_for_two(p, key):
+    """Two sites, x and y, that are meant to be independent: E[(x + y)^2] = 4 m^2 + 2."""
+    x, first = logpi.sample(dist.Normal(p["m"], 1.0), key)
+    y, second = logpi.sample(dist.Normal(p["m"], 1.0), key)
+    return logpi.cost((x + y) ** 2, first + second)
+
+
+def two_keys_for_two(p, key):
+    """The same, done right."""
+    x_key, y_key = jax.random.split(key)
+    x, first = logpi.sample(dist.Normal(p["m"], 1.0), x_key)
+    y, second = logpi.sample(dist.Normal(p["m"], 1.0), y_key)
+    return logpi.cost((x + y) ** 2, first + second)
+
+
 ZOO = {
+    one_key_for_two: (lambda p: 4 * p["m"] ** 2 + 2, "no key used twice"),
     own_baseline: (exact, "gradient"),
     standardised: (exact, "gradient"),
     surrogate: (exact, "value"),
@@ -117,3 +133,10 @@ def test_what_is_correct_passes(estimator):
 def test_a_wrong_number_of_exact_values_is_refused():
     with pytest.raises(logpi.InputError, match="exact has 2 numbers, but the parameters have 1"):
         audit.program(expectation(), PARAMS, KEY, {"m": jnp.zeros(2)})
+
+
+def test_two_sites_with_a_key_each_pass():
+    report = audit.program(two_keys_for_two, PARAMS, KEY, lambda p: 4 * p["m"] ** 2 + 2, intervals=20)
+    assert report.passed, str(report)
+    old = audit.program(one_key_for_two, PARAMS, jax.random.PRNGKey(0), lambda p: 4 * p["m"] ** 2 + 2, intervals=20)
+    assert "no key used twice" in [finding.name for finding in old.findings]
