@@ -24,7 +24,7 @@ def measure(task: Task, rounds: int, repetitions: int, quick: bool, say: Callabl
     """
     measurements: dict[str, list[dict[str, Any]]] = {contender.name: [] for contender in task.contenders}
     failures: dict[str, str] = {}
-    record = {"date": _now(), "hardware": hardware(), "quick": quick, "failures": failures}
+    record = {"date": now(), "hardware": hardware(), "quick": quick, "failures": failures}
     with tempfile.TemporaryDirectory(prefix="logpi-speed-") as scratch:
         for number in range(-task.uncounted_rounds, rounds):
             for contender in [contender for contender in task.contenders if contender.name not in failures]:
@@ -79,7 +79,8 @@ def _lines(path: Path) -> list[str]:
     return path.read_text(errors="replace").splitlines() if path.exists() else []
 
 
-def _now() -> str:
+def now() -> str:
+    """Date and time, for a record."""
     return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 

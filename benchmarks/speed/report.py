@@ -78,7 +78,7 @@ def _contender_table(task: Task, record: Record) -> str:
         compiling = [answer["compile_seconds"] for answer in answers if "compile_seconds" in answer]
         compiled = f"{statistics.median(compiling):.1f}" if compiling else "-"
         rows.append((name, *numbers, compiled, _notes(answers)))
-    return _table(rows)
+    return table(rows)
 
 
 def _notes(answers: Sequence[Record]) -> str:
@@ -96,7 +96,7 @@ def _target_table(task: Task, record: Record) -> str:
         numbers = [f"{x:.2f}" for x in (statistics.median(found), min(found), max(found))] if found else ["-"] * 3
         verdict = "met" if is_met(task, record, target) else "MISSED"
         rows.append((f"{target.ours} / {target.theirs}", *numbers, _bound(task, target), verdict))
-    return _table(rows)
+    return table(rows)
 
 
 def _foot(record: Record) -> str:
@@ -114,7 +114,8 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 1000 else f"{value:.2f}"
 
 
-def _table(rows: Sequence[Sequence[str]]) -> str:
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells as a table of Markdown, its columns aligned; the first row is the head."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows

@@ -1,0 +1,1 @@
+"""Cost of gradients with errors: `python -m benchmarks.estimators`."""
