@@ -157,9 +157,8 @@ def _norms(moments: Moments) -> tuple[float, float]:
     """Squared norms of the gradient's errors and of the gradient."""
     count = float(moments.count)
     gradient = np.asarray(moments.first + moments.mean, np.float64)[1:]
-    return float(np.sum(np.asarray(moments.deviation, np.float64)[1:])) / (count * (count - 1)), float(
-        gradient @ gradient
-    )
+    deviation = float(np.sum(np.asarray(moments.deviation, np.float64)[1:]))
+    return deviation / (count * (count - 1)), float(gradient @ gradient)
 
 
 def _result(measured: Measured, size: int, converged: bool | None = None) -> Estimate:

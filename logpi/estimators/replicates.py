@@ -119,14 +119,15 @@ def _run(program, dynamic, static, key, replicates, facts) -> Measured:
 
 def _measured(moments: Moments, dynamic: PyTree, facts: Facts) -> Measured:
     """The standard errors: infinite where nothing varied although it could, 0 for what the program does not use."""
-    unravel, leaves = ravel_pytree(dynamic)[1], jax.tree.leaves(dynamic)
+    (flat, unravel), leaves = ravel_pytree(dynamic), jax.tree.leaves(dynamic)
     mean = moments.first + moments.mean
     count = moments.count.astype(mean.dtype)  # in int32, its square would overflow
     spread = jnp.sqrt(moments.deviation / jnp.maximum(count * (count - 1), 1))
     uses = [np.full(leaf.size, used) for leaf, used in zip(leaves, facts.uses, strict=True)]
     error = jnp.where(np.concatenate([[True], *uses]) & (spread == 0), jnp.inf, spread)
     known = jnp.all(jnp.isfinite(error))
-    return Measured(moments, mean[0], error[0], unravel(mean[1:]), unravel(error[1:]), known)
+    gradient, gradient_error = (unravel(x[1:].astype(flat.dtype)) for x in (mean, error))
+    return Measured(moments, mean[0], error[0], gradient, gradient_error, known)
 
 
 @eqx.filter_jit
