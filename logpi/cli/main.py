@@ -9,6 +9,7 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
+from typing import TextIO
 
 from ..errors import InputError
 
@@ -50,8 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # What is still buffered goes nowhere, or Python would complain of it on its way out.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _let_go(sys.stdout)
         return 141
     except OSError as error:
         if error.errno not in _REFUSALS:
@@ -62,6 +62,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not str(error).startswith("RESOURCE_EXHAUSTED"):  # JAX's word for it
             raise
         return _complain("There is not enough memory for this: take fewer --envs or a shorter --rollout-length.")
+    finally:
+        try:
+            sys.stderr.flush()
+        except BrokenPipeError:  # whoever read the progress has gone, which is no failure
+            _let_go(sys.stderr)
+
+
+def _let_go(stream: TextIO) -> None:
+    """Sends what is still buffered nowhere, or Python would complain of it on its way out, with status 120."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _complain(sentence: str) -> int:
