@@ -67,17 +67,17 @@ PRESETS = {
         source="rl-zoo's Pendulum-v1 without gSDE, the learning rate annealed",
     ),
     "LunarLander-v3": Settings(
-        PPO(Adam(3e-4), GAE(0.999, 0.98), entropy_coef=0.01, num_epochs=4, num_minibatches=64),
+        PPO(Adam(3e-4), GAE(0.999, 0.98), entropy_coef=0.01, num_epochs=4, num_minibatches=256),
         steps=1_000_000, num_envs=16, rollout_length=1024,
         source="rl-zoo's LunarLander",
     ),
     "LunarLanderContinuous-v3": Settings(
-        PPO(Adam(3e-4), GAE(0.999, 0.98), entropy_coef=0.01, num_epochs=4, num_minibatches=64),
+        PPO(Adam(3e-4), GAE(0.999, 0.98), entropy_coef=0.01, num_epochs=4, num_minibatches=256),
         steps=1_000_000, num_envs=16, rollout_length=1024,
         source="rl-zoo's LunarLanderContinuous",
     ),
     "BipedalWalker-v3": Settings(
-        PPO(Adam(3e-4), GAE(0.999, 0.95), num_epochs=10, num_minibatches=64, clip=0.18),
+        PPO(Adam(3e-4), GAE(0.999, 0.95), num_epochs=10, num_minibatches=1024, clip=0.18),
         steps=5_000_000, num_envs=32, rollout_length=2048, network=_NORMALIZED, reward_scaling=RewardScaling(0.999),
         source="rl-zoo's BipedalWalker-v3",
     ),
