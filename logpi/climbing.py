@@ -19,12 +19,14 @@ from .estimators.expectation import Expectation
 from .estimators.host import host_failures
 from .estimators.parameters import as_parameters, check_key
 from .estimators.replicates import Program
+from .models import trainable
 from .steps import climb, init_learner, Learner, Optax
 
 BLOCK = 10  # steps between two looks at the terminal and at the noise
 MEMORY = 0.95  # of the averages that tell signal from noise: the last forty steps or so
 QUIET = 2.0  # a squared average gradient below twice its noise is no signal
 PATIENCE = 100  # steps without a signal
+ADAM = Optax(optax.adam(1e-2))  # one object, so that it is compiled once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,14 +126,14 @@ def _climb(J, params, key, direction, optimiser, steps, replicates, progress, st
     check_between("steps", steps, 0)
     check_between("replicates", replicates, 2)
     params = eqx.combine(*as_parameters(params))
-    key, upwards = check_key(key), Optax(optax.adam(1e-2) if optimiser is None else optimiser)
+    key, upwards = check_key(key), ADAM if optimiser is None else Optax(optimiser)
     state = _start(J, params, upwards, steps)
     show = sys.stderr.isatty() if progress is None else progress
     rows, stopped = [], f"all {steps} steps taken"
     try:
         while int(state.done) < steps and not (stop_in_noise and int(state.signal.quiet) >= PATIENCE):
             with host_failures() as failures:
-                state, block = jax.block_until_ready(_block(state, key, upwards, direction, replicates, steps))
+                state, block = jax.block_until_ready(_block(state, key, upwards, direction, replicates))
             rows.append(np.asarray(block)[: int(state.done) - sum(map(len, rows))])
             if show:
                 _show(rows[-1], int(state.done), steps)
@@ -149,14 +151,14 @@ def _climb(J, params, key, direction, optimiser, steps, replicates, progress, st
 
 
 def _start(J: Program, params: PyTree, upwards: Optax, steps: int) -> Climb:
-    flat, _ = ravel_pytree(eqx.filter(params, eqx.is_inexact_array))
+    flat, _ = ravel_pytree(eqx.filter(params, trainable(params)))
     zero = jnp.zeros((), flat.dtype)
     signal = Signal(jnp.zeros_like(flat), zero, zero, zero, jnp.zeros((), jnp.int32))
     return Climb(init_learner(params, upwards, steps), J, signal, jnp.zeros((), jnp.int32), jnp.ones((), bool))
 
 
 @eqx.filter_jit
-def _block(state: Climb, key, upwards: Optax, direction: float, replicates: int, steps: int) -> tuple[Climb, Array]:
+def _block(state: Climb, key, upwards: Optax, direction: float, replicates: int) -> tuple[Climb, Array]:
     """Up to `BLOCK` steps, and a row for each."""
     arrays, static = eqx.partition(state, eqx.is_array)
 
@@ -167,7 +169,7 @@ def _block(state: Climb, key, upwards: Optax, direction: float, replicates: int,
 
     def proceed(carry):
         arrays, _, i = carry
-        return (i < BLOCK) & (arrays.done < steps) & arrays.finite
+        return (i < BLOCK) & (arrays.done < arrays.learner.num_updates) & arrays.finite
 
     arrays, rows, _ = jax.lax.while_loop(proceed, body, (arrays, jnp.zeros((BLOCK, 4)), jnp.zeros((), jnp.int32)))
     return eqx.combine(arrays, static), rows
@@ -175,7 +177,7 @@ def _block(state: Climb, key, upwards: Optax, direction: float, replicates: int,
 
 def _step(state: Climb, key, upwards: Optax, direction: float, replicates: int) -> tuple[Climb, Float[Array, " 4"]]:
     """One step; where a number is not finite, none, and the state says so."""
-    dynamic, rest = eqx.partition(state.learner.model, eqx.is_inexact_array)
+    dynamic, rest = eqx.partition(state.learner.model, trainable(state.learner.model))
 
     def sample(key):
         return jax.value_and_grad(lambda d: state.J(eqx.combine(d, rest), key))(dynamic)

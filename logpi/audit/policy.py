@@ -68,7 +68,9 @@ def _shape_check(dist: AbstractDistribution, draws: Array | None, support: Any) 
     """One number per event. Everything else needs it."""
     cure = "sum log_prob over the entries of one event: independent parts multiply (Independent or to_event does it)"
     try:
-        event = draws[0] if draws is not None else jnp.asarray(support if isinstance(support, tuple) else support[0])
+        event = (
+            draws[0] if draws is not None else jnp.asarray(support[0], float if isinstance(support, tuple) else None)
+        )
         size = int(np.prod(jax.eval_shape(dist.log_prob, event).shape))
     except InputError:
         size = 0

@@ -148,7 +148,7 @@ class Optimal(AbstractBaseline):
 
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, costs) -> Float[Array, ""]:
         """The constant. Costs `pilot` events and their scores."""
-        draws = problem.draws(params, key, self.pilot)
+        draws = Problem(problem.f, problem.of).draws(params, key, self.pilot)  # independent, however the batch is drawn
         dynamic, static = eqx.partition(params, eqx.is_inexact_array)
 
         def score(event):

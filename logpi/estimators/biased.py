@@ -3,6 +3,7 @@
 What each is off by was measured on six Bernoulli logits with a quadratic f: see `docs/estimators.md`.
 """
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.lax import stop_gradient
@@ -27,7 +28,7 @@ class BiasedStraightThrough(AbstractEstimator):
         probs = jax.nn.sigmoid(logits_of(problem.distribution(params), "BiasedStraightThrough()"))
 
         def coins(key):
-            return jax.random.bernoulli(key, stop_gradient(probs)) + probs - stop_gradient(probs)
+            return jax.random.bernoulli(key, stop_gradient(probs)) + (probs - stop_gradient(probs))
 
         return jnp.mean(problem.costs(params, jax.vmap(coins)(jax.random.split(key, samples))))
 
@@ -35,7 +36,7 @@ class BiasedStraightThrough(AbstractEstimator):
 class BiasedGumbelSoftmax(AbstractEstimator):
     """f at relaxed coins, between 0 and 1: biased in value and gradient. Jang et al. 2017 (arXiv:1611.01144), eq. 2."""
 
-    temperature: float = 1.0
+    temperature: float = eqx.field(static=True, default=1.0)
 
     def __check_init__(self):
         check_between("temperature", self.temperature, 1e-6)

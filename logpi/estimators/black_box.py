@@ -23,7 +23,7 @@ class EvolutionStrategies(AbstractEstimator):
     share their random numbers. Salimans et al. 2017 (arXiv:1703.03864), section 2; Sehnke et al. 2010 (PGPE).
     """
 
-    std: float = 0.1
+    std: float = eqx.field(static=True, default=0.1)
 
     def __check_init__(self):
         check_between("std", self.std, 1e-12)
@@ -40,7 +40,8 @@ class EvolutionStrategies(AbstractEstimator):
         points = stop_gradient(centre[None] + jnp.concatenate([noise, -noise]))
         halves = jax.random.split(event_key, samples // 2)
         keys = jnp.concatenate([halves, halves])
-        at = jax.vmap(lambda point, key: plain_mean(problem, eqx.combine(unravel(point), static), key, 1))
+        alone = Problem(problem.f, problem.of)
+        at = jax.vmap(lambda point, key: plain_mean(alone, eqx.combine(unravel(point), static), key, 1))
         # The members of a pair push in opposite directions: what both cost cancels, without a baseline.
         return jnp.mean(cost(at(points, keys), jax.vmap(search.log_prob)(points)))
 
@@ -51,7 +52,7 @@ class SPSA(AbstractEstimator):
     Spall 1992, eq. 2.2.
     """
 
-    step: float = 1e-2
+    step: float = eqx.field(static=True, default=1e-2)
 
     def __check_init__(self):
         check_between("step", self.step, 1e-12)
@@ -72,7 +73,7 @@ class FiniteDifferences(AbstractEstimator):
     Glasserman & Yao 1992.
     """
 
-    step: float = 1e-2
+    step: float = eqx.field(static=True, default=1e-2)
 
     def __check_init__(self):
         check_between("step", self.step, 1e-12)

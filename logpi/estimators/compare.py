@@ -95,14 +95,16 @@ def compare(
     if not candidates:
         raise InputError("estimators is empty, so there is nothing to compare: give some, or leave it out for all.")
     plain = _measure(Score(NoBaseline()), f, of, params, key, samples, replicates, reference)
-    unit = math.nan if isinstance(plain, Row) else _work(*plain[1:3])
+    unit = math.nan if isinstance(plain, Row) else _work(*plain[1:3]) or math.nan
     rows = []
     for estimator in candidates:
         found = _measure(estimator, f, of, params, key, samples, replicates, reference)
         rows.append(found if isinstance(found, Row) else _row(estimator, *found, unit, reference))
     # Beyond 5 standard errors: a false alarm in a million for each number of the gradient.
     fit = [
-        row for row in rows if not row.refusal and not row.bias_z > 5 and not _is_biased(row) and row.gradient_norm > 0
+        row
+        for row in rows
+        if not row.refusal and not row.bias_z > 5 and not _is_biased(row) and not math.isnan(row.work)
     ]
     best = min(fit, key=lambda row: row.work).name if fit else "none of these"
     return Comparison(tuple(rows), best)
@@ -130,7 +132,8 @@ def _measure(estimator, f, of, params, key, samples, replicates, reference) -> R
         nothing = math.nan
         return Row(describe(estimator), nothing, nothing, nothing, 0, nothing, nothing, str(refusal))
     errors = np.asarray(ravel_pytree(result.gradient_error)[0], np.float64)
-    variance = float(np.sum(np.where(np.isfinite(errors), errors, 0.0) ** 2)) * result.replicates
+    # Where nothing varied, nothing is known: the estimator that saw least must not look best.
+    variance = float(np.sum(np.where(np.isfinite(errors), errors, np.nan) ** 2)) * result.replicates
     return result, variance, evaluations, seconds
 
 

@@ -90,12 +90,12 @@ def estimate(
     if len(asked) > 1:
         raise InputError(f"{' and '.join(asked)} were given, but each settles the number of samples: give one of them.")
 
-    def measure(key: PRNGKeyArray, count: int) -> Measured:
+    def measure(key: PRNGKeyArray, count: int, name: str = "key") -> Measured:
         with host_failures() as failures:
             measured = run(J, dynamic, static, key, count, known)
         if failures:
             raise failures[0]
-        check_finite(measured.moments)
+        check_finite(measured.moments, name)
         return measured
 
     known = facts(J, dynamic, static, key)
@@ -141,7 +141,7 @@ def _to_precision(measure, key: PRNGKeyArray, rtol: float, atol: float, most: in
         )
     count, planned, stage = FEWEST, False, 0
     while True:
-        measured = measure(jax.random.fold_in(key, stage), count)
+        measured = measure(jax.random.fold_in(key, stage), count, f"jax.random.fold_in(key, {stage})")
         noise, square = _norms(measured.moments)
         target = atol + rtol * math.sqrt(max(square - noise, 0.0))
         met = 0 < noise <= target**2

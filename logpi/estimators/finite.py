@@ -79,6 +79,10 @@ class SumAndSample(AbstractEstimator):
             raise InputError(
                 f"top is {self.top}, but there are {events.shape[0]} events: give fewer, or use Enumerate()."
             )
+        if samples <= self.top:
+            raise InputError(
+                f"samples is {samples}, but {self.top} are summed and some must be left: give {self.top + 2} or more."
+            )
         draw_key, baseline_key = jax.random.split(key)
         log_probs = problem.log_probs(params, events)
         _, likely = jax.lax.top_k(stop_gradient(log_probs), self.top)
@@ -87,7 +91,7 @@ class SumAndSample(AbstractEstimator):
         summed = _expectation(log_probs[likely], problem.costs(params, events[likely]))
 
         logits = jnp.where(is_rest, stop_gradient(log_probs), -jnp.inf)
-        drawn = jax.random.categorical(draw_key, logits, shape=(max(samples - self.top, 1),))
+        drawn = jax.random.categorical(draw_key, logits, shape=(samples - self.top,))
         costs = problem.costs(params, events[drawn])
         level = self.baseline(problem, params, baseline_key, costs[:, None]).reshape(-1)
         return summed + jnp.exp(rest) * jnp.mean(cost(costs, log_probs[drawn] - rest, level))

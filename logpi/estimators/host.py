@@ -3,6 +3,7 @@
 import atexit
 import contextlib
 import multiprocessing
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from multiprocessing.reduction import ForkingPickler
@@ -16,7 +17,10 @@ from jaxtyping import Array, Float, PyTree
 
 from ..errors import check_between, InputError
 
-_failures: list[InputError] | None = None  # what failed inside of a compiled program, where somebody asks afterwards
+# What failed inside of compiled programs, one list for each caller who asks afterwards. Which caller's program calls
+# back cannot be told, so a failure goes to all of them: in several threads, one may be told of another's.
+_collectors: list[list[InputError]] = []
+_lock = threading.Lock()
 
 
 class HostFunction:
@@ -38,14 +42,16 @@ class HostFunction:
             batch = leaves[0].shape[: leaves[0].ndim - jax.tree.leaves(ranks)[0]]
             pairs = zip(leaves, jax.tree.leaves(ranks), strict=True)
             rows = [leaf.reshape(-1, *leaf.shape[leaf.ndim - rank :]) for leaf, rank in pairs]
-            if _failures:
+            if any(_collectors):
                 return np.full(batch, np.nan, np.float32)
             try:
                 values = self._values(jax.tree.unflatten(structure, rows), rows[0].shape[0])
             except InputError as failure:
-                if _failures is None:
+                with _lock:
+                    for failures in _collectors:
+                        failures.append(failure)
+                if not _collectors:
                     raise
-                _failures.append(failure)
                 return np.full(batch, np.nan, np.float32)
             return np.asarray(values, np.float32).reshape(batch)
 
@@ -151,12 +157,14 @@ def host_failures() -> Iterator[list[InputError]]:
 
     After the first one f is not called any more, and its values are NaN. Raise what is collected.
     """
-    global _failures
-    before, _failures = _failures, []
+    mine: list[InputError] = []
+    with _lock:
+        _collectors.append(mine)
     try:
-        yield _failures
+        yield mine
     finally:
-        _failures = before
+        with _lock:
+            _collectors[:] = [other for other in _collectors if other is not mine]
 
 
 def _call(f: Callable, event: PyTree) -> tuple[float, str | None]:

@@ -30,7 +30,13 @@ class VIMCO(AbstractEstimator):
             raise InputError(
                 f"samples is {samples}, but VIMCO draws sets of {self.particles} particles: give a multiple of it."
             )
-        events = problem.draws(params, key, samples).events
+        draws = problem.draws(params, key, samples)
+        if draws.unit != 1:
+            raise InputError(
+                "VIMCO compares independent particles, and these are drawn in sets: use it without Antithetic, "
+                "Stratified or QuasiMonteCarlo."
+            )
+        events = draws.events
         log_probs = problem.log_probs(params, events).reshape(-1, self.particles)
         log_weights = problem.costs(params, events).reshape(-1, self.particles)
         return jnp.mean(jax.vmap(_bound)(log_probs, log_weights))

@@ -1,14 +1,12 @@
 """The derivative of f itself, through the sampler."""
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from ..errors import InputError
 from .base import AbstractEstimator
 from .problem import Problem
 from .reparametrised import check_reparametrised
-from .tracing import jumps
+from .tracing import refuse_jumps
 
 
 class Pathwise(AbstractEstimator):
@@ -27,13 +25,10 @@ class Pathwise(AbstractEstimator):
         wrong = check_reparametrised(dist)
         events = problem.draw(dist, key, samples).events
         if not self.continuous:
-            self._refuse_jumps(problem, params, events)
-        return jnp.mean(problem.costs(params, events)) + wrong
-
-    def _refuse_jumps(self, problem: Problem, params: PyTree, events: PyTree) -> None:
-        one = jax.tree.map(lambda x: x[:1], events)
-        if found := jumps(lambda events: problem.costs(params, events), one):
-            raise InputError(
-                f"f may jump: it uses {', '.join(found)} on what it is given, and Pathwise() does not see a jump (it "
-                "would report a gradient of 0 there): use Score(), or Pathwise(continuous=True) if f is continuous."
+            refuse_jumps(
+                lambda events: problem.costs(params, events),
+                events,
+                "f may jump: it uses {} on what it is given, and Pathwise() does not see a jump (it would report a "
+                "gradient of 0 there): use Score(), or Pathwise(continuous=True) if f is continuous.",
             )
+        return jnp.mean(problem.costs(params, events)) + wrong

@@ -107,5 +107,6 @@ def _entries(dist: FromNumpyro):
 
 
 def _choice(probs: Float[Array, " n"], uniform: Float[Array, ""]) -> Array:
-    # Rounding may leave the sum below 1: the last choice takes the rest.
-    return jnp.minimum(jnp.sum(jnp.cumsum(probs) <= uniform), probs.shape[0] - 1)
+    # Rounding may leave the sum below 1, and the rest must not go to a choice of probability 0.
+    total = jnp.cumsum(probs)
+    return jnp.sum(total <= uniform * total[-1])

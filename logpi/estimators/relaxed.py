@@ -15,14 +15,22 @@ from .parameters import frozen
 from .problem import Problem
 from .refusal import first_order
 from .reparametrised import check_reparametrised
+from .tracing import refuse_jumps
 
 Surrogate = Callable[[Array], Float[Array, ""]]
+
+
+JUMP = (
+    "the surrogate may jump: it uses {} on what it is given. What is subtracted by score is added back by its "
+    "derivative, which does not see a jump, so the gradient would be wrong: give a smooth surrogate, or use Score()."
+)
 
 
 class LAX(AbstractEstimator):
     r"""$(f(x) - c(x)) \, \partial \log \pi(x) + \partial_\theta c(x(\theta))$ for continuous events and any smooth c.
 
-    Unbiased whatever the surrogate; `logpi.tune` fits its arrays. Grathwohl et al. 2018 (arXiv:1711.00123), eq. 3.
+    Unbiased whatever the smooth surrogate; `logpi.tune` fits its arrays. Grathwohl et al. 2018
+    (arXiv:1711.00123), eq. 3.
     """
 
     surrogate: Surrogate
@@ -35,6 +43,7 @@ class LAX(AbstractEstimator):
         events = stop_gradient(moving)
         costs = problem.costs(params, events)
         guess = jax.vmap(lambda event: as_scalar(self.surrogate(event)))
+        refuse_jumps(guess, events, JUMP)
         # The guess at fixed events is a constant to the parameters, and not to `tune`.
         rest = stop_gradient(costs) - guess(events)
         push = jnp.mean(problem.log_probs(params, events) * rest + guess(moving)) + wrong
@@ -45,8 +54,8 @@ class RELAX(AbstractEstimator):
     r"""LAX for coins and choices: c sees the noisy logits z, of which the event is the sign or the largest entry.
 
     $(f(b) - c(\tilde z)) \, \partial \log \pi(b) + \partial_\theta c(z) - \partial_\theta c(\tilde z)$, where $\tilde
-    z$ is drawn given b. Unbiased whatever the surrogate, a function of an array of the shape of the logits. Grathwohl
-    et al. 2018 (arXiv:1711.00123), eq. 7.
+    z$ is drawn given b. Unbiased whatever the smooth surrogate, a function of an array of the shape of the logits.
+    Grathwohl et al. 2018 (arXiv:1711.00123), eq. 7.
     """
 
     surrogate: Surrogate
@@ -93,6 +102,7 @@ def _relax(problem, params, key, samples, surrogate, name) -> Float[Array, ""]:
     )
     costs = problem.costs(params, events)
     guess = jax.vmap(lambda z, params: as_scalar(surrogate(z, params)), in_axes=(0, None))
+    refuse_jumps(lambda z: guess(z, params), stop_gradient(z), JUMP)
     # The guess at a fixed z is a constant to the parameters, and not to `tune`.
     rest = stop_gradient(costs) - guess(stop_gradient(again), frozen(params))
     push = jnp.mean(problem.log_probs(params, events) * rest + guess(z, params) - guess(again, params))
@@ -107,14 +117,16 @@ def noisy_logits(dist: AbstractDistribution, key: PRNGKeyArray, name: str) -> tu
     first, second = jax.random.split(key)
     choice = choice_logits(dist)
     logits = logits_of(dist, name) if choice is None else jax.nn.log_softmax(choice)
-    u = jax.random.uniform(first, logits.shape, minval=1e-6, maxval=1 - 1e-6)
-    v = jax.random.uniform(second, logits.shape, minval=1e-6, maxval=1 - 1e-6)
+    # Never 0, and never 1: the largest uniform number is the last one before it.
+    u = jax.random.uniform(first, logits.shape, minval=jnp.finfo(jnp.float32).tiny)
+    v = jax.random.uniform(second, logits.shape, minval=jnp.finfo(jnp.float32).tiny)
     if choice is None:
         z = logits + _logit(u)
         event = (z > 0).astype(jnp.int32)
-        p = jax.nn.sigmoid(logits)
-        given = jnp.where(event == 1, (1 - p) + v * p, v * (1 - p))
-        return z, logits + _logit(jnp.clip(given, 1e-6, 1 - 1e-6)), event
+        odds = _logit(v)
+        heads = jax.nn.softplus(odds - jax.nn.log_sigmoid(-logits))
+        tails = -jax.nn.softplus(-odds - jax.nn.log_sigmoid(logits))
+        return z, jnp.where(event == 1, heads, tails), event
     z = logits - jnp.log(-jnp.log(u))
     event = jnp.argmax(z)
     top = -jnp.log(v[event])

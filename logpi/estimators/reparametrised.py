@@ -43,7 +43,9 @@ def _(dist: FromNumpyro) -> list[Array]:
     if dist.distribution.is_discrete:
         return irreparametrised.dispatch(object)(dist)
     # NumPyro's `reparametrized_params` speak of each distribution's own parameters; a transformed one has its base's.
-    safe = {id(getattr(d, name)) for d in parts_of(dist.distribution) for name in d.reparametrized_params}
+    # What is wrapped around another (`to_event`) names that one's parameters and does not hold them.
+    parts = list(parts_of(dist.distribution))
+    safe = {id(vars(d)[name]) for d in parts for name in d.reparametrized_params if name in vars(d)}
     return [x for x in jax.tree.leaves(dist.distribution) if eqx.is_inexact_array(x) and id(x) not in safe]
 
 

@@ -83,13 +83,13 @@ def run(
     return jax.block_until_ready(_run(program, dynamic, static, key, count, facts))
 
 
-def check_finite(moments: Moments) -> None:
+def check_finite(moments: Moments, key: str = "key") -> None:
     """Raises `InputError` if a number came out that is not finite, naming the replicate."""
     if bad := int(moments.bad):
         i = int(moments.first_bad)
         raise InputError(
             f"the value or gradient is not finite in {bad:,} of {int(moments.count):,} replicates, first in {i}: look "
-            f"at J(params, jax.random.fold_in(key, {i})), and keep f and the log-probabilities finite."
+            f"at J(params, jax.random.fold_in({key}, {i})), and keep f and the log-probabilities finite."
         )
 
 

@@ -42,7 +42,9 @@ def cost(
     r"""$e^{\ell - \bar\ell} (c - \bar b) + \bar b$, with $\ell$ the log-probability of all that came before a cost.
 
     Its value is the cost, and its derivatives of every order are unbiased for those of the expectation. A bar is a
-    constant. Foerster et al. 2018 (DiCE, arXiv:1802.05098), eq. 5; with a baseline, Mao et al. 2019 (arXiv:1910.00482).
+    constant. The baseline must not depend on any event that `log_prob` accounts for: where the log-probability is
+    summed along a trajectory, that leaves out a value of the present state. Foerster et al. 2018
+    (DiCE, arXiv:1802.05098), eq. 5; with a baseline, Mao et al. 2019 (arXiv:1910.00482).
     """
     baseline = stop_gradient(baseline)
     return jnp.exp(log_prob - stop_gradient(log_prob)) * (value - baseline) + baseline

@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from ..distributions import AbstractDistribution, Bernoulli, Categorical, FromNumpyro, Joint
+from ..distributions import AbstractDistribution, Bernoulli, Categorical, FromNumpyro, Joint, Point
+from ..distributions.numpyro import parts_of
 from ..errors import InputError
 from .refusal import no_gradient
 
@@ -33,6 +34,11 @@ def bounds(dist: AbstractDistribution) -> list[Array]:
 
 
 @bounds.register
+def _(dist: Point) -> list[Array]:
+    return [x for x in jax.tree.leaves(dist.event) if eqx.is_inexact_array(x)]
+
+
+@bounds.register
 def _(dist: Joint) -> list[Array]:
     return [bound for part in dist.parts for bound in bounds(part)]
 
@@ -42,6 +48,7 @@ def _(dist: FromNumpyro) -> list[Array]:
     from numpyro.distributions import TransformedDistribution, transforms
 
     found = jax.tree.leaves(dist.distribution.support)
+    found += [part.v for part in parts_of(dist.distribution) if type(part).__name__ == "Delta"]
     inner = dist.distribution
     while type(inner).__name__ in WRAPPERS:
         inner = inner.base_dist

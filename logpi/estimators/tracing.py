@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import Literal
 
+from ..errors import InputError
+
 # Operations whose result jumps while their argument moves.
 JUMPING = {"gt", "ge", "lt", "le", "eq", "ne", "floor", "ceil", "round", "sign", "argmax", "argmin", "rem"}
 # Functions of JAX that compare inside and are continuous all the same.
@@ -27,6 +29,13 @@ def jumps(function: Callable, *args: Any) -> list[str]:
     return list(found)
 
 
+def refuse_jumps(function: Callable, events: Any, sentence: str) -> None:
+    """Raises `InputError` if a function of a batch of events may jump; `{}` in the sentence stands for what jumps."""
+    one = jax.tree.map(lambda x: x[:1], events)
+    if found := jumps(function, one):
+        raise InputError(sentence.format(", ".join(found)))
+
+
 def _follow(jaxpr: Any, reached: list[bool], found: dict[str, None], stopped: bool = False) -> list[bool]:
     """Marks what depends on the reached inputs; returns which outputs do."""
     known = {var for var, yes in zip(jaxpr.invars, reached, strict=True) if yes}
@@ -42,11 +51,25 @@ def _follow(jaxpr: Any, reached: list[bool], found: dict[str, None], stopped: bo
         elif name not in ("custom_jvp_call", "custom_vjp_call") and eqn.params.get("name") not in CONTINUOUS:
             for inner in _inner(eqn):
                 same = len(inner.invars) == len(marks)
+                if name == "scan":
+                    marks = _carried(eqn, inner, marks, stopped)
                 outputs_inside = _follow(inner, marks if same else [True] * len(inner.invars), found, stopped)
                 if name in ("pjit", "jit", "closed_call") and same:
                     outputs = outputs_inside
         known |= {var for var, yes in zip(eqn.outvars, outputs, strict=True) if yes}
     return [_is_in(var, known) for var in jaxpr.outvars]
+
+
+def _carried(eqn: Any, inner: Any, marks: list[bool], stopped: bool) -> list[bool]:
+    """The marks of a scan's body after as many rounds as they spread from one part of the carry to another."""
+    start = eqn.params["num_consts"]
+    end = start + eqn.params["num_carry"]
+    while True:
+        after = _follow(inner, marks, {}, stopped)[: end - start]
+        spread = [*marks[:start], *(a or b for a, b in zip(marks[start:end], after, strict=True)), *marks[end:]]
+        if spread == marks:
+            return marks
+        marks = spread
 
 
 def _jump(eqn: Any, used: list[bool]) -> str | None:

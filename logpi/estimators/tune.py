@@ -8,6 +8,8 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import PRNGKeyArray, PyTree
 
 from ..errors import check_between, InputError
+from .base import AbstractEstimator
+from .baselines import AbstractBaseline
 from .expectation import Expectation
 from .parameters import as_parameters, check_key, floats_as_arrays
 
@@ -31,7 +33,7 @@ def tune(
     check_between("replicates", replicates, 1)
     optimiser = optax.adam(1e-2) if optimiser is None else optimiser
     dynamic, static = as_parameters(params)
-    fitted, rest = eqx.partition(floats_as_arrays(J.estimator), eqx.is_inexact_array)
+    fitted, rest = _fittable(J.estimator)
     if not jax.tree.leaves(fitted):
         raise InputError(
             f"{type(J.estimator).__name__} has no arrays to fit: tune LAX, RELAX or REBAR, or choose another baseline."
@@ -57,3 +59,14 @@ def tune(
             "fitting the control variate diverged: give an optimiser with a smaller step, optax.adam(1e-3) say."
         )
     return Expectation(J.problem, eqx.combine(fitted, rest), J.samples)
+
+
+def _fittable(estimator: AbstractEstimator) -> tuple[PyTree, PyTree]:
+    """The arrays of an estimator, and the rest. Baselines have ways of their own to learn, and no gradient here."""
+
+    def mark(node):
+        return not isinstance(node, AbstractBaseline) and eqx.is_inexact_array(node)
+
+    arrays = floats_as_arrays(estimator)
+    marks = jax.tree.map(mark, arrays, is_leaf=lambda node: isinstance(node, AbstractBaseline))
+    return eqx.partition(arrays, marks)

@@ -1,0 +1,73 @@
+"""Mistakes that a review found: each would be silent."""
+
+import jax
+import jax.numpy as jnp
+import numpyro.distributions as dist
+import optax
+import pytest
+
+import logpi
+from logpi.distributions import Bernoulli, Point
+
+KEY = jax.random.key(0)
+COIN = {"logits": jnp.array([0.3])}
+
+
+def coins(p):
+    """Coins of these logits."""
+    return Bernoulli(p["logits"])
+
+
+def step(b):
+    """Jumps halfway."""
+    return jnp.where(b[0] > 0.5, 1.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    "estimator", [logpi.REBAR(scale=0.5), logpi.RELAX(lambda z: jnp.sum(jnp.sign(z)))], ids=["REBAR", "RELAX"]
+)
+def test_a_surrogate_that_jumps_is_refused(estimator):
+    with pytest.raises(logpi.InputError, match="surrogate may jump"):
+        logpi.expectation(step, coins, 4, estimator)(COIN, KEY)
+
+
+def test_particles_drawn_in_sets_are_refused():
+    J = logpi.expectation(lambda x: -(x**2), lambda m: dist.Normal(m, 1.0), 8, logpi.Antithetic(logpi.VIMCO(4)))
+    with pytest.raises(logpi.InputError, match="independent particles"):
+        J(0.5, KEY)
+
+
+@pytest.mark.parametrize("make", [Point, dist.Delta], ids=["Point", "Delta"])
+def test_a_point_that_moves_has_no_score(make):
+    with pytest.raises(logpi.InputError, match="moves with its parameters"):
+        logpi.estimate(logpi.expectation(lambda x: x**2, make), jnp.array(2.0), KEY)
+
+
+def test_a_jump_in_what_a_scan_carries_is_seen():
+    def crossed(x):
+        return jax.lax.scan(lambda place, move: (place + move, jnp.where(place > 1.0, 1.0, 0.0)), 0.0, x)[1].sum()
+
+    J = logpi.expectation(crossed, lambda m: dist.Normal(m * jnp.ones(5), 1.0).to_event(1), 4, logpi.Pathwise())
+    with pytest.raises(logpi.InputError, match="may jump"):
+        J(0.5, KEY)
+
+
+def test_rare_coins_are_drawn_as_often_as_they_should_be():
+    """A coin of 1 in 10,000 in a million draws: 100, within 4.5 standard deviations."""
+    J = logpi.expectation(lambda b: b[0], coins, 10_000, logpi.RELAX(lambda z: jnp.sum(jax.nn.sigmoid(z))))
+    mean = logpi.estimate(J, {"logits": jnp.array([-9.21024])}, KEY, replicates=100).value
+    assert abs(float(mean) - 1e-4) < 4.5e-5
+
+
+def test_a_policy_with_a_normaliser_is_climbed():
+    run = logpi.train("CartPole-v1", steps=2048, network=logpi.Network(normalize_observations=True))
+    model = run.policy.model
+    J = logpi.expectation(lambda a: 1.0 * a, lambda model: model(jnp.ones(4), model.initial_memory())[0])
+    climbed, history = logpi.maximize(J, model, KEY, optimiser=optax.adam(1e-3), steps=5)
+    assert history.value[-1] >= 0 and jax.tree.structure(climbed) == jax.tree.structure(model)
+
+
+def test_nothing_that_moves_the_expectation_is_tuned():
+    for estimator in (logpi.EvolutionStrategies(), logpi.Score(logpi.Constant(1.0))):
+        with pytest.raises(logpi.InputError, match="no arrays to fit"):
+            logpi.tune(logpi.expectation(lambda x: x**2, lambda m: dist.Normal(m, 1.0), 4, estimator), 0.5, KEY)
