@@ -1,8 +1,11 @@
 """What an audit found: checks, each with its size, its error and its limit, and what to do about the bad ones."""
 
 import dataclasses
+import json
 import math
 from typing import Any
+
+from .alignment import Alignment
 
 FALSE_ALARMS = 1e-7  # of one check, on correct code: a report has some ten
 
@@ -31,6 +34,7 @@ class Report:
     subject: str
     checks: tuple[Check, ...]
     notes: tuple[str, ...] = ()  # what could not be looked at, and why
+    alignments: tuple[Alignment, ...] = ()  # of updates with the true gradient, for audits of objectives and losses
 
     @property
     def passed(self) -> bool:
@@ -46,15 +50,40 @@ class Report:
         """A row of plain numbers and words for each check, ready for JSON."""
         return [dataclasses.asdict(check) | {"passed": check.passed} for check in self.checks]
 
+    def to_json(self) -> str:
+        """All of it as a JSON object. Numbers that are not finite are written as words."""
+        parts = {"subject": self.subject, "passed": self.passed, "checks": self.table()}
+        parts |= {"alignments": [dataclasses.asdict(a) for a in self.alignments], "notes": list(self.notes)}
+        return json.dumps(_plain(parts), indent=2, allow_nan=False)
+
     def __str__(self) -> str:
         width = max([len(check.name) for check in self.checks], default=5)
         lines = [f"{self.subject}: {'passed' if self.passed else f'{len(self.findings)} found'}"]
         for check in self.checks:
             mark = "ok   " if check.passed else "WRONG"
             lines.append(f"  {mark} {check.name:<{width}}  {check.size:.3g} ± {check.error:.2g}  {check.meaning}")
+        lines += _alignment_lines(self.alignments)
         lines += [f"  -> {check.name}: {check.cure}" for check in self.findings]
         lines += [f"  not looked at: {note}" for note in self.notes]
         return "\n".join(lines)
+
+
+def _alignment_lines(alignments: tuple[Alignment, ...]) -> list[str]:
+    width = max([len(a.name) for a in alignments], default=0)
+    lines = [f"  {'':<{width}}  {'scale':>9} {'cosine':>8} {'direction error':>18}"] if alignments else []
+    for a in alignments:
+        error = f"{a.direction_error:.2g}" + (f" ± {a.error:.1g}" if a.error else "")
+        lines.append(f"  {a.name:<{width}}  {a.scale:>9.4g} {a.cosine:>8.4f} {error:>18}  {a.meaning}".rstrip())
+    return lines
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can say: no NaN and no infinity."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def z_limit(tests: int) -> float:
