@@ -22,7 +22,8 @@ LAYERS = (
     ("models", "trajectory", "envs"),
     ("rollout", "batch", "steps", "transforms"),
     ("algorithms",),
-    ("training", "climbing", "audit"),
+    ("training", "climbing"),
+    ("audit",),
     ("report",),
     ("cli",),
 )
@@ -115,7 +116,7 @@ PLANTED = {
     "upward, by name": (
         "heads.py",
         "import importlib\nimportlib.import_module('logpi.cli')\n",
-        "imports cli (layer 8)",
+        "imports cli (layer 9)",
     ),
     "by a name not known": (
         "heads.py",
