@@ -49,7 +49,7 @@ def policy(
         grid = grid_of(dist, draws, support)
         checks.append(_normalised(grid))
     except InputError as reason:
-        notes.append(f"the normalisation: {reason}")
+        notes.append(f"the normalisation was not looked at: {reason}")
     if draws is not None:
         checks += _scores(dist, draws)
         checks += [] if grid is None or not checks[1].passed else _agreement(dist, draws, grid)
@@ -61,7 +61,7 @@ def _draws(dist: AbstractDistribution, key: PRNGKeyArray, samples: int) -> tuple
     try:
         return dist.sample(key, (samples,)), []
     except InputError as reason:
-        return None, [f"the sampler: {reason}"]
+        return None, [f"the sampler was not looked at: {reason}"]
 
 
 def _shape_check(dist: AbstractDistribution, draws: Array | None, support: Any) -> Check:

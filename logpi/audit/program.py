@@ -8,14 +8,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.errors import KeyReuseError
-from jax.flatten_util import ravel_pytree
 from jaxtyping import PRNGKeyArray, PyTree
 
 from ..errors import check_between, InputError
-from ..estimators.estimate import estimate
-from ..estimators.expectation import Expectation
+from ..estimators.baselines import NoBaseline
+from ..estimators.estimate import Estimate, estimate
+from ..estimators.expectation import Expectation, expectation
 from ..estimators.parameters import as_parameters, check_key
 from ..estimators.replicates import facts, Program
+from ..estimators.score import Score
+from .reference import along, flat, Reference, reference
 from .report import Check, Report, significant
 
 
@@ -23,7 +25,7 @@ def program(
     program: Program,
     params: PyTree,
     key: PRNGKeyArray,
-    exact: PyTree | Callable[[PyTree], Any],
+    exact: PyTree | Callable[[PyTree], Any] | None = None,
     *,
     replicates: int = 4000,
     intervals: int = 200,
@@ -31,51 +33,49 @@ def program(
     """Audits a program `(params, key) -> scalar` whose value and derivative should be unbiased.
 
     `exact` is the true gradient, or a function of the parameters that is J itself; then the value is checked too.
-    (Where the support is finite, `expectation(f, of, estimator=Enumerate())` with any key is such a function.)
+    Without it, a `logpi.expectation` over few events is compared with the sum over them, and anything else with finite
+    differences of its own mean value, in which no score is (with more than 16 parameters, along 16 directions).
     `intervals` estimates of 32 replicates each show whether the reported errors cover. A correct program fails in one
     audit of a million. Raises `InputError` for bad input.
     """
     check_between("replicates", replicates, 100)
     check_between("intervals", intervals, 20)
-    first, second = jax.random.split(check_key(key))
+    first, second, third = jax.random.split(check_key(key), 3)
     checks = [_draws(program, params, first)]
     if not isinstance(program, Expectation):  # some of logpi's estimators share random numbers on purpose
         checks.append(_keys_once(program, params, first))
-    whole = estimate(program, params, first, replicates=replicates)
-    found, error = _flat(whole.gradient), _flat(whole.gradient_error)
-    value, truth = _reference(exact, params)
-    if value is not None:
+    truth = reference(program, params, third, exact, replicates)
+    subject, where = along(program, params, truth.directions)
+    whole = estimate(subject, where, first, replicates=replicates)
+    if truth.value is not None:
         checks.append(
             significant(
-                "value", float(whole.value) - value, _finite(float(whole.value_error)), 1, "mean minus exact",
-                "the value must be unbiased too: return the cost, not a surrogate", floor=1e-5 * (1 + abs(value)),
+                "value", float(whole.value) - truth.value, _finite(float(whole.value_error)), 1, "mean minus exact",
+                "the value must be unbiased too: return the cost, not a surrogate", floor=1e-5 * (1 + abs(truth.value)),
             )
         )  # fmt: skip
-    checks += _bias(found, error, truth)
-    checks.append(_coverage(program, params, second, truth, intervals))
-    return Report(getattr(program, "__name__", type(program).__name__), tuple(checks))
-
-
-def _flat(tree: PyTree) -> np.ndarray:
-    return np.asarray(ravel_pytree(tree)[0], np.float64)
+    checks.append(_bias(whole, truth))
+    if not truth.error.any():  # or the intervals would have to hold something that is not known itself
+        checks.append(_coverage(subject, where, second, truth.gradient, intervals))
+    notes = _variance(program, params, first, whole, replicates) if truth.directions is None else ()
+    return Report(getattr(program, "__name__", type(program).__name__), tuple(checks), notes)
 
 
 def _finite(error: float) -> float:
     return error if np.isfinite(error) else 0.0
 
 
-def _reference(exact: Any, params: PyTree) -> tuple[float | None, np.ndarray]:
-    """J, if `exact` says it, and its gradient."""
-    dynamic, static = as_parameters(params)
-    if callable(exact):
-        value, gradient = jax.value_and_grad(lambda d: jnp.asarray(exact(eqx.combine(d, static)), float))(dynamic)
-        return float(value), _flat(gradient)
-    truth = _flat(as_parameters(exact)[0])
-    if truth.size != _flat(dynamic).size:
-        raise InputError(
-            f"exact has {truth.size} numbers, but the parameters have {_flat(dynamic).size}: give one each."
-        )
-    return None, truth
+def _variance(program: Program, params: PyTree, key: PRNGKeyArray, whole: Estimate, replicates: int) -> tuple[str, ...]:
+    """Beside the plain score function with as many events, where it can be had."""
+    if not isinstance(program, Expectation):
+        return ()
+    plain = expectation(program.problem.f, program.problem.of, program.samples, Score(NoBaseline()))
+    try:
+        beside = estimate(plain, params, key, replicates=replicates)
+    except InputError:
+        return ()
+    share = np.sum(flat(whole.gradient_error) ** 2) / np.sum(flat(beside.gradient_error) ** 2)
+    return (f"variance of the gradient: {share:.3g} of the plain score function's with as many events",)
 
 
 def _draws(program: Program, params: PyTree, key: PRNGKeyArray) -> Check:
@@ -103,22 +103,20 @@ def _keys_once(program: Program, params: PyTree, key: PRNGKeyArray) -> Check:
     )  # fmt: skip
 
 
-def _bias(found: np.ndarray, error: np.ndarray, truth: np.ndarray) -> list[Check]:
-    known = np.where(np.isfinite(error), error, 0.0)
-    floor = 1e-5 * (1e-3 + np.abs(truth).max(initial=0.0))
-    worst = int(np.argmax(np.abs(found - truth) / np.maximum(known, floor)))
-    return [
-        significant(
-            "gradient", float(found[worst] - truth[worst]), float(known[worst]), truth.size,
-            f"number {worst} of the mean gradient minus exact ({_share(found, truth)} of its norm)",
-            "each cost must be explained by all draws before it, each baseline must not contain its own draw, and what "
-            "depends on the parameters must be differentiated", floor=floor,
-        )
-    ]  # fmt: skip
-
-
-def _share(found: np.ndarray, truth: np.ndarray) -> str:
-    return f"{100 * np.linalg.norm(found - truth) / max(np.linalg.norm(truth), 1e-30):.1f} %"
+def _bias(whole: Estimate, truth: Reference) -> Check:
+    """The entry (or the direction) in which the mean gradient is furthest from the reference."""
+    off = flat(whole.gradient) - truth.gradient
+    noise = flat(whole.gradient_error)
+    noise = np.hypot(np.where(np.isfinite(noise), noise, 0.0), truth.error)
+    worst = int(np.argmax(np.abs(off) / np.maximum(noise, truth.floor)))
+    what = "number" if truth.directions is None else "direction"
+    share = 100 * np.linalg.norm(off) / max(np.linalg.norm(truth.gradient), 1e-30)
+    return significant(
+        "gradient", float(off[worst]), float(noise[worst]), off.size,
+        f"{what} {worst} of the mean gradient minus {truth.meaning} ({share:.1f} % of its norm)",
+        "each cost must be explained by all draws before it, each baseline must not contain its own draw, and what "
+        "depends on the parameters must be differentiated", floor=float(truth.floor[worst]),
+    )  # fmt: skip
 
 
 def _coverage(program: Program, params: PyTree, key: PRNGKeyArray, truth: np.ndarray, intervals: int) -> Check:
@@ -126,7 +124,7 @@ def _coverage(program: Program, params: PyTree, key: PRNGKeyArray, truth: np.nda
     inside = []
     for i in range(intervals):
         low, high = estimate(program, params, jax.random.fold_in(key, i), replicates=32).gradient_interval(0.95)
-        inside.append(np.mean((_flat(low) <= truth) & (truth <= _flat(high))))
+        inside.append(np.mean((flat(low) <= truth) & (truth <= flat(high))))
     # All numbers of one gradient stand or fall together in the worst case, so an interval counts once.
     error = float(np.sqrt(0.95 * 0.05 / intervals))
     return significant(

@@ -33,7 +33,7 @@ class Report:
 
     subject: str
     checks: tuple[Check, ...]
-    notes: tuple[str, ...] = ()  # what could not be looked at, and why
+    notes: tuple[str, ...] = ()  # what else there is to know: what could not be looked at, and why
     alignments: tuple[Alignment, ...] = ()  # of updates with the true gradient, for audits of objectives and losses
 
     @property
@@ -64,7 +64,7 @@ class Report:
             lines.append(f"  {mark} {check.name:<{width}}  {check.size:.3g} ± {check.error:.2g}  {check.meaning}")
         lines += _alignment_lines(self.alignments)
         lines += [f"  -> {check.name}: {check.cure}" for check in self.findings]
-        lines += [f"  not looked at: {note}" for note in self.notes]
+        lines += [f"  note: {note}" for note in self.notes]
         return "\n".join(lines)
 
 

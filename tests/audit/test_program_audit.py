@@ -140,3 +140,34 @@ def test_two_sites_with_a_key_each_pass():
     assert report.passed, str(report)
     old = audit.program(one_key_for_two, PARAMS, jax.random.PRNGKey(0), lambda p: 4 * p["m"] ** 2 + 2, intervals=20)
     assert "no key used twice" in [finding.name for finding in old.findings]
+
+
+@pytest.mark.parametrize("bug", [bug for bug, (_, name) in ZOO.items() if name == "gradient"], ids=lambda b: b.__name__)
+def test_each_wrong_gradient_is_found_without_the_exact_one(bug):
+    if bug is clipped:  # unbiased for the clipped cost, which nothing but `exact` says is not meant
+        assert audit.program(bug, PARAMS, KEY).passed
+        return
+    report = audit.program(bug, PARAMS, KEY)
+    assert [finding.name for finding in report.findings] == ["gradient"], str(report)
+    assert "finite differences" in str(report)
+
+
+def test_without_the_exact_gradient_what_is_correct_passes():
+    """By finite differences, by the sum over all events, and along random directions of many parameters."""
+    assert audit.program(two_keys_for_two, PARAMS, KEY).passed
+    coins = logpi.expectation(lambda x: jnp.sum(x * jnp.arange(1.0, 4.0)) ** 2, logpi.distributions.Bernoulli, 8)
+    report = audit.program(coins, jnp.array([0.3, -1.0, 0.0]), KEY)
+    assert report.passed and "the sum over all events" in str(report)
+    share = float(report.notes[0].split("gradient: ")[1].split()[0])
+    assert 0.3 < share < 0.8  # leaving one out takes off what the mean of f adds to the variance
+    many = logpi.expectation(lambda x: jnp.sum(x) ** 2, lambda p: dist.Normal(p, 1.0).to_event(1), 32)
+    report = audit.program(many, jnp.linspace(-1.0, 1.0, 40), KEY)
+    assert report.passed and "direction" in str(report)
+
+
+def test_a_program_that_breaks_down_beside_the_parameters_is_told_to_give_the_exact_gradient():
+    def edge(p, key):
+        return jnp.sqrt(1.0 - p) * jax.random.normal(key) ** 2
+
+    with pytest.raises(logpi.InputError, match="give exact="):
+        audit.program(edge, jnp.array(0.95), KEY)
