@@ -124,11 +124,13 @@ class UnorderedSet(AbstractEstimator):
         log_probs = problem.log_probs(params, events)
         frozen = stop_gradient(log_probs)
         noise = jax.random.gumbel(key, (samples // self.size, events.shape[0]))
-        _, sets = jax.lax.top_k(
-            frozen[None] + noise, self.size
-        )  # the largest with Gumbel noise: drawn without replacement
+        # The largest with Gumbel noise: drawn without replacement.
+        _, sets = jax.lax.top_k(frozen[None] + noise, self.size)
         costs = problem.costs(params, events[sets.reshape(-1)]).reshape(sets.shape)
-        return jnp.mean(jax.vmap(_set_mean)(jnp.exp(log_probs)[sets], costs))
+        possible = (frozen > -jnp.inf)[sets]  # a set has others only where fewer events than its size are possible
+        # What is left is summed, not subtracted from 1: of a set that holds almost everything it would be rounding.
+        outside = jax.vmap(lambda drawn: jnp.sum(jnp.exp(frozen).at[drawn].set(0.0)))(sets)
+        return jnp.mean(jax.vmap(_set_mean)(jnp.exp(log_probs)[sets], jnp.where(possible, costs, 0.0), outside))
 
 
 def _expectation(log_probs: Float[Array, " n"], costs: Float[Array, " n"]) -> Float[Array, ""]:
@@ -137,29 +139,35 @@ def _expectation(log_probs: Float[Array, " n"], costs: Float[Array, " n"]) -> Fl
     return jnp.sum(jnp.where(possible, jnp.exp(log_probs) * jnp.where(possible, costs, 0.0), 0.0))
 
 
-def _set_mean(probs: Float[Array, " k"], costs: Float[Array, " k"]) -> Float[Array, ""]:
-    r"""$\sum_s \pi_\theta(s) R(S, s) f(s)$, each push compared with what the others of the set say of the mean."""
+def _set_mean(probs: Float[Array, " k"], costs: Float[Array, " k"], outside: Float[Array, ""]) -> Float[Array, ""]:
+    r"""$\sum_s \pi_\theta(s) R(S, s) f(s)$, each push compared with what the others of the set say of the mean.
+
+    `outside` is the probability of all events that are not in the set.
+    """
     fixed = stop_gradient(probs)
     k = probs.shape[0]
-    whole = _set_probability(fixed, jnp.zeros(()))
+    whole = _set_probability(fixed, outside)
     total = jnp.zeros(())
     for s in range(k):
         rest = np.delete(np.arange(k), s)
-        first = _set_probability(fixed[rest], fixed[s])  # of the others, after s
+        first = _set_probability(fixed[rest], outside)  # of the others, after s
         level = fixed[s] * costs[s]
         for other in rest:
             remaining = np.setdiff1d(rest, [other])
-            level += fixed[other] * costs[other] * _set_probability(fixed[remaining], fixed[s] + fixed[other]) / first
+            level += fixed[other] * costs[other] * _set_probability(fixed[remaining], outside) / first
         level = stop_gradient(level) if k > 1 else jnp.zeros(())
         total += first / whole * (probs[s] * (costs[s] - level) + fixed[s] * level)
     return total
 
 
-def _set_probability(probs: Float[Array, " k"], taken: Float[Array, ""]) -> Float[Array, ""]:
-    """That the next draws without replacement are this set, in any order, when `taken` is already gone."""
+def _set_probability(probs: Float[Array, " k"], outside: Float[Array, ""]) -> Float[Array, ""]:
+    """That the next draws without replacement are these, in any order, when these and `outside` are all that is left.
+
+    A draw of what has no probability out of nothing that has counts as certain: the set is then all that is possible.
+    """
     if not probs.shape[0]:
         return jnp.ones(())
     orders = np.asarray(list(itertools.permutations(range(probs.shape[0]))))
     drawn = probs[orders]
-    left = 1 - taken - (jnp.cumsum(drawn, axis=1) - drawn)
-    return jnp.sum(jnp.prod(drawn / jnp.maximum(left, 1e-30), axis=1))
+    left = outside + jnp.cumsum(drawn[:, ::-1], axis=1)[:, ::-1]
+    return jnp.sum(jnp.prod(jnp.where(left > 0, drawn / jnp.where(left > 0, left, 1.0), 1.0), axis=1))
