@@ -44,11 +44,31 @@ class FromNumpyro(AbstractDistribution):
         return jnp.sum(kl_divergence(self.distribution, other.distribution))
 
     def mode(self) -> Array:
-        """The mean for a continuous distribution, the most probable value for one with a finite support."""
+        """The mean for a continuous distribution, the most probable value for one with a finite support.
+
+        It raises `NotImplementedError` for counts without an end.
+        """
         if not self.distribution.is_discrete:
             return jnp.asarray(self.distribution.mean)
-        support = self.distribution.enumerate_support()
-        return support[jnp.argmax(jax.vmap(self.log_prob)(support))]
+        # Each entry for itself: NumPyro lists the support of several coins as all zeros and all ones.
+        entries = entries_of(self.distribution)
+        with jax.numpy_rank_promotion("allow"):
+            support = entries.enumerate_support()
+            best = jnp.argmax(entries.log_prob(support), axis=0)
+        chosen = jnp.take_along_axis(support, best.reshape(1, *best.shape, *(1,) * entries.event_dim), axis=0)[0]
+        return jnp.broadcast_to(chosen, shape_of(self.distribution))
+
+
+def entries_of(distribution: Any) -> Any:
+    """The distribution of the single entries, inside of what NumPyro wraps around it (`to_event`, `expand`)."""
+    while type(distribution).__name__ in ("Independent", "ExpandedDistribution"):
+        distribution = distribution.base_dist
+    return distribution
+
+
+def shape_of(distribution: Any) -> tuple[int, ...]:
+    """The shape of one event, NumPyro's batch axes among its own."""
+    return distribution.batch_shape + distribution.event_shape
 
 
 def parts_of(distribution: Any) -> Iterator[Any]:

@@ -80,3 +80,24 @@ def test_scores_are_right_where_logits_begin(kind, logit):
     for event in events:
         found = score(logit, jnp.asarray(event))
         assert float(found) == pytest.approx(np.sum(event) - n / (1 + np.exp(-logit)), abs=1e-5)
+
+
+MODES = {
+    "coins": (dist.Bernoulli(logits=jnp.asarray([2.0, -1.0, 0.5])), [1, 0, 1]),
+    "coins of one event": (dist.Bernoulli(probs=jnp.asarray([[0.9, 0.2], [0.4, 0.6]])).to_event(2), [[1, 0], [0, 1]]),
+    "expanded": (dist.Bernoulli(probs=jnp.asarray([0.9, 0.2])).expand((3, 2)), [[1, 0]] * 3),
+    "choices": (dist.Categorical(logits=jnp.asarray([[0.0, 1.0, 2.0], [3.0, 1.0, 2.0]])).to_event(1), [2, 0]),
+    "counts": (dist.Binomial(4, jnp.asarray([0.1, 0.5, 0.95])), [0, 2, 4]),
+    "a pick": (dist.DiscreteUniform(3, 5), 3),
+}
+
+
+@pytest.mark.parametrize("case", MODES)
+def test_the_mode_of_several_entries_is_that_of_each(case):
+    distribution, mode = MODES[case]
+    np.testing.assert_array_equal(FromNumpyro(distribution).mode(), mode)
+
+
+def test_counts_without_an_end_have_no_mode_here():
+    with pytest.raises(NotImplementedError):
+        FromNumpyro(dist.Poisson(2.0)).mode()
