@@ -25,8 +25,9 @@ class Bernoulli(AbstractDistribution):
         return event, self.log_prob(event)
 
     def log_prob(self, event: Int[Array, "*shape"]) -> Float[Array, ""]:
-        """The logarithm of the probability of all coins together."""
-        return jnp.sum(jax.nn.log_sigmoid(jnp.where(event == 1, self.logits, -self.logits)))
+        """The logarithm of the probability of all coins together; -inf if one is neither 0 nor 1."""
+        log_probs = jax.nn.log_sigmoid(jnp.where(event == 1, self.logits, -self.logits))
+        return jnp.sum(jnp.where((event == 0) | (event == 1), log_probs, -jnp.inf))
 
     def entropy(self) -> Float[Array, ""]:
         """In nats, summed over the coins."""

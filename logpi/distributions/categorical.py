@@ -24,10 +24,11 @@ class Categorical(AbstractDistribution):
         return event, self.log_prob(event)
 
     def log_prob(self, event: Int[Array, ""]) -> Float[Array, ""]:
-        """The logarithm of the probability of a choice."""
+        """The logarithm of the probability of a choice; -inf for an integer that is none."""
         # One-hot instead of an index: the gradient of an index is a scatter, which XLA does one row after the other.
-        chosen = jnp.arange(self.logits.shape[0]) == event
-        return jnp.sum(jnp.where(chosen, jax.nn.log_softmax(self.logits), 0.0))
+        n = self.logits.shape[0]
+        elsewhere = jnp.where((event >= 0) & (event < n), 0.0, -jnp.inf)  # what the other choices add to the sum
+        return jnp.sum(jnp.where(jnp.arange(n) == event, jax.nn.log_softmax(self.logits), elsewhere))
 
     def entropy(self) -> Float[Array, ""]:
         """In nats; a choice of probability 0 adds nothing."""

@@ -81,3 +81,11 @@ def test_a_large_joint_is_its_parts():
     assert event.shape == (40,)
     right = sum(float(jax.nn.log_softmax(row)[e]) for row, e in zip(logits, event, strict=True))
     np.testing.assert_allclose(log_prob, right, rtol=1e-5)
+
+
+@pytest.mark.parametrize("event", [-1, 4, 1_000_000])
+def test_an_integer_that_is_no_choice_has_no_probability(event):
+    """JAX would take a negative index from the end, and one beyond it for the last."""
+    value, gradient = jax.value_and_grad(lambda d: d.log_prob(jnp.asarray(event)))(Categorical(jnp.zeros(4)))
+    assert float(value) == -np.inf and np.all(gradient.logits == 0)
+    assert float(Bernoulli(jnp.zeros(2)).log_prob(jnp.asarray([1, event]))) == -np.inf
