@@ -93,6 +93,9 @@ def _off_zero(distribution: Any) -> Any:
         return distribution
 
     def moved(x):
-        return x + jnp.where(x == 0, jnp.finfo(x.dtype).tiny, 0).astype(x.dtype) if id(x) in logits else x
+        if id(x) not in logits:
+            return x
+        x = jnp.asarray(x, float) if isinstance(x, int | float) else x
+        return x + jnp.where(x == 0, jnp.finfo(x.dtype).tiny, 0).astype(x.dtype)
 
     return jax.tree.map(moved, distribution)

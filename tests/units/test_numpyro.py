@@ -101,3 +101,10 @@ def test_the_mode_of_several_entries_is_that_of_each(case):
 def test_counts_without_an_end_have_no_mode_here():
     with pytest.raises(NotImplementedError):
         FromNumpyro(dist.Poisson(2.0)).mode()
+
+
+def test_logits_may_be_plain_numbers():
+    """As NumPyro takes them, and as a first try has them."""
+    coin = FromNumpyro(dist.Bernoulli(logits=0.5))
+    assert jnp.allclose(coin.log_prob(jnp.array(1)), jax.nn.log_sigmoid(0.5))
+    assert jnp.allclose(FromNumpyro(dist.Bernoulli(logits=0)).log_prob(jnp.array(0)), jnp.log(0.5))
