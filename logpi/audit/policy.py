@@ -99,7 +99,7 @@ def _scores(dist: AbstractDistribution, draws: Array) -> list[Check]:
         if "support" not in str(reason):
             return checks  # there is no parameter to differentiate in
         cure = "use MeasureValued() or Pathwise(), or keep the bounds out of the parameters"
-        return [*checks, Check("a support that stays", 1.0, 0.0, 0.0, "1: it moves with the parameters", cure)]
+        return [*checks, Check("a support that stays", 1.0, 0.0, 0.0, "1 if it moves with the parameters", cure)]
     share = float(np.mean(~np.isfinite(scores).all(axis=1)))
     checks.append(
         Check("finite scores", share, 0.0, 0.0, "share of draws", "keep parameters off the edge of their range")

@@ -82,7 +82,7 @@ def _draws(program: Program, params: PyTree, key: PRNGKeyArray) -> Check:
     """Without use of its key every call is the same, and the errors mean nothing."""
     ignored = not facts(program, *as_parameters(params), key).draws
     return Check(
-        "draws from its key", float(ignored), 0.0, 0.0, "1: the key is not used",
+        "draws from its key", float(ignored), 0.0, 0.0, "1 if the key is not used",
         "pass the key on to what draws; a key made inside gives the same draws for ever",
     )  # fmt: skip
 
@@ -98,7 +98,7 @@ def _keys_once(program: Program, params: PyTree, key: PRNGKeyArray) -> Check:
     except KeyReuseError:
         twice = 1.0
     return Check(
-        "no key used twice", twice, 0.0, 0.0, "1: two draws share a key",
+        "no key used twice", twice, 0.0, 0.0, "1 if two draws share a key",
         "two draws from one key are the same draw: give each its own, first, second = jax.random.split(key)",
     )  # fmt: skip
 

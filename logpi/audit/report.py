@@ -59,9 +59,11 @@ class Report:
     def __str__(self) -> str:
         width = max([len(check.name) for check in self.checks], default=5)
         lines = [f"{self.subject}: {'passed' if self.passed else f'{len(self.findings)} found'}"]
-        for check in self.checks:
+        numbers = [f"{check.size:.3g}" + (f" ± {check.error:.2g}" if check.error else "") for check in self.checks]
+        right = max([len(number) for number in numbers], default=0)
+        for check, number in zip(self.checks, numbers, strict=True):
             mark = "ok   " if check.passed else "WRONG"
-            lines.append(f"  {mark} {check.name:<{width}}  {check.size:.3g} ± {check.error:.2g}  {check.meaning}")
+            lines.append(f"  {mark} {check.name:<{width}}  {number:>{right}}  {check.meaning}")
         lines += _alignment_lines(self.alignments)
         lines += [f"  -> {check.name}: {check.cure}" for check in self.findings]
         lines += [f"  note: {note}" for note in self.notes]

@@ -1,7 +1,7 @@
 """The command `logpi`: finds the subcommand, and turns what goes wrong into one sentence and an exit status.
 
-0: done. 2: something can be mended, and the sentence on stderr says how. 130: interrupted by Ctrl-C (what was learned
-is saved). 141: what read the output has gone.
+0: done. 1: an audit found something wrong. 2: something can be mended, and the sentence on stderr says how. 130:
+interrupted by Ctrl-C (what was learned is saved). 141: what read the output has gone.
 """
 
 import difflib
@@ -22,17 +22,19 @@ commands:
   train ENV       train a policy, with a preset for the environment where there is one
   evaluate RUN    what the policies of a run earn in fresh episodes
   watch RUN       see a policy act, in a window or as a video
+  audit KIND ...  whether a gradient, a policy, an environment or a run is what it says
 
 examples:
   logpi train CartPole-v1
   logpi train Pendulum-v1 --algorithm ppo --seeds 4 --learning-rate 5e-4 --out runs/pendulum
   logpi evaluate runs/pendulum --episodes 200 --deterministic
   logpi watch runs/pendulum --video pendulum.gif
+  logpi audit run runs/pendulum
 
 logpi COMMAND --help lists the flags of a command; logpi train ENV --help also the preset for that environment.
 logpi --version tells the version.
 """
-COMMANDS = ("train", "evaluate", "watch")
+COMMANDS = ("train", "evaluate", "watch", "audit")
 # What the file system refuses and a person can mend; any other OSError is a fault of ours and keeps its traceback.
 _REFUSALS = (
     errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EISDIR, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOSPC,
@@ -104,6 +106,10 @@ def _dispatch(arguments: list[str]) -> int:
             from .watch import watch_command
 
             return watch_command(rest)
+        case ["audit", *rest]:
+            from .audit import audit_command
+
+            return audit_command(rest)
     wrong = arguments[0]
     near = difflib.get_close_matches(wrong, COMMANDS, n=1)
     cure = f"did you mean {near[0]}?" if near else f"the commands are {', '.join(COMMANDS)}; see logpi --help."

@@ -1,0 +1,148 @@
+"""`logpi audit`: whether a gradient, a policy, an environment or a run is what it says. Status 1 where it is not."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import check_between, InputError
+from .arguments import choose, Flag, parse
+from .objects import is_object, load_module, load_object, named
+from .terminal import transient, uninterrupted
+
+HELP = """\
+usage: logpi audit KIND TARGET ...
+
+Whether something is what it says: each thing looked at with its size, its error and its cure. Status 1 where
+something is wrong.
+
+kinds:
+  policy FILE.py:NAME|RUN        a distribution or policy: normalised, scores of mean 0, draws that follow the density
+  program FILE.py:NAME           a program (params, key) -> scalar: unbiased value and gradient, errors that cover
+  objective ALGORITHM|FILE.py:NAME  the expected update of ppo, a2c or reinforce, or of an objective of your own
+  loss NAME|FILE.py:NAME         a loss of arrays (log_prob, reward, mask, ...): grpo, rloo, ... or your own
+  env NAME|FILE.py:NAME          an environment: spaces, seeds, ends, time limits
+  run RUN                        a run: the noise of its gradient, its critic, whether the update goes up
+
+Naming a file runs it. logpi audit KIND --help lists the flags of a kind.
+"""
+_COMMON = [
+    Flag("seed", int, "seed of the draws", 0, metavar="S"),
+    Flag("json", bool, "one JSON object on stdout, in place of the table", False),
+]
+_TARGETS = {
+    "policy": ("FILE.py:NAME or a run folder", "Whether a distribution is one, and draws what it says."),
+    "program": ("FILE.py:NAME, a function of (params, key)", "Whether value and gradient of a program are unbiased."),
+    "objective": ("ppo, a2c, reinforce or FILE.py:NAME", "How an expected update lies to the true gradient."),
+    "loss": ("a loss of the gallery, or FILE.py:NAME", "How the gradient of a loss lies to the true gradient."),
+    "env": ("an environment as logpi train takes it, or FILE.py:NAME", "Whether an environment keeps its promises."),
+    "run": ("folder of a run, as logpi train makes", "What a run's gradient and critic are worth where it stands."),
+}
+_FLAGS = {
+    "policy": [Flag("samples", int, "draws to look at", 20_000)],
+    "program": [
+        Flag("params", str, "the name in the same file of the parameters to stand at", "params", metavar="NAME"),
+        Flag("exact", str | None, "the name there of the gradient, or of a function that is J", None, metavar="NAME"),
+        Flag("replicates", int, "runs of the program", 4000),
+    ],
+    "objective": [],
+    "loss": [],
+    "env": [
+        Flag("steps", int, "steps to take", 1000),
+        Flag("timeout", float, "seconds that a step may take", 10.0),
+    ],
+    "run": [],
+}
+
+
+def audit_command(arguments: Sequence[str]) -> int:
+    """Audits, prints the report, and returns 0 where all is well, 1 where something is wrong."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(HELP, end="")
+        return 0 if arguments else 2
+    kind, *rest = arguments
+    kind = choose("the kind of audit", kind, list(_TARGETS))
+    target, description = _TARGETS[kind]
+    flags = [Flag("target", str, target, metavar="TARGET", positional=True), *_FLAGS[kind], *_COMMON]
+    values = parse(flags, rest, f"logpi audit {kind}", description)
+    check_between("--seed", values["seed"], 0, 2**31 - 1)
+    with transient("starting JAX ..."), uninterrupted():
+        import jax
+
+        from .. import audit as audits
+        from ..training.train import compilation_cache
+
+    compilation_cache()
+    with transient(f"auditing {values['target']} ..."):
+        report = _AUDITS[kind](audits, values, jax.random.key(values["seed"]))
+    print(report.to_json() if values["json"] else report)
+    return 0 if report.passed else 1
+
+
+def _policy(audits: Any, values: dict[str, Any], key: Any) -> Any:
+    target = values["target"]
+    if is_object(target):
+        return audits.policy(_made(load_object(target)), key, samples=values["samples"])
+    from ..training.run import load
+
+    run = load(target)
+    return audits.policy(run.policy.model, key, obs=_first_obs(run, values["seed"]), samples=values["samples"])
+
+
+def _made(thing: Any) -> Any:
+    """A distribution itself, or what a function without arguments makes of it."""
+    return thing() if callable(thing) and not hasattr(thing, "log_prob") else thing  # the user's own object
+
+
+def _first_obs(run: Any, seed: int) -> Any:
+    """What the policy of a run sees first in its environment."""
+    import jax
+
+    from ..envs import resolve
+    from ..training.environment import make_rollout
+    from ..training.run import ACTION_MAPS
+
+    rollout = make_rollout(resolve(run.environment or run.env), 1, 1, ACTION_MAPS[run.settings.actions])
+    key = jax.random.key(seed)
+    trajectory, _ = rollout.collect(run.policy.model, rollout.init(run.policy.model, key), key)
+    return jax.tree.map(lambda x: x[0, 0], trajectory.obs)
+
+
+def _program(audits: Any, values: dict[str, Any], key: Any) -> Any:
+    path, _, name = values["target"].rpartition(":")
+    if not is_object(values["target"]):
+        raise InputError(f"{values['target']!r} names no program: give FILE.py:NAME, a function of (params, key).")
+    module = load_module(Path(path))
+    exact = None if values["exact"] is None else named(module, values["exact"])
+    params = named(module, values["params"])
+    return audits.program(named(module, name), params, key, exact, replicates=values["replicates"])
+
+
+def _objective(audits: Any, values: dict[str, Any], key: Any) -> Any:
+    from ..training.presets import GENERAL
+
+    target = values["target"]
+    if is_object(target):
+        return audits.objective(load_object(target), key=key)
+    return audits.objective(GENERAL[choose("the algorithm", target, list(GENERAL))].algorithm, key=key)
+
+
+def _loss(audits: Any, values: dict[str, Any], key: Any) -> Any:
+    target = values["target"]
+    if is_object(target):
+        return audits.loss(load_object(target), key=key)
+    known = audits.gallery.LOSSES
+    return audits.loss(known[choose("the loss", target, list(known))], key=key)
+
+
+def _env(audits: Any, values: dict[str, Any], key: Any) -> Any:
+    target = load_object(values["target"]) if is_object(values["target"]) else values["target"]
+    return audits.env(target, seed=values["seed"], steps=values["steps"], timeout=values["timeout"])
+
+
+def _run(audits: Any, values: dict[str, Any], key: Any) -> Any:
+    return audits.run(values["target"], key=key)
+
+
+_AUDITS: dict[str, Callable[[Any, dict[str, Any], Any], Any]] = {
+    "policy": _policy, "program": _program, "objective": _objective, "loss": _loss, "env": _env, "run": _run,
+}  # fmt: skip
