@@ -75,9 +75,12 @@ def parts_of(distribution: Any) -> Iterator[Any]:
     """A NumPyro distribution, and those it is made of."""
     from numpyro.distributions import Distribution
 
+    def is_part(node):
+        return isinstance(node, Distribution)
+
     yield distribution
-    for part in vars(distribution).values():
-        if isinstance(part, Distribution):
+    for part in jax.tree.leaves(list(vars(distribution).values()), is_leaf=is_part):
+        if is_part(part):
             yield from parts_of(part)
 
 

@@ -4,8 +4,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..distributions import AbstractDistribution, Bernoulli, Categorical, FromNumpyro
+from ..distributions.numpyro import entries_of, shape_of
 from ..errors import InputError
-from .support import name_of, WRAPPERS
+from .support import name_of
 
 
 def logits_of(dist: AbstractDistribution, estimator: str) -> Float[Array, "*shape"]:
@@ -13,12 +14,9 @@ def logits_of(dist: AbstractDistribution, estimator: str) -> Float[Array, "*shap
     if isinstance(dist, Bernoulli):
         return dist.logits
     if isinstance(dist, FromNumpyro):
-        inner = dist.distribution
-        while type(inner).__name__ in WRAPPERS:
-            inner = inner.base_dist
+        inner = entries_of(dist.distribution)
         if type(inner).__name__ in ("BernoulliLogits", "BernoulliProbs"):
-            shape = dist.distribution.batch_shape + dist.distribution.event_shape
-            return jnp.broadcast_to(inner.logits, shape)
+            return jnp.broadcast_to(inner.logits, shape_of(dist.distribution))
     raise InputError(f"{estimator} is for independent Bernoulli coins, not for {name_of(dist)}: use Score() for it.")
 
 

@@ -10,12 +10,13 @@ from jax.lax import stop_gradient
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..distributions import AbstractDistribution, Bernoulli, Categorical, FromNumpyro, Joint, Normal
+from ..distributions.numpyro import entries_of, shape_of
 from ..errors import InputError
 from .base import AbstractEstimator
 from .parameters import frozen
 from .problem import Problem
 from .refusal import first_order, no_gradient
-from .support import name_of, WRAPPERS
+from .support import name_of
 from .triples import Family, RULES
 
 
@@ -97,15 +98,12 @@ def _(dist: Joint) -> list[Family]:
 
 @families.register
 def _(dist: FromNumpyro) -> list[Family]:
-    inner = dist.distribution
-    while type(inner).__name__ in WRAPPERS:
-        inner = inner.base_dist
+    inner = entries_of(dist.distribution)
     kind = type(inner).__name__
     name = kind.removesuffix("Probs").removesuffix("Logits")
     if name not in RULES or (inner.event_shape and name != "Categorical"):
         return families.dispatch(object)(dist)
-    shape = dist.distribution.batch_shape + dist.distribution.event_shape
-    return [_family_of(inner, name, shape)]
+    return [_family_of(inner, name, shape_of(dist.distribution))]
 
 
 def _family_of(inner: Any, name: str, shape: tuple[int, ...]) -> Family:

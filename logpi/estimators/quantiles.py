@@ -8,8 +8,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..distributions import AbstractDistribution, Bernoulli, Categorical, FromNumpyro, Joint, Normal
+from ..distributions.numpyro import entries_of, shape_of
 from ..errors import InputError
-from .support import choices, name_of, WRAPPERS
+from .support import choices, name_of
 
 
 @singledispatch
@@ -72,12 +73,12 @@ def _(dist: Joint, uniform: Float[Array, " d"]) -> Array:
 
 @num_uniforms.register
 def _(dist: FromNumpyro) -> int:
-    shape = dist.distribution.batch_shape + dist.distribution.event_shape
+    shape = shape_of(dist.distribution)
     if dist.distribution.is_discrete:
         choices(dist)  # a finite support is enough
         return math.prod(shape)
     try:
-        jax.eval_shape(_entries(dist).icdf, jnp.full(shape, 0.5))
+        jax.eval_shape(entries_of(dist.distribution).icdf, jnp.full(shape, 0.5))
     except (NotImplementedError, AttributeError, ImportError):  # some of NumPyro's ask for another library
         return num_uniforms.dispatch(object)(dist)
     return math.prod(shape)
@@ -85,10 +86,10 @@ def _(dist: FromNumpyro) -> int:
 
 @from_uniform.register
 def _(dist: FromNumpyro, uniform: Float[Array, " d"]) -> Array:
-    inner = _entries(dist)
+    inner = entries_of(dist.distribution)
     if not dist.distribution.is_discrete:
         with jax.numpy_rank_promotion("allow"):
-            return inner.icdf(uniform.reshape(dist.distribution.batch_shape + dist.distribution.event_shape))
+            return inner.icdf(uniform.reshape(shape_of(dist.distribution)))
     values, shape = choices(dist)
     events = jnp.asarray(values[0]).reshape(-1, *(1,) * len(shape))
     with jax.numpy_rank_promotion("allow"):
@@ -96,14 +97,6 @@ def _(dist: FromNumpyro, uniform: Float[Array, " d"]) -> Array:
     columns = probs.reshape(probs.shape[0], -1)
     index = jax.vmap(_choice, in_axes=(1, 0))(columns, uniform)
     return jnp.asarray(values[0])[index].reshape(shape)
-
-
-def _entries(dist: FromNumpyro):
-    """The distribution of the single entries, where `to_event` has made one event of several."""
-    inner = dist.distribution
-    while type(inner).__name__ in WRAPPERS:
-        inner = inner.base_dist
-    return inner
 
 
 def _choice(probs: Float[Array, " n"], uniform: Float[Array, ""]) -> Array:

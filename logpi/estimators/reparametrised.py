@@ -1,6 +1,7 @@
 """Which parameters a sampler can be differentiated in: a whitelist. A gradient that is not zero may still be wrong."""
 
 from functools import singledispatch
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -42,11 +43,25 @@ def _(dist: Joint) -> list[Array]:
 def _(dist: FromNumpyro) -> list[Array]:
     if dist.distribution.is_discrete:
         return irreparametrised.dispatch(object)(dist)
-    # NumPyro's `reparametrized_params` speak of each distribution's own parameters; a transformed one has its base's.
-    # What is wrapped around another (`to_event`) names that one's parameters and does not hold them.
-    parts = list(parts_of(dist.distribution))
-    safe = {id(vars(d)[name]) for d in parts for name in d.reparametrized_params if name in vars(d)}
-    return [x for x in jax.tree.leaves(dist.distribution) if eqx.is_inexact_array(x) and id(x) not in safe]
+    return [
+        x
+        for part in parts_of(dist.distribution)
+        for name in set(part.gather_pytree_data_fields()) - set(part.reparametrized_params)
+        for x in jax.tree.leaves(vars(part).get(name), is_leaf=_is_own)
+        if eqx.is_inexact_array(x)
+    ]
+
+
+def _is_own(node: Any) -> bool:
+    """Whether a node of a NumPyro distribution is a part of its own, or none of its sampler's parameters.
+
+    A transform is a function, and so has a path; a support only says where the events are.
+    """
+    from numpyro.distributions import Distribution
+    from numpyro.distributions.constraints import Constraint
+    from numpyro.distributions.transforms import Transform
+
+    return isinstance(node, (Distribution, Constraint, Transform))
 
 
 def check_reparametrised(dist: AbstractDistribution) -> Float[Array, ""]:

@@ -13,11 +13,11 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from ..distributions import AbstractDistribution, Bernoulli, Categorical, FromNumpyro, Joint, Point
-from ..distributions.numpyro import parts_of
+from ..distributions.numpyro import entries_of, parts_of, shape_of
 from ..errors import InputError
+from .ends import ends_of
 from .refusal import no_gradient
 
-WRAPPERS = ("Independent", "ExpandedDistribution")  # NumPyro's, around the distribution of the entries
 MOST_EVENTS = 2**20  # a sum of a million terms still fits into memory
 
 
@@ -45,23 +45,9 @@ def _(dist: Joint) -> list[Array]:
 
 @bounds.register
 def _(dist: FromNumpyro) -> list[Array]:
-    from numpyro.distributions import TransformedDistribution, transforms
-
-    found = jax.tree.leaves(dist.distribution.support)
-    found += [part.v for part in parts_of(dist.distribution) if type(part).__name__ == "Delta"]
-    inner = dist.distribution
-    while type(inner).__name__ in WRAPPERS:
-        inner = inner.base_dist
-    if isinstance(inner, TransformedDistribution):
-        # NumPyro says that a shift and a scale lead to all reals, whatever they are applied to.
-        found += bounds(FromNumpyro(inner.base_dist))
-        before = inner.base_dist.support
-        for transform in inner.transforms:
-            ends = [getattr(before, name, None) for name in ("lower_bound", "upper_bound")]
-            if isinstance(transform, transforms.AffineTransform) and ends != [None, None]:
-                only_zero = all(isinstance(end, (int, float)) and end == 0 for end in ends if end is not None)
-                found += [transform.loc] if only_zero else [transform.loc, transform.scale]
-            before = transform.codomain
+    parts = list(parts_of(dist.distribution))
+    found = [leaf for part in parts for leaf in (*jax.tree.leaves(part.support), *ends_of(part)[0])]
+    found += [part.v for part in parts if type(part).__name__ == "Delta"]
     return [x for x in found if eqx.is_inexact_array(x)]
 
 
@@ -135,17 +121,15 @@ def _(dist: FromNumpyro) -> tuple[list[np.ndarray], tuple[int, ...]]:
     inner = dist.distribution
     if not inner.has_enumerate_support:
         return choices.dispatch(object)(dist)
-    while type(inner).__name__ in WRAPPERS:
-        inner = inner.base_dist
     try:
         with jax.ensure_compile_time_eval():
-            values = np.asarray(inner.enumerate_support(expand=False)).reshape(-1)
+            values = np.asarray(entries_of(inner).enumerate_support(expand=False)).reshape(-1)
     except (NotImplementedError, jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError) as error:
         raise InputError(
             f"the support of {name_of(dist)} cannot be listed ({error}): keep what sets its size (total_count, say) "
             "out of the parameters, or use Score()."
         ) from None
-    shape = dist.distribution.batch_shape + dist.distribution.event_shape
+    shape = shape_of(inner)
     return [values] * math.prod(shape), shape
 
 

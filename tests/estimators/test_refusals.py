@@ -20,6 +20,13 @@ def traced(of, estimator=None, f=jnp.sum, params=T):
     return jax.make_jaxpr(jax.grad(le.expectation(f, of, 4, estimator)))(params, KEY)
 
 
+transforms, affine = dist.transforms, dist.transforms.AffineTransform
+
+
+def moved(base, *by):
+    return dist.TransformedDistribution(base, list(by))
+
+
 MOVING = {
     "uniform": lambda t: dist.Uniform(0.0, t),
     "low end": lambda t: dist.Uniform(t, 3.0),
@@ -34,6 +41,21 @@ MOVING = {
         dist.Uniform(0.0, t), dist.transforms.AffineTransform(0.0, 2.0)
     ),
     "part of a joint": lambda t: Joint((FromNumpyro(dist.Normal(t, 1.0)), FromNumpyro(dist.Uniform(0.0, t)))),
+    "part of a mixture": lambda t: dist.MixtureGeneral(
+        dist.Categorical(probs=jnp.asarray([0.3, 0.7])), [dist.Uniform(0.0, t), dist.Uniform(0.0, 1.0)]
+    ),
+    "behind a first affine": lambda t: moved(dist.Uniform(0.0, 1.0), affine(0.0, 2.0), affine(t, 1.0)),
+    "behind an affine at 0": lambda t: moved(dist.HalfNormal(1.0), affine(0.0, 2.0), affine(t, 1.0)),
+    "behind an exponential": lambda t: moved(dist.Uniform(0.0, 1.0), transforms.ExpTransform(), affine(0.0, t)),
+    "away from 0": lambda t: moved(dist.HalfNormal(1.0), transforms.ExpTransform(), affine(0.0, t)),
+    "behind to_event": lambda t: moved(
+        moved(dist.Uniform(jnp.zeros(2), 1.0), affine(1.0, 2.0)).to_event(1), affine(t, 1)
+    ),
+    "composed": lambda t: moved(
+        dist.Uniform(0.0, 1.0), transforms.ComposeTransform([affine(0.0, 2.0), affine(0.0, t)])
+    ),
+    "a power": lambda t: moved(dist.Uniform(0.0, 2.0), transforms.PowerTransform(t)),
+    "a simplex": lambda t: moved(dist.Dirichlet(jnp.ones(2)), affine(0.0, t)),
 }
 
 
@@ -65,6 +87,8 @@ def test_what_moves_with_nothing_that_is_differentiated_is_let_through():
     traced(lambda t: dist.TransformedDistribution(dist.HalfNormal(1.0), dist.transforms.AffineTransform(0.0, t)))
     traced(lambda t: dist.TransformedDistribution(dist.Normal(t, t), dist.transforms.AffineTransform(t, t)))
     traced(lambda t: dist.LogNormal(t, t))
+    traced(lambda t: moved(dist.Gamma(t, t), affine(0.0, t), transforms.PowerTransform(t), affine(0.0, t)))
+    traced(lambda t: moved(dist.Normal(t, t), affine(t, t), transforms.SigmoidTransform(), affine(-1.0, 2.0)))
     J = le.expectation(lambda x: x**2, MOVING["uniform"], 16)
     for estimator in (le.MeasureValued(), le.Pathwise()):
         e = le.estimate(le.Expectation(J.problem, estimator, 16), T, KEY, replicates=1000)
@@ -98,6 +122,11 @@ NOT_LISTED = {
         lambda w: dist.MixtureGeneral(dist.Categorical(logits=w), [dist.Normal(0.0, 1.0), dist.Normal(2.0, 1.0)]),
         MIXED,
     ),
+    "one array in two places": (lambda t: dist.VonMises(t, t), T),
+    "weights that are means": (
+        lambda w: dist.MixtureSameFamily(dist.Categorical(logits=w), dist.Normal(w, 1.0)),
+        MIXED,
+    ),
 }
 
 
@@ -109,6 +138,19 @@ def test_pathwise_in_parameters_that_are_not_reparametrised(name):
         with pytest.raises(InputError, match=r"not reparametrised.*use Score\(\), or take jax.lax.stop_gradient"):
             traced(of, estimator, f=jnp.sin, params=params)
     traced(lambda p: of(stop_gradient(p)), le.Pathwise(), f=jnp.sin, params=params)
+
+
+def test_the_parameters_of_a_transform_have_a_path():
+    """x = t + t z^t for a half-normal z: E x = t + t E[z^t], where E z^t = 2^(t/2) Gamma((t + 1) / 2) / sqrt(pi)."""
+    J = le.expectation(
+        lambda x: x,
+        lambda t: moved(dist.HalfNormal(1.0), transforms.PowerTransform(t), affine(t, t)),
+        16,
+        le.Pathwise(),
+    )
+    e = le.estimate(J, T, KEY, replicates=2000)
+    right = jax.grad(lambda t: t + t * 2 ** (t / 2) * jnp.exp(jax.lax.lgamma((t + 1) / 2)) / jnp.sqrt(jnp.pi))(T)
+    assert abs(e.gradient - right) < 4.5 * e.gradient_error < 0.1
 
 
 def test_the_means_of_a_mixture_are_reparametrised():
