@@ -16,7 +16,7 @@ class VIMCO(AbstractEstimator):
     f is a log-weight, as $\log p(x, z) - \log q_\theta(z \mid x)$, and usually depends on the parameters. The
     expectation is that of the bound (Burda et al. 2016, arXiv:1509.00519), not of f. Mnih & Rezende 2016
     (arXiv:1602.06725), eq. 10: the log-weight that is left out is replaced by the mean of the
-    others. Right at every order.
+    others. Right at every order. A log-weight may be -inf, as long as not all of a set are.
     """
 
     particles: int = 8
@@ -46,9 +46,11 @@ def _bound(log_probs: Float[Array, " k"], log_weights: Float[Array, " k"]) -> Fl
     k = log_weights.shape[0]
     bound = jax.nn.logsumexp(log_weights) - jnp.log(k)
     weights = stop_gradient(log_weights)
-    others = (jnp.sum(weights) - weights) / (k - 1)
-    replaced = jnp.where(jnp.eye(k, dtype=bool), others[:, None], weights[None, :])
-    without = jax.nn.logsumexp(replaced, axis=1) - jnp.log(k)
+    # Summed without each instead of taken off the sum: a weight of 0, whose logarithm is -inf, would leave NaN.
+    own = jnp.eye(k, dtype=bool)
+    others = jnp.sum(jnp.where(own, 0.0, weights[None, :]), axis=1) / (k - 1)
+    without = jax.nn.logsumexp(jnp.where(own, others[:, None], weights[None, :]), axis=1) - jnp.log(k)
+    without = jnp.where(without > -jnp.inf, without, 0.0)  # where no other has a weight; any constant is right
     # The whole set explains the bound, and each sample alone its own baseline: see `sites.cost`.
     each = jnp.exp(log_probs - stop_gradient(log_probs))
     total = jnp.sum(log_probs)

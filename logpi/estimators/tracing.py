@@ -17,6 +17,7 @@ CONTINUOUS = {
     "relu", "relu6", "leaky_relu", "elu", "celu", "selu", "hard_tanh", "hard_sigmoid", "hard_swish", "softplus",
     "logaddexp", "log_sigmoid", "silu", "gelu", "sigmoid", "clip", "_interp", "interp", "sinc", "xlogy", "norm",
 }  # fmt: skip
+CUSTOM = ("custom_jvp_call", "custom_vjp_call")
 
 
 def jumps(function: Callable, *args: Any) -> list[str]:
@@ -48,13 +49,16 @@ def _follow(jaxpr: Any, reached: list[bool], found: dict[str, None], stopped: bo
         outputs = [True] * len(eqn.outvars)
         if jump := _jump(eqn, [var in read for var in eqn.outvars]):
             found[jump] = None
-        elif name not in ("custom_jvp_call", "custom_vjp_call") and eqn.params.get("name") not in CONTINUOUS:
+        else:
+            # What has a derivative of its own, or is known to be continuous, is not looked through for jumps.
+            trusted = name in CUSTOM or eqn.params.get("name") in CONTINUOUS
             for inner in _inner(eqn):
                 same = len(inner.invars) == len(marks)
                 if name == "scan":
                     marks = _carried(eqn, inner, marks, stopped)
-                outputs_inside = _follow(inner, marks if same else [True] * len(inner.invars), found, stopped)
-                if name in ("pjit", "jit", "closed_call") and same:
+                seen = {} if trusted else found
+                outputs_inside = _follow(inner, marks if same else [True] * len(inner.invars), seen, stopped)
+                if name in (*CUSTOM, "pjit", "jit", "closed_call") and same:
                     outputs = outputs_inside
         known |= {var for var, yes in zip(eqn.outvars, outputs, strict=True) if yes}
     return [_is_in(var, known) for var in jaxpr.outvars]

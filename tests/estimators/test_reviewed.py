@@ -1,13 +1,17 @@
 """Mistakes that a review found: each would be silent."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 import numpyro.distributions as dist
 import optax
 import pytest
 
 import logpi
 from logpi.distributions import Bernoulli, Point
+from logpi.estimators.multi_sample import _bound
 
 KEY = jax.random.key(0)
 COIN = {"logits": jnp.array([0.3])}
@@ -71,3 +75,34 @@ def test_nothing_that_moves_the_expectation_is_tuned():
     for estimator in (logpi.EvolutionStrategies(), logpi.Score(logpi.Constant(1.0))):
         with pytest.raises(logpi.InputError, match="no arrays to fit"):
             logpi.tune(logpi.expectation(lambda x: x**2, lambda m: dist.Normal(m, 1.0), 4, estimator), 0.5, KEY)
+
+
+@pytest.mark.parametrize(
+    "estimator", [logpi.DisARM(), logpi.MeasureValued(), logpi.REBAR()], ids=["DisARM", "MVD", "REBAR"]
+)
+def test_a_parameter_that_is_not_used_has_no_error(estimator):
+    """Where a derivative is guarded by a rule of its own, too."""
+    J = logpi.expectation(lambda b: jnp.sum(b) ** 2.0, coins, 4, estimator)
+    e = logpi.estimate(J, {"logits": jnp.array([0.3, 0.2]), "other": 1.0}, KEY)
+    assert e.gradient_error["other"] == 0 and 0 < e.gradient_error["logits"][0] < 1 and e.converged
+
+
+def test_particles_may_have_no_weight():
+    """The sum over all sets of three of four events, one of log-weight -inf; without the set of that one alone."""
+    logits, table = jnp.asarray([0.2, -0.5, 0.4, 0.1]), jnp.asarray([0.3, -jnp.inf, 1.0, 0.1])
+    sets = jnp.asarray([s for s in itertools.product(range(4), repeat=3) if s != (1, 1, 1)])
+
+    def log_probs(logits):
+        return jax.nn.log_softmax(logits)[sets]
+
+    def exact(logits):
+        bounds = jax.nn.logsumexp(table[sets], axis=1) - jnp.log(3.0)
+        return jnp.sum(jnp.exp(jnp.sum(log_probs(logits), axis=1)) * bounds)
+
+    def estimated(logits):
+        chances = jax.lax.stop_gradient(jnp.exp(jnp.sum(log_probs(logits), axis=1)))
+        return jnp.sum(chances * jax.vmap(_bound)(log_probs(logits), table[sets]))
+
+    found, right = jax.jit(lambda x: (jax.value_and_grad(estimated)(x), jax.value_and_grad(exact)(x)))(logits)
+    np.testing.assert_allclose(found[0], right[0], rtol=1e-5)
+    np.testing.assert_allclose(found[1], right[1], rtol=1e-4, atol=1e-6)
