@@ -1,8 +1,11 @@
 """Audits: whether a policy gradient is the policy gradient. Nothing else in logpi imports them."""
 
+from . import gallery as gallery
 from .alignment import align as align
 from .alignment import Alignment as Alignment
+from .loss import loss as loss
 from .policy import policy as policy
 from .program import program as program
 from .report import Check as Check
 from .report import Report as Report
+from .sequences import Sequences as Sequences
