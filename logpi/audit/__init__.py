@@ -1,9 +1,11 @@
 """Audits: whether a policy gradient is the policy gradient. Nothing else in logpi imports them."""
 
 from . import gallery as gallery
+from . import problems as problems
 from .alignment import align as align
 from .alignment import Alignment as Alignment
 from .loss import loss as loss
+from .objective import objective as objective
 from .policy import policy as policy
 from .program import program as program
 from .report import Check as Check

@@ -1,0 +1,122 @@
+"""A bandit with one continuous action, cut to an interval on its way to the reward."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ...distributions import Normal
+from ...errors import check_between
+from ...models import AbstractActorCritic, AbstractPolicy
+from ...trajectory import Trajectory
+from .base import AbstractProblem, AbstractValues, lay_out, normal_log_prob, Streams, WithValues
+
+NODES = 64  # of each of three Gauss-Legendre rules
+TAIL = 10  # standard deviations beyond the interval that are summed
+
+
+class GaussianPolicy(AbstractPolicy):
+    """The same Gaussian whatever is seen."""
+
+    mean: Float[Array, " 1"]
+    log_std: Float[Array, " 1"]
+
+    def initial_memory(self) -> tuple[()]:
+        """None."""
+        return ()
+
+    def __call__(self, obs: Float[Array, " 1"], memory: tuple[()]) -> tuple[Normal, tuple[()]]:
+        """The Gaussian."""
+        return Normal(self.mean, self.log_std), memory
+
+
+class ConstantValue(AbstractValues):
+    """One value for all observations, and another for what follows the end."""
+
+    value: Float[Array, ""]
+
+    def __call__(self, obs: Float[Array, " 1"]) -> Float[Array, ""]:
+        """The value; what follows the end (an observation of 1) has one that nothing may look at."""
+        return jnp.where(obs[0] > 0, 3.0, self.value)
+
+
+class GaussianBandit(AbstractProblem):
+    r"""One step: reward $-(c(a) - m)^2$ for $a \sim N(\mu, \sigma^2)$, where $c$ cuts to the interval $[-b, b]$.
+
+    `mean` and `log_std` are the policy's, `target` is m, `bound` is b. What is drawn is the action before the cut; its
+    density there is what the policy gradient needs. Expectations are sums over Gauss-Legendre nodes, good to 1e-12.
+    """
+
+    mean: float = 0.3
+    log_std: float = -0.4
+    target: float = 1.5
+    bound: float = 1.0
+    gamma: float = 1.0
+    name: str = eqx.field(static=True, default="Gaussian bandit")
+
+    def __check_init__(self):
+        check_between("bound", self.bound, 1e-3)
+        check_between("log_std", self.log_std, -10, 10)
+
+    @property
+    def check(self) -> str:
+        """What an audit's check on it is called."""
+        return "clipped actions"
+
+    @property
+    def cure(self) -> str:
+        """What to do where the check fails."""
+        return "take the log-probability of the action as it was drawn; clip it only on its way to the environment"
+
+    def policy(self) -> GaussianPolicy:
+        """The Gaussian."""
+        return GaussianPolicy(jnp.asarray([self.mean], float), jnp.asarray([self.log_std], float))
+
+    def objective(self, policy: Any) -> Float[Array, ""]:
+        """J in closed form, from the moments of a normal variable cut to an interval."""
+        mean, std = policy.mean[0], jnp.exp(policy.log_std[0])
+        low, high = (-self.bound - mean) / std, (self.bound - mean) / std
+        cdf, pdf = jax.scipy.stats.norm.cdf, jax.scipy.stats.norm.pdf
+        off, inside = mean - self.target, cdf(high) - cdf(low)
+        middle = (
+            off**2 * inside
+            + 2 * off * std * (pdf(low) - pdf(high))
+            + std**2 * (inside + low * pdf(low) - high * pdf(high))
+        )
+        below, above = (self.bound + self.target) ** 2 * cdf(low), (self.bound - self.target) ** 2 * cdf(-high)
+        return -(below + middle + above)
+
+    def critics(self) -> dict[str, AbstractActorCritic]:
+        """Exact, and wrong by 1."""
+        policy = self.policy()
+        streams = self.streams()
+        value = float(streams.chance @ np.asarray(streams.trajectory.reward)[:, 0])
+        return {
+            "exact": WithValues(policy, ConstantValue(jnp.asarray(value))),
+            "wrong": WithValues(policy, ConstantValue(jnp.asarray(value + 1.0))),
+        }
+
+    def streams(self) -> Streams:
+        """The nodes of three Gauss-Legendre rules: below, within and above the interval."""
+        x, w = np.polynomial.legendre.leggauss(NODES)
+        reach = TAIL * np.exp(self.log_std) + abs(self.mean)
+        edges = np.array([-self.bound - reach, -self.bound, self.bound, self.bound + reach])
+        half, middle = np.diff(edges)[:, None] / 2, (edges[1:] + edges[:-1])[:, None] / 2
+        nodes, weights = (middle + half * x).reshape(-1), (half * w).reshape(-1)
+        trajectory = self._trajectory(nodes)
+        chance = weights * np.exp(np.asarray(trajectory.log_prob)[:, 0])
+        return Streams(trajectory, chance[:, None] * np.asarray(trajectory.valid), chance)
+
+    def draw(self, rng: np.random.Generator, num_streams: int) -> Trajectory:
+        """Actions drawn from the policy."""
+        return self._trajectory(self.mean + np.exp(self.log_std) * rng.normal(size=num_streams))
+
+    def _trajectory(self, action: Float[np.ndarray, " n"]) -> Trajectory:
+        log_prob = normal_log_prob((action - self.mean)[:, None], np.array([self.log_std]))
+        reward = -((np.clip(action, -self.bound, self.bound) - self.target) ** 2)
+        obs = np.broadcast_to(np.array([0.0, 1.0])[None, :, None], (len(action), 2, 1))
+        one, ends = np.ones(len(action), int), np.ones(len(action), bool)
+        return lay_out(obs, action[:, None, None], log_prob[:, None], reward[:, None], one, ends, ~ends)
