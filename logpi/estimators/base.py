@@ -5,7 +5,15 @@ import abc
 import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from ..errors import InputError
 from .problem import Problem
+
+
+def check_multiple(name: str, samples: int, of: int, drawn: str) -> None:
+    """Raises `InputError` unless `samples` splits into what an estimator draws: pairs, or sets of some size."""
+    if samples % of:
+        cure = "an even number" if drawn == "pairs" else f"a multiple of {of}"
+        raise InputError(f"samples is {samples}, but {name} draws {drawn}: give {cure}.")
 
 
 class AbstractEstimator(eqx.Module):

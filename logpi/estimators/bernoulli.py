@@ -5,8 +5,7 @@ import jax.numpy as jnp
 from jax.lax import stop_gradient
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from ..errors import InputError
-from .base import AbstractEstimator
+from .base import AbstractEstimator, check_multiple
 from .coins import logits_of
 from .problem import Problem
 from .refusal import first_order
@@ -23,8 +22,7 @@ class DisARM(AbstractEstimator):
 
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
         """The mean over pairs. Raises `InputError` for an odd number of samples, or other distributions."""
-        if samples % 2:
-            raise InputError(f"samples is {samples}, but DisARM draws pairs: give an even number.")
+        check_multiple("DisARM", samples, 2, "pairs")
         live = logits_of(problem.distribution(params), "DisARM()")
         logits = stop_gradient(live)
         first, second = jax.vmap(lambda key: opposite_coins(logits, key))(jax.random.split(key, samples // 2))

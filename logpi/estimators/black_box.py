@@ -8,8 +8,8 @@ from jax.lax import stop_gradient
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..distributions import Normal
-from ..errors import check_between, InputError
-from .base import AbstractEstimator
+from ..errors import check_between
+from .base import AbstractEstimator, check_multiple
 from .parameters import frozen
 from .problem import Problem
 from .refusal import first_order
@@ -30,8 +30,7 @@ class EvolutionStrategies(AbstractEstimator):
 
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
         """The mean over pairs of parameters, one event each. Raises `InputError` for an odd number of samples."""
-        if samples % 2:
-            raise InputError(f"samples is {samples}, but EvolutionStrategies draws pairs: give an even number.")
+        check_multiple("EvolutionStrategies", samples, 2, "pairs")
         dynamic, static = eqx.partition(params, eqx.is_inexact_array)
         centre, unravel = ravel_pytree(dynamic)
         search = Normal(centre, jnp.full_like(centre, jnp.log(self.std)))

@@ -9,7 +9,7 @@ from jax.lax import stop_gradient
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..errors import check_between, InputError
-from .base import AbstractEstimator
+from .base import AbstractEstimator, check_multiple
 from .baselines import AbstractBaseline, LeaveOneOut
 from .problem import Problem
 from .sites import cost
@@ -117,10 +117,7 @@ class UnorderedSet(AbstractEstimator):
             raise InputError(
                 f"size is {self.size}, but there are {events.shape[0]} events: give {events.shape[0]} or less."
             )
-        if samples % self.size:
-            raise InputError(
-                f"samples is {samples}, but sets of {self.size} are drawn: give a multiple of {self.size}."
-            )
+        check_multiple("UnorderedSet", samples, self.size, f"sets of {self.size}")
         log_probs = problem.log_probs(params, events)
         frozen = stop_gradient(log_probs)
         noise = jax.random.gumbel(key, (samples // self.size, events.shape[0]))

@@ -6,7 +6,7 @@ from jax.lax import stop_gradient
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..errors import check_between, InputError
-from .base import AbstractEstimator
+from .base import AbstractEstimator, check_multiple
 from .problem import Problem
 
 
@@ -26,10 +26,7 @@ class VIMCO(AbstractEstimator):
 
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
         """The mean of the bound over sets of particles. Raises `InputError` unless `samples` splits into sets."""
-        if samples % self.particles:
-            raise InputError(
-                f"samples is {samples}, but VIMCO draws sets of {self.particles} particles: give a multiple of it."
-            )
+        check_multiple("VIMCO", samples, self.particles, f"sets of {self.particles} particles")
         draws = problem.draws(params, key, samples)
         if draws.unit != 1:
             raise InputError(

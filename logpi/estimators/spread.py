@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -11,7 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..distributions import AbstractDistribution
 from ..errors import check_between, InputError
-from .base import AbstractEstimator
+from .base import AbstractEstimator, check_multiple
 from .problem import Draws, Problem
 from .quantiles import from_uniform, num_uniforms
 
@@ -28,9 +29,8 @@ class Antithetic(AbstractEstimator):
 
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
         """The estimator's, on pairs. Raises `InputError` for an odd number of samples."""
-        if samples % 2:
-            raise InputError(f"samples is {samples}, but Antithetic draws pairs: give an even number.")
-        return self.estimator(_drawn(problem, antithetic_points, samples // 2), params, key, samples)
+        check_multiple("Antithetic", samples, 2, "pairs")
+        return _on_spread(self, antithetic_points, samples // 2, problem, params, key, samples)
 
 
 class Stratified(AbstractEstimator):
@@ -47,8 +47,8 @@ class Stratified(AbstractEstimator):
 
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
         """The estimator's, on stratified samples. Raises `InputError` if `samples` does not split into the sets."""
-        _check_sets("Stratified", samples, self.sets)
-        return self.estimator(_drawn(problem, stratified_points, self.sets), params, key, samples)
+        check_multiple("Stratified", samples, self.sets, f"{self.sets} sets of equal size")
+        return _on_spread(self, stratified_points, self.sets, problem, params, key, samples)
 
 
 class QuasiMonteCarlo(AbstractEstimator):
@@ -65,8 +65,8 @@ class QuasiMonteCarlo(AbstractEstimator):
 
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
         """The estimator's, on quasi-random samples. Raises `InputError` if `samples` does not split into the sets."""
-        _check_sets("QuasiMonteCarlo", samples, self.sets)
-        return self.estimator(_drawn(problem, sobol_points, self.sets), params, key, samples)
+        check_multiple("QuasiMonteCarlo", samples, self.sets, f"{self.sets} sets of equal size")
+        return _on_spread(self, sobol_points, self.sets, problem, params, key, samples)
 
 
 class SpreadDraw(eqx.Module):
@@ -84,15 +84,24 @@ class SpreadDraw(eqx.Module):
         return Draws(jax.vmap(lambda u: from_uniform(dist, u))(inside), samples // self.sets)
 
 
-def _drawn(problem: Problem, points: Points, sets: int) -> Problem:
-    return Problem(problem.f, problem.of, SpreadDraw(points, sets))
+def _on_spread(
+    wrapper: Any, points: Points, sets: int, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int
+) -> Float[Array, ""]:
+    """The wrapped estimator's scalar on these points; `InputError` if it drew none of them."""
+    draw, drawn = SpreadDraw(points, sets), []
 
+    def noted(dist: AbstractDistribution, key: PRNGKeyArray, samples: int) -> Draws:
+        drawn.append(samples)
+        return draw(dist, key, samples)
 
-def _check_sets(name: str, samples: int, sets: int) -> None:
-    if samples % sets:
+    scalar = wrapper.estimator(Problem(problem.f, problem.of, noted), params, key, samples)
+    if not drawn:
+        name, inner = type(wrapper).__name__, type(wrapper.estimator).__name__
         raise InputError(
-            f"samples is {samples}, but {name} draws {sets} sets of equal size: give a multiple of {sets}."
+            f"{name} spreads the events that an estimator draws, but {inner} draws in a way of its own, so {name} "
+            f"would do nothing: use {inner} without it, or {name}(Score())."
         )
+    return scalar
 
 
 def antithetic_points(key: PRNGKeyArray, n: int, d: int) -> Float[Array, "n d"]:

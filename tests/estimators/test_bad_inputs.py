@@ -104,7 +104,7 @@ TABLE = {
     "odd evolution": (lambda: call(samples=5, estimator=le.EvolutionStrategies()), "samples is 5.*an even number"),
     "sets of strata": (lambda: call(samples=5, estimator=le.Stratified(le.Score())), "multiple of 2"),
     "sets of points": (lambda: call(samples=5, estimator=le.QuasiMonteCarlo(le.Score(), 3)), "multiple of 3"),
-    "sets of choices": (lambda: discrete(le.UnorderedSet(2), 5), "sets of 2 are drawn: give a multiple of 2"),
+    "sets of choices": (lambda: discrete(le.UnorderedSet(2), 5), "draws sets of 2: give a multiple of 2"),
     "sets of particles": (lambda: discrete(le.VIMCO(3), 4), "sets of 3 particles: give a multiple"),
     "a pair for leave one out": (lambda: call(samples=2, estimator=le.Antithetic(le.Score())), "2 sets or more"),
     "a large set": (lambda: discrete(le.UnorderedSet(4), 4), "size is 4, but there are 3 events: give 3 or less"),

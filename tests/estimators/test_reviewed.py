@@ -41,6 +41,21 @@ def test_particles_drawn_in_sets_are_refused():
         J(0.5, KEY)
 
 
+WAYS_OF_THEIR_OWN = [
+    logpi.DisARM(), logpi.REBAR(), logpi.RELAX(jnp.sum), logpi.UnorderedSet(2), logpi.SumAndSample(1),
+    logpi.Enumerate(), logpi.EvolutionStrategies(), logpi.BiasedStraightThrough(), logpi.Stratified(logpi.Score()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("wrapper", [logpi.Antithetic, logpi.Stratified, logpi.QuasiMonteCarlo])
+@pytest.mark.parametrize("estimator", WAYS_OF_THEIR_OWN, ids=lambda e: type(e).__name__)
+def test_nothing_is_spread_where_nothing_would_be(wrapper, estimator):
+    J = logpi.expectation(lambda b: jnp.sum(1.0 * b), coins, 4, wrapper(estimator))
+    name, inner = wrapper.__name__, type(estimator).__name__
+    with pytest.raises(logpi.InputError, match=rf"{inner} draws in a way of its own, so {name} would do nothing"):
+        jax.make_jaxpr(J)(COIN, KEY)
+
+
 @pytest.mark.parametrize("make", [Point, dist.Delta], ids=["Point", "Delta"])
 def test_a_point_that_moves_has_no_score(make):
     with pytest.raises(logpi.InputError, match="moves with its parameters"):
