@@ -16,6 +16,7 @@ from .parameters import as_parameters, check_key
 from .replicates import check_finite, facts, Measured, Moments, Program, run
 
 FEWEST = 32  # replicates: with 32, an error is itself known to 13 %
+ENOUGH = 128  # replicates whose mean is close enough to normal for an interval, however skewed each of them is
 MARGIN = 1.2  # more replicates than the pilot asks for, since its own error is known so well only
 
 
@@ -110,7 +111,7 @@ def estimate(
 
 def _count(replicates: int | None, samples: int | None, size: int) -> int:
     """How many replicates were asked for; `InputError` if these are too few for an error."""
-    count = 128 if replicates is None and samples is None else replicates if samples is None else samples // size
+    count = ENOUGH if replicates is None and samples is None else replicates if samples is None else samples // size
     if count is None or count < FEWEST:
         what = f"replicates is {replicates}" if samples is None else f"samples is {samples}, which is {count} of {size}"
         raise InputError(
@@ -132,7 +133,7 @@ def _most(max_samples: int, size: int) -> int:
 
 
 def _to_precision(measure, key: PRNGKeyArray, rtol: float, atol: float, most: int) -> tuple[Measured, bool]:
-    """A run with the norm of the errors at most `atol + rtol * norm`, and whether it came to that."""
+    """A run with every error known and their norm at most `atol + rtol * norm`, and whether it came to that."""
     check_between("rtol", rtol, 0)
     check_between("atol", atol, 0)
     if not rtol and not atol:
@@ -144,13 +145,15 @@ def _to_precision(measure, key: PRNGKeyArray, rtol: float, atol: float, most: in
         measured = measure(jax.random.fold_in(key, stage), count, f"jax.random.fold_in(key, {stage})")
         noise, square = _norms(measured.moments)
         target = atol + rtol * math.sqrt(max(square - noise, 0.0))
-        met = 0 < noise <= target**2
+        # Where an entry has not varied, nothing is known of its error, however small that of the others is.
+        known = bool(measured.known)
+        met = known and 0 < noise <= target**2
         if count == most or (planned and met):
             return measured, met
         # A pilot that saw nothing, or only noise, cannot plan: the norm that it would plan for is noise too.
-        planned = noise > 0 and (square > 4 * noise or atol**2 > noise)
+        planned = known and noise > 0 and (square > 4 * noise or atol**2 > noise)
         needed = math.ceil(MARGIN * count * noise / target**2) if planned else 4 * count
-        count, stage = min(max(needed, FEWEST), most), stage + 1
+        count, stage = min(max(needed, ENOUGH), most), stage + 1
 
 
 def _norms(moments: Moments) -> tuple[float, float]:

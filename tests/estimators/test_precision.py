@@ -52,6 +52,17 @@ def test_a_rare_event_is_not_reported_as_known():
     assert not any(converged)
 
 
+def test_a_precision_is_not_reached_where_an_error_is_unknown():
+    """One number of two is seen in one replicate of a million; what the other reaches says nothing of it."""
+
+    def program(p, key):
+        seen = jax.random.uniform(key) < 1e-6
+        return p["a"] * (1 + jax.random.normal(key)) + p["b"] * 1e6 * seen
+
+    e = le.estimate(program, {"a": 1.0, "b": 1.0}, jax.random.key(0), rtol=0.1, max_samples=20_000)
+    assert not e.converged and e.gradient_error["b"] == np.inf and e.gradient_error["a"] < 0.1 and e.samples == 20_000
+
+
 def test_an_absolute_precision():
     """Of the nearly flat case, whose gradient is 0.002."""
     J, params = expectation_of(NEARLY_FLAT, le.Score(), 16), params_of(NEARLY_FLAT)
