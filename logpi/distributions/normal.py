@@ -20,7 +20,8 @@ class Normal(AbstractDistribution):
 
     def sample(self, key: PRNGKeyArray, shape: tuple[int, ...] = ()) -> Float[Array, "*batch_and_shape"]:
         """`mean + std * noise`, differentiable in both."""
-        noise = jax.random.normal(key, shape + self.mean.shape)
+        dtype = jnp.result_type(self.mean, self.log_std, jnp.float32)  # not JAX's default, which may be of 64 bits
+        noise = jax.random.normal(key, shape + self.mean.shape, dtype)
         mean, std = (jnp.broadcast_to(x, noise.shape) for x in (self.mean, jnp.exp(self.log_std)))
         return mean + std * noise
 

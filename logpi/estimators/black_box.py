@@ -61,7 +61,7 @@ class SPSA(AbstractEstimator):
         direction_key, key = jax.random.split(key)
 
         def directions(size):
-            return jax.random.rademacher(direction_key, (1, size), jnp.float32)
+            return jax.random.rademacher(direction_key, (1, size))
 
         return _by_differences(problem, params, key, samples, self.step, directions, "SPSA()")
 
@@ -90,7 +90,7 @@ def _by_differences(problem, params, key, samples, step, directions, name) -> Fl
     def value(point):
         return plain_mean(problem, eqx.combine(unravel(point), static), key, samples)
 
-    moves = directions(centre.size)
+    moves = directions(centre.size).astype(centre.dtype)
     points = still[None] + step * jnp.concatenate([moves, -moves])
     high, low = jax.vmap(value)(points).reshape(2, -1)
     gradient = stop_gradient((high - low) / (2 * step) @ moves)

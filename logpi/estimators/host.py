@@ -1,9 +1,9 @@
 """Functions that know nothing of JAX: plain Python or NumPy, in this process or in several."""
 
-import atexit
 import contextlib
 import multiprocessing
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from multiprocessing.reduction import ForkingPickler
@@ -36,6 +36,7 @@ class HostFunction:
         """f(x), of which no derivative is taken. Under `jax.vmap` the whole batch is one call from the device."""
         x = jax.tree.map(stop_gradient, x)
         ranks = jax.tree.map(jnp.ndim, x)
+        dtype = _value_type(x)
 
         def evaluate(x):
             leaves, structure = jax.tree.flatten(jax.tree.map(np.asarray, x))
@@ -43,7 +44,7 @@ class HostFunction:
             pairs = zip(leaves, jax.tree.leaves(ranks), strict=True)
             rows = [leaf.reshape(-1, *leaf.shape[leaf.ndim - rank :]) for leaf, rank in pairs]
             if any(_collectors):
-                return np.full(batch, np.nan, np.float32)
+                return np.full(batch, np.nan, dtype)
             try:
                 values = self._values(jax.tree.unflatten(structure, rows), rows[0].shape[0])
             except InputError as failure:
@@ -52,10 +53,10 @@ class HostFunction:
                         failures.append(failure)
                 if not _collectors:
                     raise
-                return np.full(batch, np.nan, np.float32)
-            return np.asarray(values, np.float32).reshape(batch)
+                return np.full(batch, np.nan, dtype)
+            return np.asarray(values, dtype).reshape(batch)
 
-        result = jax.ShapeDtypeStruct((), jnp.float32)
+        result = jax.ShapeDtypeStruct((), dtype)
         return stop_gradient(jax.pure_callback(evaluate, result, x, vmap_method="broadcast_all"))
 
     def _values(self, rows: PyTree[np.ndarray], count: int) -> Sequence[float] | np.ndarray:
@@ -109,7 +110,8 @@ class HostFunction:
             # Spawned, not forked: JAX has threads, and a fork of them may hang.
             context = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(self.workers, context, initializer=_install, initargs=(self.f,))
-            atexit.register(self.close)
+            # When this object goes, or Python ends, so do its processes.
+            weakref.finalize(self, self._pool.shutdown, wait=False, cancel_futures=True)
         return self._pool
 
     def close(self) -> None:
@@ -123,7 +125,8 @@ def host(f: Callable, *, vectorized: bool = False, workers: int = 0) -> HostFunc
     """Makes any Python function of an event one that `logpi.expectation` can take.
 
     f is called with NumPy arrays, for one event at a time; with `vectorized=True` once for a batch of them along a
-    first axis. `workers` processes share the events of a batch; f must then be defined in a module. A failure,
+    first axis. `workers` processes share the events of a batch; f must then be defined in a module. They end with the
+    function, which compiled programs may hold for long, or at its `close()`. A failure,
     or a value that is no finite number, names the sample that caused it. Its value has no derivative, so f(x, params)
     is refused: there the derivative in the parameters would be lost.
     """
@@ -165,6 +168,12 @@ def host_failures() -> Iterator[list[InputError]]:
     finally:
         with _lock:
             _collectors[:] = [other for other in _collectors if other is not mine]
+
+
+def _value_type(x: PyTree[Array]) -> Any:
+    """The type of f's values: that of the event's floats, at least of 32 bits; JAX's own for an event without any."""
+    floats = [leaf for leaf in jax.tree.leaves(x) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
+    return jnp.result_type(jnp.float32, *floats) if floats else jnp.result_type(float)
 
 
 def _call(f: Callable, event: PyTree) -> tuple[float, str | None]:

@@ -15,7 +15,7 @@ from ..errors import InputError
 from .base import AbstractEstimator
 from .parameters import frozen
 from .problem import Problem
-from .refusal import first_order, no_gradient
+from .refusal import first_order, no_gradients
 from .support import name_of
 from .triples import Family, RULES
 
@@ -64,7 +64,7 @@ def _without_rule(family: Family) -> Float[Array, ""]:
         f"{family.name} has no measure-valued derivative here for one of its parameters ({', '.join(family.others)}): "
         "use Score(), or take jax.lax.stop_gradient of that parameter."
     )
-    return sum((no_gradient(array, sentence) for array in family.others.values()), jnp.zeros(()))
+    return no_gradients(family.others.values(), sentence)
 
 
 @singledispatch

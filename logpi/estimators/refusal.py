@@ -1,5 +1,7 @@
 """Derivatives that would be silently wrong, refused in the moment they are asked for, and only then."""
 
+from collections.abc import Iterable
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -16,15 +18,20 @@ def no_gradient(x: Array, sentence: str) -> Float[Array, ""]:
 
     @jax.custom_jvp
     def nothing(x):
-        return jnp.zeros(())
+        return jnp.zeros((), jnp.float32)
 
     def refuse(primals, tangents):
         if not isinstance(tangents[0], jax.custom_derivatives.SymbolicZero):
             raise InputError(sentence)
-        return jnp.zeros(()), jnp.zeros(())
+        return jnp.zeros((), jnp.float32), jnp.zeros((), jnp.float32)
 
     nothing.defjvp(refuse, symbolic_zeros=True)
     return nothing(x)
+
+
+def no_gradients(arrays: Iterable[Array], sentence: str) -> Float[Array, ""]:
+    """0, of 32 bits so that it changes no type; raises `InputError(sentence)` for a derivative in any of the arrays."""
+    return sum((no_gradient(array, sentence) for array in arrays), jnp.zeros((), jnp.float32))
 
 
 def first_order(x: Float[Array, ""], params: PyTree, estimator: str) -> Float[Array, ""]:
@@ -41,7 +48,6 @@ def first_order(x: Float[Array, ""], params: PyTree, estimator: str) -> Float[Ar
     @identity.defjvp
     def derivative(primals, tangents):
         x, params = primals
-        refused = (no_gradient(leaf, sentence) for leaf in params)
-        return x, tangents[0] * (1 + sum(refused, jnp.zeros(())))
+        return x, tangents[0] * (1 + no_gradients(params, sentence)).astype(x.dtype)
 
     return identity(x, [leaf for leaf in jax.tree.leaves(params) if eqx.is_inexact_array(leaf)])

@@ -5,13 +5,12 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..distributions import AbstractDistribution, FromNumpyro, Joint, Normal, Point
 from ..distributions.numpyro import parts_of
 from ..errors import InputError
-from .refusal import no_gradient
+from .refusal import no_gradients
 from .support import name_of
 
 
@@ -70,4 +69,4 @@ def check_reparametrised(dist: AbstractDistribution) -> Float[Array, ""]:
         f"a parameter of {name_of(dist)} is not reparametrised, so the derivative of its events in it is missing or "
         "wrong: use Score(), or take jax.lax.stop_gradient of that parameter."
     )
-    return sum((no_gradient(array, sentence) for array in irreparametrised(dist)), jnp.zeros(()))
+    return no_gradients(irreparametrised(dist), sentence)

@@ -16,7 +16,7 @@ from ..distributions import AbstractDistribution, Bernoulli, Categorical, FromNu
 from ..distributions.numpyro import entries_of, parts_of, shape_of
 from ..errors import InputError
 from .ends import ends_of
-from .refusal import no_gradient
+from .refusal import no_gradients
 
 MOST_EVENTS = 2**20  # a sum of a million terms still fits into memory
 
@@ -60,7 +60,7 @@ def still_support(dist: AbstractDistribution) -> Float[Array, ""]:
         f"the support of {name_of(dist)} moves with its parameters, so the score function is wrong for it: use "
         "MeasureValued() (it knows the bounds of Uniform), or Pathwise() where f is smooth."
     )
-    return sum((no_gradient(bound, sentence) for bound in bounds(dist)), jnp.zeros(()))
+    return no_gradients(bounds(dist), sentence)
 
 
 @singledispatch

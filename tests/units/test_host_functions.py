@@ -1,5 +1,6 @@
 """Functions that know nothing of JAX: batches, processes, and failures that name the sample."""
 
+import gc
 import math
 
 import jax
@@ -119,3 +120,14 @@ def test_a_failure_in_a_worker_names_the_sample():
 def test_bad_host_functions_are_refused(make, sentence):
     with pytest.raises(logpi.InputError, match=sentence):
         make()
+
+
+def test_worker_processes_end_with_their_function():
+    f = logpi.host(square, workers=1)
+    pool = f._executor()
+    pool.submit(abs, -1).result()
+    (process,) = pool._processes.values()
+    del f
+    gc.collect()
+    process.join(30)
+    assert not process.is_alive()
