@@ -9,10 +9,11 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from ..distributions import AbstractDistribution, as_distribution
+from ..distributions import AbstractDistribution, as_distribution, Foreign
 from ..errors import check_between, InputError
 from ..estimators.parameters import as_parameters, check_key
 from ..estimators.sites import score
+from ..estimators.support import bounds
 from ..models import AbstractPolicy
 from .density import Grid, grid_of
 from .report import Check, Report, significant
@@ -38,6 +39,8 @@ def policy(
     else:
         name = type(subject).__name__
     dist = as_distribution(subject)
+    if isinstance(dist, Foreign) and not callable(getattr(dist.distribution, "log_prob", None)):
+        raise InputError(f"a {name} has no method log_prob, so there is no probability to audit: add log_prob(event).")
     draws, notes = _draws(dist, key, samples)
     if isinstance(draws, Check):
         return Report(name, (draws,))
@@ -51,7 +54,7 @@ def policy(
     except InputError as reason:
         notes.append(f"the normalisation was not looked at: {reason}")
     if draws is not None:
-        checks += _scores(dist, draws)
+        checks += _scores(dist, draws, notes)
         checks += [] if grid is None or not checks[1].passed else _agreement(dist, draws, grid)
         checks += _entropy(dist, draws) if grid is not None and checks[1].passed else []
     return Report(name, tuple(checks), tuple(notes))
@@ -86,7 +89,7 @@ def _normalised(grid: Grid) -> Check:
     )  # fmt: skip
 
 
-def _scores(dist: AbstractDistribution, draws: Array) -> list[Check]:
+def _scores(dist: AbstractDistribution, draws: Array, notes: list[str]) -> list[Check]:
     """Finite log-probabilities and scores, scores of mean 0, and a support that does not move."""
     log_probs = np.asarray(jax.vmap(dist.log_prob)(draws))
     share = float(np.mean(~np.isfinite(log_probs)))
@@ -94,12 +97,14 @@ def _scores(dist: AbstractDistribution, draws: Array) -> list[Check]:
         Check("finite log-probabilities", share, 0.0, 0.0, "share of draws", "clip, or work with logits and log-sums")
     ]
     try:
-        scores = np.asarray(jax.vmap(lambda x: ravel_pytree(score(dist, x))[0])(draws), np.float64)
-    except InputError as reason:
-        if "support" not in str(reason):
-            return checks  # there is no parameter to differentiate in
+        dynamic, static = as_parameters(dist)
+    except InputError as reason:  # there is no parameter to differentiate in
+        notes.append(f"the scores: {reason}")
+        return checks
+    if bounds(eqx.combine(dynamic, static)):
         cure = "use MeasureValued() or Pathwise(), or keep the bounds out of the parameters"
         return [*checks, Check("a support that stays", 1.0, 0.0, 0.0, "1 if it moves with the parameters", cure)]
+    scores = np.asarray(jax.vmap(lambda x: ravel_pytree(score(dist, x))[0])(draws), np.float64)
     share = float(np.mean(~np.isfinite(scores).all(axis=1)))
     checks.append(
         Check("finite scores", share, 0.0, 0.0, "share of draws", "keep parameters off the edge of their range")

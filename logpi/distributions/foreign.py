@@ -1,4 +1,4 @@
-"""Distributions of other libraries and of users: whatever has a `log_prob`, and a `sample` to be drawn from."""
+"""Distributions of other libraries and of users: whatever has a `log_prob`, a `sample`, or both."""
 
 import inspect
 import sys
@@ -16,7 +16,8 @@ from .numpyro import FromNumpyro
 class Foreign(AbstractDistribution):
     """An object with `log_prob(event)`, and with `sample(key)`, `sample(key, shape)` or `sample(seed=, sample_shape=)`.
 
-    Make it a pytree (an `equinox.Module`, say) if it is the parameters themselves.
+    One of the two is enough for what asks for no more: `logpi.score` for the first, a difference of values for the
+    second. Make it a pytree (an `equinox.Module`, say) if it is the parameters themselves.
     """
 
     distribution: Any
@@ -45,8 +46,14 @@ class Foreign(AbstractDistribution):
         return event, self.log_prob(event)
 
     def log_prob(self, event: PyTree[Array]) -> Float[Array, ""]:
-        """The object's. Raises `InputError` unless that is one number."""
-        value = jnp.asarray(self.distribution.log_prob(event))
+        """The object's. Raises `InputError` if it has none, and unless that is one number."""
+        log_prob = getattr(self.distribution, "log_prob", None)
+        if log_prob is None:
+            raise InputError(
+                f"{type(self.distribution).__name__} has no method log_prob, which says how probable an event is: add "
+                "log_prob(event), or use EvolutionStrategies(), which needs nothing but samples."
+            )
+        value = jnp.asarray(log_prob(event))
         if value.shape != ():
             raise InputError(
                 f"log_prob of {type(self.distribution).__name__} returned shape {value.shape} for one event, but it "
@@ -74,7 +81,7 @@ class Foreign(AbstractDistribution):
 
 
 def as_distribution(thing: Any) -> AbstractDistribution:
-    """One of ours from what a user has: a distribution of logpi or NumPyro, or any object with a `log_prob`.
+    """One of ours from what a user has: a distribution of logpi or NumPyro, or an object with `log_prob` or `sample`.
 
     Raises `InputError` for anything else.
     """
@@ -83,7 +90,7 @@ def as_distribution(thing: Any) -> AbstractDistribution:
     numpyro = sys.modules.get("numpyro.distributions")  # what has not been imported cannot have made it
     if numpyro is not None and isinstance(thing, numpyro.Distribution):
         return FromNumpyro(thing)
-    if callable(getattr(thing, "log_prob", None)):
+    if any(callable(getattr(thing, name, None)) for name in ("log_prob", "sample")):
         return Foreign(thing)
     raise InputError(
         f"a {type(thing).__name__} is no distribution: it has no method log_prob. Give one of NumPyro or "

@@ -88,7 +88,7 @@ class MovingAverage(AbstractBaseline):
     Updated before its use it would contain its own sample, and be biased.
     """
 
-    decay: float = 0.9
+    decay: float | Float[Array, ""] = 0.9
     total: Float[Array, ""] = eqx.field(default_factory=lambda: jnp.zeros(()))
     weight: Float[Array, ""] = eqx.field(default_factory=lambda: jnp.zeros(()))
 
@@ -113,7 +113,7 @@ class Learned(AbstractBaseline):
 
     function: Callable[[PyTree], Float[Array, ""]]  # any callable pytree, as an `equinox.nn.MLP` with out_size="scalar"
     context: PyTree
-    learning_rate: float = 0.01
+    learning_rate: float | Float[Array, ""] = 0.01
 
     def __call__(self, problem, params, key, costs) -> Float[Array, ""]:
         """What the function expects in this context."""

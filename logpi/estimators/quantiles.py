@@ -75,6 +75,8 @@ def _(dist: Joint, uniform: Float[Array, " d"]) -> Array:
 def _(dist: FromNumpyro) -> int:
     shape = shape_of(dist.distribution)
     if dist.distribution.is_discrete:
+        if not dist.distribution.has_enumerate_support:
+            return num_uniforms.dispatch(object)(dist)
         choices(dist)  # a finite support is enough
         return math.prod(shape)
     try:

@@ -11,7 +11,6 @@ from ..distributions import AbstractDistribution
 from ..errors import check_between, InputError
 from .base import AbstractEstimator
 from .coins import choice_logits, logits_of
-from .parameters import frozen
 from .problem import Problem
 from .refusal import first_order
 from .reparametrised import check_reparametrised
@@ -44,9 +43,8 @@ class LAX(AbstractEstimator):
         costs = problem.costs(params, events)
         guess = jax.vmap(lambda event: as_scalar(self.surrogate(event)))
         refuse_jumps(guess, events, JUMP)
-        # The guess at fixed events is a constant to the parameters, and not to `tune`.
-        rest = stop_gradient(costs) - guess(events)
-        push = jnp.mean(problem.log_probs(params, events) * rest + guess(moving)) + wrong
+        guesses = guess(moving)
+        push = jnp.mean(_score(problem, params, events) * (stop_gradient(costs) - guesses) + guesses) + wrong
         return jnp.mean(costs) + first_order(push - stop_gradient(push), params, "LAX()")
 
 
@@ -69,7 +67,8 @@ class REBAR(AbstractEstimator):
     r"""RELAX with f itself at relaxed events as the surrogate, times `scale`: $c(z) = \eta f(\sigma(z / \lambda))$.
 
     f must take coins between 0 and 1; for a choice give `relaxed`, a function of a vector of probabilities. Unbiased
-    for any scale and temperature; `logpi.tune` fits both. Tucker et al. 2017 (arXiv:1703.07370), eq. 7.
+    for any scale and temperature; `logpi.tune` fits both. Each sample costs three evaluations of f. Tucker et al. 2017
+    (arXiv:1703.07370), eq. 7.
     """
 
     temperature: float | Float[Array, ""] = 0.5
@@ -103,10 +102,15 @@ def _relax(problem, params, key, samples, surrogate, name) -> Float[Array, ""]:
     costs = problem.costs(params, events)
     guess = jax.vmap(lambda z, params: as_scalar(surrogate(z, params)), in_axes=(0, None))
     refuse_jumps(lambda z: guess(z, params), stop_gradient(z), JUMP)
-    # The guess at a fixed z is a constant to the parameters, and not to `tune`.
-    rest = stop_gradient(costs) - guess(stop_gradient(again), frozen(params))
-    push = jnp.mean(problem.log_probs(params, events) * rest + guess(z, params) - guess(again, params))
+    guesses, again = guess(z, params), guess(again, params)
+    push = jnp.mean(_score(problem, params, events) * (stop_gradient(costs) - again) + guesses - again)
     return jnp.mean(costs) + first_order(push - stop_gradient(push), params, name)
+
+
+def _score(problem: Problem, params: PyTree, events: Array) -> Float[Array, " samples"]:
+    """0, with the score as its derivative: what it multiplies is then a constant to the parameters, not to `tune`."""
+    log_probs = problem.log_probs(params, events)
+    return log_probs - stop_gradient(log_probs)
 
 
 def noisy_logits(dist: AbstractDistribution, key: PRNGKeyArray, name: str) -> tuple[Array, Array, Array]:

@@ -149,3 +149,19 @@ def test_nothing_to_look_at_is_said():
         audit.policy(3.0, KEY)
     report = audit.policy(dist.Dirichlet(jnp.ones(3)), KEY)
     assert report.passed and "surface" in str(report)
+
+
+def test_what_has_no_parameters_is_told_so():
+    """An object that is no pytree, and a distribution whose plain numbers are its bounds."""
+
+    class Plain:
+        def sample(self, key):
+            return jax.random.normal(key)
+
+        def log_prob(self, x):
+            return dist.Normal(0.0, 1.0).log_prob(x)
+
+    report = audit.policy(Plain(), KEY)
+    assert report.passed and "the scores: the parameters have no floating-point leaf" in str(report)
+    moving = audit.policy(dist.Uniform(0.0, 1.0), KEY)
+    assert [finding.name for finding in moving.findings] == ["a support that stays"]

@@ -11,6 +11,7 @@ import pytest
 
 import logpi
 from logpi.distributions import Bernoulli, Point
+from logpi.estimators.compare import count_evaluations
 from logpi.estimators.multi_sample import _bound
 
 KEY = jax.random.key(0)
@@ -121,3 +122,45 @@ def test_particles_may_have_no_weight():
     found, right = jax.jit(lambda x: (jax.value_and_grad(estimated)(x), jax.value_and_grad(exact)(x)))(logits)
     np.testing.assert_allclose(found[0], right[0], rtol=1e-5)
     np.testing.assert_allclose(found[1], right[1], rtol=1e-4, atol=1e-6)
+
+
+class Spinner:
+    """A black box: it can be drawn from, and that is all. No pytree."""
+
+    def __init__(self, mean):
+        self.mean = mean
+
+    def sample(self, key):
+        return self.mean + jax.random.normal(key)
+
+
+@pytest.mark.parametrize(
+    "estimator", [logpi.EvolutionStrategies(), logpi.SPSA(), logpi.FiniteDifferences()], ids=["ES", "SPSA", "FD"]
+)
+def test_nothing_but_a_sampler_is_needed(estimator):
+    J = logpi.expectation(lambda x: x**2, Spinner, 16, estimator)
+    e = logpi.estimate(J, jnp.asarray(1.0), KEY, replicates=1000)
+    assert abs(e.gradient - 2) < 4.5 * e.gradient_error < 0.3
+
+
+def test_a_sampler_alone_has_no_score():
+    sentence = r"Spinner has no method log_prob.*add log_prob\(event\), or use EvolutionStrategies\(\)"
+    with pytest.raises(logpi.InputError, match=sentence):
+        logpi.expectation(lambda x: x, Spinner)(jnp.asarray(1.0), KEY)
+    with pytest.raises(logpi.InputError, match="Spinner has no method log_prob"):
+        logpi.audit.policy(Spinner(0.0), KEY)
+
+
+def test_counts_without_an_end_cannot_be_spread():
+    J = logpi.expectation(lambda x: 1.0 * x, dist.Poisson, 4, logpi.Antithetic(logpi.Score()))
+    with pytest.raises(logpi.InputError, match=r"Poisson has no quantile function here.*without Antithetic"):
+        J(1.0, KEY)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "of", "evaluations"),
+    [(logpi.REBAR(), coins, 3), (logpi.RELAX(lambda z: jnp.sum(jnp.tanh(z))), coins, 1)],
+    ids=["REBAR", "RELAX"],
+)
+def test_no_evaluation_is_made_twice(estimator, of, evaluations):
+    assert count_evaluations(logpi.expectation(lambda b: jnp.sum(b) ** 2.0, of, 1, estimator), COIN, KEY) == evaluations
