@@ -119,6 +119,7 @@ _HOME = {
     "REBAR": "estimators",
     "REINFORCE": "algorithms",
     "RELAX": "estimators",
+    "resume": "training.train",
     "RewardScaling": "transforms",
     "Run": "training.run",
     "sample": "estimators",

@@ -13,3 +13,14 @@ def check_between(name: str, value: object, low: float, high: float = float("inf
     if isinstance(value, (int, float)) and not low <= value <= high:
         limit = f"between {low} and {high}" if high < float("inf") else f"{low} or more"
         raise InputError(f"{name} is {value}, but it must be {limit}: give a value in that range.")
+
+
+def choice(name: str, value: object, choices: tuple[str, ...]) -> str:
+    """The value, if it is one of the choices. Raises `InputError` if not."""
+    if value in choices:
+        return str(value)
+    raise InputError(f"{name} is {value!r}, but it must be {' or '.join(choices)}: give one of them.")
+
+
+class TrainingFault(InputError):
+    """NaN or infinity came up in a training, which stopped there; what was good before it is saved."""

@@ -43,6 +43,10 @@ class EvaluationAhead(AbstractListener):
         """Passed on."""
         self._listener.advanced(rows, steps, seconds)
 
+    def warned(self, sentence: str) -> None:
+        """Passed on."""
+        self._listener.warned(sentence)
+
     def finished(self, interrupted: bool) -> None:
         """Passed on."""
         self._listener.finished(interrupted)

@@ -1,7 +1,8 @@
 """The command `logpi`: finds the subcommand, and turns what goes wrong into one sentence and an exit status.
 
-0: done. 1: an audit found something wrong. 2: something can be mended, and the sentence on stderr says how. 130:
-interrupted by Ctrl-C (what was learned is saved). 141: what read the output has gone.
+0: done. 1: an audit found something wrong. 2: something can be mended, and the sentence on stderr says how. 3: NaN
+stopped a training (what was good is saved). 130, 143: Ctrl-C or SIGTERM ended it (what was learned is saved). 141: what
+read the output has gone.
 """
 
 import difflib
@@ -11,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import TextIO
 
-from ..errors import InputError
+from ..errors import InputError, TrainingFault
 
 HELP = """\
 usage: logpi COMMAND ...
@@ -20,6 +21,7 @@ Trains policies by the policy gradient, and tells the truth about the result.
 
 commands:
   train ENV       train a policy, with a preset for the environment where there is one
+  resume RUN      go on with a training that was interrupted or killed
   evaluate RUN    what the policies of a run earn in fresh episodes
   watch RUN       see a policy act, in a window or as a video
   audit KIND ...  whether a gradient, a policy, an environment or a run is what it says
@@ -27,6 +29,7 @@ commands:
 examples:
   logpi train CartPole-v1
   logpi train Pendulum-v1 --algorithm ppo --seeds 4 --learning-rate 5e-4 --out runs/pendulum
+  logpi resume runs/pendulum
   logpi evaluate runs/pendulum --episodes 200 --deterministic
   logpi watch runs/pendulum --video pendulum.gif
   logpi audit run runs/pendulum
@@ -34,7 +37,7 @@ examples:
 logpi COMMAND --help lists the flags of a command; logpi train ENV --help also the preset for that environment.
 logpi --version tells the version.
 """
-COMMANDS = ("train", "evaluate", "watch", "audit")
+COMMANDS = ("train", "resume", "evaluate", "watch", "audit")
 # What the file system refuses and a person can mend; any other OSError is a fault of ours and keeps its traceback.
 _REFUSALS = (
     errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EISDIR, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOSPC,
@@ -48,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = _dispatch(list(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()
         return status
+    except TrainingFault as error:
+        return _complain(str(error), 3)
     except InputError as error:
         return _complain(str(error))
     except KeyboardInterrupt:
@@ -76,9 +81,9 @@ def _let_go(stream: TextIO) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _complain(sentence: str) -> int:
+def _complain(sentence: str, status: int = 2) -> int:
     print(f"logpi: {sentence}", file=sys.stderr)
-    return 2
+    return status
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -98,6 +103,10 @@ def _dispatch(arguments: list[str]) -> int:
             from .train import train_command
 
             return train_command(rest)
+        case ["resume", *rest]:
+            from .resume import resume_command
+
+            return resume_command(rest)
         case ["evaluate", *rest]:
             from .evaluate import evaluate_command
 

@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ..errors import check_between, InputError
 from .arguments import first_word, Flag, parse, value_of
@@ -28,6 +28,8 @@ _HOW = [
     Flag("seeds", int | None, "how many seeds, from --seed on; they run side by side", None, metavar="K"),
     Flag("out", str | None, "folder for the run; by default runs/ENV-ALGORITHM-TIME", None, metavar="DIR"),
     Flag("overwrite", bool, "write over the run that the folder holds", False),
+    Flag("checkpoint_every", str | None, "how often all is stored, to resume from: 30s, 5m, or updates, as 500", "30s"),
+    Flag("on_nan", Literal["stop", "skip"], "where NaN comes up: stop, with status 3, or skip that update", "stop"),
     Flag("evaluate_episodes", int, "fresh episodes of each seed's policy at the end; 0 for none", 100),
     Flag("json", bool, "one JSON object as the last line of stdout", False),
 ]
@@ -35,7 +37,7 @@ _NOT_SETTINGS = {flag.name for flag in (*_WHAT, *_HOW)}
 
 
 def train_command(arguments: Sequence[str]) -> int:
-    """Trains, and returns the exit status: 130 if it was interrupted, with what was learned saved."""
+    """Trains, and returns the exit status: 130 (143) if it was interrupted by Ctrl-C (SIGTERM), with all saved."""
     values, settings = _understood(arguments)
     folder = Path(values["out"]) if values["out"] else _folder_for(values["env"], settings)
     try:
@@ -44,17 +46,26 @@ def train_command(arguments: Sequence[str]) -> int:
         from .settings import in_flags
 
         raise InputError(in_flags(str(error), values)) from None
+    return shown(run, folder, values["evaluate_episodes"], values["json"])
+
+
+def shown(run: Any, folder: Path, episodes: int, json_too: bool) -> int:
+    """The end of a training: its curve, an evaluation, where it is, and the exit status."""
     _draw_curve(run.history)
-    interrupted, evaluation = run.summary["interrupted"], None
-    if values["evaluate_episodes"] and not interrupted:
+    signal, evaluation = run.summary["signal"], None
+    if episodes and not signal:
         try:
-            evaluation = _evaluated(run, folder, values["evaluate_episodes"])
+            evaluation = _evaluated(run, folder, episodes)
         except KeyboardInterrupt:
-            interrupted = True
-    says(f"saved in {folder}" + (f"; next: logpi watch {folder}" if can_be_watched(run.env) else ""))
-    if values["json"]:
+            signal = 2
+    says(f"saved in {folder}" + (f"; next: {_next(run, folder)}" if signal or can_be_watched(run.env) else ""))
+    if json_too:
         print(json.dumps(_summary(run, evaluation, folder)))
-    return 130 if interrupted else 0
+    return 128 + signal if signal else 0
+
+
+def _next(run: Any, folder: Path) -> str:
+    return f"logpi resume {folder}" if run.summary["signal"] else f"logpi watch {folder}"
 
 
 def _trained(values: dict[str, Any], settings: Any, folder: Path) -> Any:
@@ -67,7 +78,7 @@ def _trained(values: dict[str, Any], settings: Any, folder: Path) -> Any:
             compilation_cache()
             source = resolve(values["env"])
         with (
-            contextlib.closing(_listener()) as shown,
+            contextlib.closing(progress()) as shown,
             contextlib.closing(EvaluationAhead(source, settings, values["evaluate_episodes"], shown)) as listener,
         ):
             return train(
@@ -77,6 +88,8 @@ def _trained(values: dict[str, Any], settings: Any, folder: Path) -> Any:
                 seeds=values["seeds"],
                 out=folder,
                 overwrite=values["overwrite"],
+                checkpoint_every=values["checkpoint_every"],
+                on_nan=values["on_nan"],
                 listener=listener,
             )
 
@@ -111,7 +124,8 @@ def _folder_for(env: str, settings: Any) -> Path:
     return next((one for one in tries if not one.exists()), path)
 
 
-def _listener():
+def progress():
+    """What shows how a training goes: a live line in a terminal, plain lines elsewhere."""
     if sys.stderr.isatty():
         from ..report.live import TerminalProgress
 

@@ -54,6 +54,10 @@ class TerminalProgress(AbstractListener):
             self._start(Text(), refreshing=False)
         self._draw()
 
+    def warned(self, sentence: str) -> None:
+        """Above the numbers."""
+        self._console.print(f"warning: {sentence}", markup=False, highlight=False)
+
     def finished(self, interrupted: bool) -> None:
         """The last numbers stay."""
         self._draw()

@@ -127,6 +127,10 @@ class PlainProgress(AbstractListener):
             self._last = time.monotonic()
             self._say(plain_line(self._tally.numbers()))
 
+    def warned(self, sentence: str) -> None:
+        """A line of its own."""
+        self._say(f"warning: {sentence}")
+
     def finished(self, interrupted: bool) -> None:
         """Where it stands in the end."""
         self._say(plain_line(self._tally.numbers()))

@@ -45,6 +45,10 @@ class AbstractListener(abc.ABC):
         """After some iterations: their rows of all seeds, the steps so far over all seeds, and the time for them."""
 
     @abc.abstractmethod
+    def warned(self, sentence: str) -> None:
+        """When something is not as it should be, and training goes on."""
+
+    @abc.abstractmethod
     def finished(self, interrupted: bool) -> None:
         """When no more will come."""
 
@@ -64,6 +68,9 @@ class Silent(AbstractListener):
     def advanced(self, rows: list[dict[str, Any]], steps: int, seconds: float) -> None:
         """Nothing."""
 
+    def warned(self, sentence: str) -> None:
+        """Nothing."""
+
     def finished(self, interrupted: bool) -> None:
         """Nothing."""
 
@@ -71,7 +78,11 @@ class Silent(AbstractListener):
 def as_row(seed: int, iteration: int, steps: int, metrics: Metrics) -> dict[str, Any]:
     """One line of `metrics.jsonl`: the numbers of one iteration of one seed, `null` where there is none."""
     update, record, episodes = metrics.update, metrics.update.record, float(metrics.episodes)
-    mean = float(metrics.return_sum) / episodes if episodes else None
+    ended = {
+        "return_mean": metrics.return_sum / max(episodes, 1),
+        "return_squares": metrics.return_squares,
+        "length_mean": metrics.length_sum / max(episodes, 1),
+    }
     numbers = {
         "entropy": record.entropy,
         "kl": record.kl,
@@ -88,11 +99,14 @@ def as_row(seed: int, iteration: int, steps: int, metrics: Metrics) -> dict[str,
         "iteration": iteration,
         "steps": steps,
         "episodes": int(episodes),
-        "return_mean": mean,
-        "return_squares": float(metrics.return_squares) if episodes else None,
-        "length_mean": float(metrics.length_sum) / episodes if episodes else None,
-        **{name: float(x) if np.isfinite(x) else None for name, x in numbers.items()},
+        **{name: _number(x) if episodes else None for name, x in ended.items()},
+        **{name: _number(x) for name, x in numbers.items()},
+        **({} if metrics.finite else {"dropped": True}),
     }
+
+
+def _number(x: Any) -> float | None:
+    return float(x) if np.isfinite(x) else None
 
 
 def recent_return(rows: list[dict[str, Any]], episodes: int = 100) -> tuple[float, float] | None:
@@ -102,7 +116,7 @@ def recent_return(rows: list[dict[str, Any]], episodes: int = 100) -> tuple[floa
     """
     count = total = squares = 0.0
     for row in reversed(rows):
-        if row["episodes"]:
+        if row["return_mean"] is not None:
             count += row["episodes"]
             total += row["return_mean"] * row["episodes"]
             squares += row["return_squares"]

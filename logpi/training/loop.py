@@ -9,16 +9,17 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from ..algorithms import AbstractAlgorithm, UpdateInfo
-from ..models import AbstractActorCritic, AbstractPolicy
+from ..models import AbstractActorCritic, AbstractPolicy, trainable
 from ..rollout import AbstractRollout
 from ..trajectory import Trajectory
 from ..transforms import RewardScaling, RewardStatistics
 from .episodes import follow, no_episodes, OpenEpisodes
 
 BUFFER = 128  # iterations that one call of the compiled loop can do
+_RESUMING = 0x5E5  # sets the keys of resumed environments apart from those of iterations
 
 
 class Metrics(eqx.Module):
@@ -31,6 +32,7 @@ class Metrics(eqx.Module):
     length_sum: Float[Array, ""]  # of their lengths, in steps
     reward: Float[Array, ""]  # mean per step
     steps: Float[Array, ""]  # of the agent: rows that only reset are none
+    finite: Bool[Array, ""]  # rewards, observations, gradient and parameters all are numbers
 
 
 class TrainingState(eqx.Module):
@@ -45,25 +47,48 @@ class TrainingState(eqx.Module):
 
 
 class Trainer(eqx.Module):
-    """An algorithm, a rollout, and what happens to rewards between them."""
+    """An algorithm, a rollout, and what happens to rewards between them.
+
+    An update that leads to NaN or infinity is dropped with `skip`; without it, the loop ends at that update.
+    """
 
     algorithm: AbstractAlgorithm
     rollout: AbstractRollout
     scaling: RewardScaling | None = None
+    skip: bool = eqx.field(static=True, default=False)
 
     def init(self, model: AbstractActorCritic, num_updates: int | Int[Array, ""], key: PRNGKeyArray) -> TrainingState:
         """Before the first iteration."""
         algorithm_key, rollout_key, key = jax.random.split(key, 3)
         state = self.algorithm.init(model, num_updates, algorithm_key)
+        return self._started(state, (self.scaling or RewardScaling()).init(self.rollout.num_envs), key, 0, rollout_key)
+
+    def blank(self, model: AbstractActorCritic, num_updates: int | Int[Array, ""], key: PRNGKeyArray) -> TrainingState:
+        """The same without environments: what `portable` gives of it."""
+        algorithm_key, _, key = jax.random.split(key, 3)
+        state = self.algorithm.init(model, num_updates, algorithm_key)
         num_envs = self.rollout.num_envs
-        return TrainingState(
-            state,
-            self.rollout.init(self.algorithm.policy(state), rollout_key),
-            no_episodes(num_envs),
-            (self.scaling or RewardScaling()).init(num_envs),
-            jnp.zeros((), jnp.int32),
-            key,
-        )
+        rewards = (self.scaling or RewardScaling()).init(num_envs)
+        return TrainingState(state, None, no_episodes(num_envs), rewards, jnp.zeros((), jnp.int32), key)
+
+    def portable(self, state: TrainingState) -> TrainingState:
+        """What of a state can be stored: all of it, but for environments on the host."""
+        return state if self.rollout.compiled else _without_rollout(state)
+
+    def resumed(self, stored: TrainingState) -> TrainingState:
+        """Where `portable` was stored. Environments on the host start new episodes, seeded by key and iteration."""
+        if self.rollout.compiled:
+            return stored
+        key = jax.random.fold_in(jax.random.fold_in(stored.key, stored.iteration), _RESUMING)
+        num_envs = self.rollout.num_envs
+        rewards = eqx.tree_at(lambda r: r.discounted, stored.rewards, jnp.zeros(num_envs))
+        return self._started(stored.algorithm, rewards, stored.key, stored.iteration, key)
+
+    def _started(self, algorithm: PyTree, rewards: RewardStatistics, key, iteration, rollout_key) -> TrainingState:
+        """With new episodes in all environments."""
+        rollout = self.rollout.init(self.algorithm.policy(algorithm), rollout_key)
+        episodes = no_episodes(self.rollout.num_envs)
+        return TrainingState(algorithm, rollout, episodes, rewards, jnp.asarray(iteration, jnp.int32), key)
 
     def policy(self, state: TrainingState) -> AbstractPolicy:
         """The policy as it stands."""
@@ -80,15 +105,37 @@ class Trainer(eqx.Module):
         rows, open_episodes = follow(trajectory, state.open_episodes)
         steps = jnp.sum(trajectory.valid * 1.0)
         reward = jnp.sum(trajectory.reward) / jnp.maximum(steps, 1)
+        finite = all_finite((trajectory.obs, trajectory.reward))
         rewards = state.rewards
         if self.scaling is not None:
             trajectory, rewards = self.scaling(trajectory, rewards)
         algorithm, info = self.algorithm.update(state.algorithm, trajectory, key)
+        policy = self.algorithm.policy(algorithm)
+        finite &= all_finite((info.gradient_norm, eqx.filter(policy, trainable(policy))))
+        if self.skip:
+            algorithm, rewards = _chosen(finite, (algorithm, rewards), (state.algorithm, state.rewards))
+            sums = open_episodes.reward
+            open_episodes = eqx.tree_at(lambda o: o.reward, open_episodes, jnp.where(jnp.isfinite(sums), sums, 0.0))
         returns, lengths = (jnp.where(rows.ended, x, 0.0) for x in (rows.total_reward, rows.length))
         metrics = Metrics(
-            info, jnp.sum(rows.ended * 1.0), jnp.sum(returns), jnp.sum(returns**2), jnp.sum(lengths), reward, steps
-        )
+            info, jnp.sum(rows.ended * 1.0), jnp.sum(returns), jnp.sum(returns**2), jnp.sum(lengths), reward, steps,
+            finite,
+        )  # fmt: skip
         return TrainingState(algorithm, rollout_state, open_episodes, rewards, state.iteration + 1, state.key), metrics
+
+
+def all_finite(tree: PyTree) -> Bool[Array, ""]:
+    """Whether every float of a tree is a number."""
+    floats = [x for x in jax.tree.leaves(tree) if eqx.is_inexact_array(x)]
+    # The sum of 0 times them: one operation that fuses where `isfinite` and `all` of each would be a dozen.
+    return jnp.isfinite(sum((jnp.sum(0 * x) for x in floats), jnp.zeros(())))
+
+
+def _chosen(use_first: Bool[Array, ""], first: PyTree, second: PyTree) -> PyTree:
+    def choose(a, b):
+        return jnp.where(use_first, a, b) if eqx.is_array(a) else a
+
+    return jax.tree.map(choose, first, second)
 
 
 @jax.jit
@@ -103,14 +150,21 @@ def with_traced_numbers(tree: PyTree) -> PyTree:
 
 
 def _iterate(trainer: Trainer, state: TrainingState) -> tuple[TrainingState, Metrics]:
-    rollout_key, update_key = trainer.keys(state)
-    trajectory, rollout_state = trainer.rollout.collect(trainer.policy(state), state.rollout, rollout_key)
-    return trainer.learn(state, trajectory, rollout_state, update_key)
+    trajectory, rollout_state = _collected(trainer, state)
+    return trainer.learn(state, trajectory, rollout_state, trainer.keys(state)[1])
+
+
+def _collected(trainer: Trainer, state: TrainingState) -> tuple[Trajectory, PyTree]:
+    return trainer.rollout.collect(trainer.policy(state), state.rollout, trainer.keys(state)[0])
 
 
 def _iterations(static: PyTree, dynamic: PyTree, count: Int[Array, ""]):
-    """`count` iterations, at most `BUFFER`, and the metrics of each: (BUFFER,), of which `count` are filled."""
+    """Up to `count` iterations, at most `BUFFER`; how many were done, and the metrics of each: (BUFFER,).
+
+    Ends after the first that led to NaN, unless the trainer skips those.
+    """
     trainer_arrays, state_arrays = dynamic
+    goes_on = static[0].skip
 
     @jax.jit  # so that asking for the shapes and running share one trace
     def one(state_arrays):
@@ -121,12 +175,15 @@ def _iterations(static: PyTree, dynamic: PyTree, count: Int[Array, ""]):
     shapes = jax.eval_shape(one, state_arrays)[1]
     history = jax.tree.map(lambda s: jnp.zeros((BUFFER, *s.shape), s.dtype), shapes)
 
-    def body(i, carry):
-        state_arrays, history = carry
+    def body(carry):
+        i, _, state_arrays, history = carry
         state_arrays, metrics = one(state_arrays)
-        return state_arrays, jax.tree.map(lambda h, m: h.at[i].set(m), history, metrics)
+        history = jax.tree.map(lambda h, m: h.at[i].set(m), history, metrics)
+        return i + 1, metrics.finite | goes_on, state_arrays, history
 
-    return jax.lax.fori_loop(0, count, body, (state_arrays, history))
+    start = jnp.zeros((), jnp.int32), jnp.ones((), bool), state_arrays, history
+    done, _, state_arrays, history = jax.lax.while_loop(lambda c: (c[0] < count) & c[1], body, start)
+    return done, state_arrays, history
 
 
 def _is_array_or_shape(leaf: Any) -> bool:
@@ -142,18 +199,27 @@ class CompiledLoop:
     def __init__(self, trainer: Trainer, state: TrainingState):
         started = time.perf_counter()
         dynamic, static = eqx.partition((trainer, state), _is_array_or_shape)
-        self._trainer, self._static = dynamic[0], static[1]
+        self._trainer, (self._static_trainer, self._static) = dynamic[0], static
         program = jax.jit(functools.partial(_iterations, static))
-        self._program = program.lower(dynamic, jnp.asarray(0)).compile()
+        self._program = program.lower(dynamic, jnp.zeros((), jnp.int32)).compile()
         self.compile_seconds = time.perf_counter() - started
 
     def advance(self, state: TrainingState, count: int) -> tuple[TrainingState, list[Metrics]]:
-        """Up to `count` iterations further (no more than fit a call), and the metrics of each, as NumPy scalars."""
-        count = min(count, BUFFER)
+        """Up to `count` iterations further (no more than fit a call), and the metrics of each, as NumPy scalars.
+
+        The last one is not finite if there are fewer than asked for.
+        """
         arrays = eqx.filter(state, eqx.is_array)
-        arrays, history = self._program((self._trainer, arrays), jnp.asarray(count))
+        done, arrays, history = self._program((self._trainer, arrays), jnp.asarray(min(count, BUFFER), jnp.int32))
         history = jax.tree.map(np.asarray, history)
-        return eqx.combine(arrays, self._static), [jax.tree.map(lambda h, i=i: h[i], history) for i in range(count)]
+        rows = [jax.tree.map(lambda h, i=i: h[i], history) for i in range(int(done))]
+        return eqx.combine(arrays, self._static), rows
+
+    def trajectory_after(self, state: TrainingState) -> Trajectory:
+        """What was collected in the iteration after `state`: it is collected again, and is the same."""
+        trainer = eqx.combine(self._trainer, self._static_trainer)
+        collect = eqx.filter_jit(lambda trainer, state: _collected(trainer, state)[0])
+        return collect(trainer, state)
 
 
 class HostLoop:
@@ -167,6 +233,7 @@ class HostLoop:
         _iteration_keys(state.key, state.iteration)  # compiles it, before the training is timed
         self._program = None
         self._compiling = threading.Lock()
+        self._bad: dict[int, Trajectory] = {}  # by the environments, which cannot be asked again
         self.compile_seconds = 0.0
 
     def advance(self, state: TrainingState, count: int) -> tuple[TrainingState, list[Metrics]]:
@@ -184,7 +251,14 @@ class HostLoop:
                 self.compile_seconds = time.perf_counter() - started
         on_device, metrics = self._program(*arguments)
         after = eqx.tree_at(lambda s: s.rollout, on_device, rollout_state, is_leaf=lambda x: x is None)
-        return after, [jax.tree.map(np.asarray, metrics)]
+        metrics = jax.tree.map(np.asarray, metrics)
+        if not metrics.finite:
+            self._bad[id(state.rollout.env)] = trajectory
+        return after, [metrics]
+
+    def trajectory_after(self, state: TrainingState) -> Trajectory | None:
+        """What was collected in the iteration after `state`, if it led to NaN."""
+        return self._bad.get(id(state.rollout.env))
 
 
 def _without_rollout(state: TrainingState) -> TrainingState:

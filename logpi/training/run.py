@@ -1,8 +1,11 @@
 """A training that has been done: its policies, what it showed, and its folder."""
 
+import contextlib
 import dataclasses
-import json
+import fcntl
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +19,10 @@ from .. import __version__, spaces
 from ..envs import resolve
 from ..errors import InputError
 from ..models import AbstractActorCritic, AbstractPolicy, Deterministic, make_actor_critic, Network
-from ..rollout import act
+from ..rollout import AbstractRollout, act
 from .environment import make_rollout
 from .evaluation import evaluate_policies, Evaluation
+from .rows import read_rows, rewrite_rows
 from .settings import Settings
 from .storage import from_json, load_arrays, read_json, save_arrays, write_atomically, write_json
 
@@ -107,7 +111,7 @@ class Run:
         source = resolve(env if env is not None else self.environment or self.env)
         num_envs = min(episodes, 128 if source.compiled else 8)
         rollout = make_rollout(source, num_envs, 128, ACTION_MAPS[self.settings.actions])
-        self._check_spaces(source.name, rollout)
+        check_spaces(self, source.name, rollout)
         return evaluate_policies(
             list(self.models),
             rollout,
@@ -118,17 +122,6 @@ class Run:
             key=jax.random.fold_in(jax.random.key(seed), 0xE7A1),
         )
 
-    def _check_spaces(self, name: str, rollout) -> None:
-        for what, mine, theirs in (
-            ("observations", self.obs_space, rollout.obs_space),
-            ("actions", self.action_space, rollout.action_space),
-        ):
-            if not spaces.fits(mine, theirs):
-                raise InputError(
-                    f"The policy was trained on {self.env} with {what} in {mine}, but {name} has {theirs}: "
-                    "evaluate it where the spaces are the same."
-                )
-
     def plot(self, path: str | Path | None = None):
         """The learning curves of all seeds as a matplotlib figure; written to `path` too, where given."""
         from .curves import plot_curves
@@ -137,15 +130,33 @@ class Run:
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
         """Writes the run folder: configuration, metrics, a policy a seed, and the evaluation if there is one."""
-        folder = make_folder(Path(folder), overwrite=overwrite)
+        folder = Path(folder)
+        make_folder(folder, overwrite=overwrite)
+        with locked(folder):
+            clear_folder(folder)
+            self._write(folder)
+        return folder
+
+    def _write(self, folder: Path) -> None:
         write_config(folder, self.config())
-        lines = "".join(json.dumps(row) + "\n" for row in self.history)
-        write_atomically(folder / "metrics.jsonl", lines.encode())
+        rewrite_rows(folder, self.history)
         for seed, model in zip(self.seeds, self.models, strict=True):
             save_arrays(folder / policy_file(seed), model)
         if self.evaluation is not None:
             write_json(folder / "evaluation.json", self.evaluation.as_dict())
-        return folder
+
+
+def check_spaces(run: Run, name: str, rollout: AbstractRollout) -> None:
+    """Raises `InputError` unless a rollout has the spaces of a run."""
+    for what, mine, theirs in (
+        ("observations", run.obs_space, rollout.obs_space),
+        ("actions", run.action_space, rollout.action_space),
+    ):
+        if not spaces.fits(mine, theirs):
+            raise InputError(
+                f"The policy was trained on {run.env} with {what} in {mine}, but {name} has {theirs}: "
+                "evaluate it where the spaces are the same."
+            )
 
 
 def policy_file(seed: int | str) -> str:
@@ -153,18 +164,44 @@ def policy_file(seed: int | str) -> str:
     return f"policy-seed{seed}.safetensors"
 
 
-def make_folder(folder: Path, *, overwrite: bool = False) -> Path:
+def make_folder(folder: Path, *, overwrite: bool = False) -> None:
     """Makes a folder for a run. Raises `InputError` where it holds one already, or cannot be made or written."""
     if (folder / "config.json").exists() and not overwrite:
         raise InputError(f"{folder} already holds a run: give another folder, or overwrite it (--overwrite).")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for left in (folder / "evaluation.json", *folder.glob(policy_file("*"))):  # of the run that was here before
-            left.unlink(missing_ok=True)
-        write_atomically(folder / "metrics.jsonl", b"")
+        write_atomically(folder / ".writable", b"")
+        (folder / ".writable").unlink()
     except OSError as error:
         raise InputError(f"The folder {folder} cannot be written ({error.strerror}): give another.") from None
-    return folder
+
+
+def clear_folder(folder: Path) -> None:
+    """Without what a run left that was here before."""
+    for left in (folder / "evaluation.json", folder / "fault.json", *folder.glob(policy_file("*"))):
+        left.unlink(missing_ok=True)
+    if (folder / "checkpoints").is_dir() and not (folder / "checkpoints").is_symlink():
+        shutil.rmtree(folder / "checkpoints")
+    rewrite_rows(folder, [])
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Holds a run folder for this process, until it ends however it ends. Raises `InputError` if another has it."""
+    if not folder.is_dir():
+        raise InputError(f"{folder} does not exist: give the folder of a run, as `logpi train --out` makes.")
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise InputError(f"Another process is training in {folder}: wait for it, or give another folder.") from None
+    except OSError:  # a file system without locks
+        pass
+    try:
+        yield
+    finally:
+        os.close(handle)
 
 
 def write_config(folder: Path, config: dict[str, Any]) -> None:
@@ -195,25 +232,30 @@ def load(folder: str | Path, *, model: AbstractActorCritic | None = None, enviro
     than a name needs `environment` to be evaluated. Raises `InputError` where the folder holds no run, or a damaged
     one.
     """
-    folder = Path(folder)
+    config = read_config(Path(folder))
+    if model is None and config.model != "network":
+        raise InputError(f"{folder} holds a model of your own ({config.model}): give one like it as model=.")
+    if model is None:
+        model = eqx.filter_eval_shape(
+            make_actor_critic, config.obs_space, config.action_space, config.settings.network, key=jax.random.key(0)
+        )
+    models = tuple(load_arrays(Path(folder) / policy_file(seed), model) for seed in config.seeds)
+    return dataclasses.replace(config, models=models, history=read_rows(Path(folder)), environment=environment)
+
+
+def read_config(folder: Path) -> Run:
+    """The run in a folder as its `config.json` says, without policies and history.
+
+    Raises `InputError` where the folder holds no run, or a damaged one.
+    """
     config = read_json(folder / "config.json")
     if not isinstance(config, dict) or config.get("schema") != SCHEMA:
         found = config.get("schema") if isinstance(config, dict) else None
         raise InputError(f"{folder} holds no run of this logpi (schema {found}, needed {SCHEMA}): train it again.")
     entries = _entries(folder / "config.json", config)
-    settings, obs_space, action_space = (entries[name] for name in ("settings", "obs_space", "action_space"))
-    if model is None and entries["model"] != "network":
-        raise InputError(f"{folder} holds a model of your own ({entries['model']}): give one like it as model=.")
-    if model is None:
-        model = eqx.filter_eval_shape(
-            make_actor_critic, obs_space, action_space, settings.network, key=jax.random.key(0)
-        )
-    seeds = entries["seeds"]
-    models = tuple(load_arrays(folder / policy_file(seed), model) for seed in seeds)
-    history = _read_rows(folder / "metrics.jsonl")
     return Run(
-        entries["env"], settings, seeds, models, obs_space, action_space, history, config.get("summary") or {},
-        entries["versions"], entries["model"], environment,
+        entries["env"], entries["settings"], entries["seeds"], (), entries["obs_space"], entries["action_space"], [],
+        config.get("summary") or {}, entries["versions"], entries["model"],
     )  # fmt: skip
 
 
@@ -232,10 +274,3 @@ def _entries(path: Path, config: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(found["settings"].network, Network) or not all(isinstance(s, int) for s in found["seeds"]):
         raise InputError(f"{path} has no good network or seeds: the run folder is damaged.")
     return found
-
-
-def _read_rows(path: Path) -> list[dict[str, Any]]:
-    try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} is not readable ({error}): the run folder is damaged.") from None

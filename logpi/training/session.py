@@ -1,10 +1,8 @@
-"""One training under way: it starts, compiles, iterates and writes what it finds."""
+"""One training under way: it starts or resumes, compiles, iterates and writes what it finds."""
 
 import concurrent.futures
 import contextlib
 import dataclasses
-import itertools
-import json
 import os
 import signal
 import threading
@@ -17,15 +15,18 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ..errors import InputError
+from ..errors import InputError, TrainingFault
 from ..models import AbstractActorCritic, AbstractPolicy, make_actor_critic, Network, WithoutCritic
 from ..rollout import AbstractRollout
-from .listener import AbstractListener, as_row, Plan
+from .checkpoint import Checkpoints, Every, load_newest
+from .faults import find_fault
+from .listener import AbstractListener, Plan, recent_return
 from .loop import CompiledLoop, HostLoop, make_loop, Trainer, TrainingState, with_traced_numbers
 from .presets import algorithm_name
-from .run import make_folder, policy_file, Run, versions, write_config
+from .rows import read_rows, rewrite_rows, Rows
+from .run import clear_folder, locked, make_folder, policy_file, Run, versions, write_config
 from .settings import Settings
-from .storage import save_arrays
+from .storage import save_arrays, write_json
 
 CHUNK_SECONDS = 0.3  # how long the loop runs between two looks at it
 
@@ -56,7 +57,7 @@ def _make_model(model: Any, settings: Settings, rollout: AbstractRollout, key) -
 
 @dataclasses.dataclass
 class Session:
-    """One call of `train` under way."""
+    """One call of `train` or `resume` under way."""
 
     source: Any
     settings: Settings
@@ -67,34 +68,54 @@ class Session:
     out: str | Path | None
     overwrite: bool
     listener: AbstractListener
+    every: Every
+    skip: bool = False  # updates that lead to NaN, in place of stopping there
+    resume: bool = False
     model_name: str = "network"
 
     def run(self) -> Run:
-        """All of it: start, compile, iterate, save."""
-        folder = make_folder(Path(self.out), overwrite=self.overwrite) if self.out is not None else None
+        """All of it, with the run folder locked."""
+        if self.out is None:
+            return self._run(None)
+        folder = Path(self.out)
+        if not self.resume:
+            make_folder(folder, overwrite=self.overwrite)
+        with locked(folder):
+            if not self.resume:
+                clear_folder(folder)
+            return self._run(folder)
+
+    def _run(self, folder: Path | None) -> Run:
+        """Start, compile, iterate, save."""
         self.listener.planned(self._plan())
-        trainer = with_traced_numbers(Trainer(self.settings.algorithm, self.rollout, self.settings.reward_scaling))
-        if folder is not None:
+        scaling = self.settings.reward_scaling
+        trainer = with_traced_numbers(Trainer(self.settings.algorithm, self.rollout, scaling, self.skip))
+        if folder is not None and not self.resume:
             write_config(folder, self._as_run().config())
         self.listener.compiling()
         started = time.perf_counter()
         states, loop = self._begin(trainer)
+        states, kept = self._resumed(trainer, folder, states) if folder and self.resume else (states, [])
         starting = time.perf_counter() - started
         self.listener.compiled(starting)
-        with contextlib.closing(_Rows(folder)) as rows, _interruption() as interrupted:
+        checkpoints = Checkpoints(folder, self.every, self.listener.warned)
+        with contextlib.closing(Rows(folder, kept, self.listener.warned)) as rows, _interruption() as interruption:
             started = time.perf_counter()
-            states = self._iterate(loop, states, rows, interrupted, started)
+            at = _Progress(trainer, loop, states, rows, checkpoints, interruption, started)
+            fault = self._iterate(at)
             seconds = time.perf_counter() - started
-        for state in states:
+        for state in at.states:
             self.rollout.close(state.rollout)
         compiling = 0.0 if self.rollout.compiled else loop.compile_seconds
-        self.listener.finished(interrupted.is_set())
-        summary = self._summary(rows, starting + compiling, seconds - compiling, interrupted.is_set())
-        run = self._as_run(tuple(trainer.policy(state) for state in states), rows.all, summary)
+        self.listener.finished(interruption.is_set())
+        summary = self._summary(rows, starting + compiling, seconds - compiling, interruption)
+        run = self._as_run(tuple(trainer.policy(state) for state in at.states), rows.all, summary)
         if folder is not None:
             for chosen, trained in zip(self.seeds, run.models, strict=True):
                 save_arrays(folder / policy_file(chosen), trained)
             write_config(folder, run.config())
+        if fault is not None:
+            raise fault
         return run
 
     def _plan(self) -> Plan:
@@ -124,30 +145,82 @@ class Session:
         num_updates = jnp.asarray(self.settings.num_updates)
         model_key, key = jax.random.split(jax.random.key(seed))
         model, self.model_name = _make_model(self.model, self.settings, self.rollout, model_key)
-        return trainer.init(model, num_updates, key)
+        # Environments on the host are made once it is known where they go on.
+        blank = self.resume and not self.rollout.compiled
+        return (trainer.blank if blank else trainer.init)(model, num_updates, key)
 
-    def _iterate(self, loop, states, rows: "_Rows", interrupted: threading.Event, started: float):
-        """Rounds of some iterations of every seed. A thread each: that is faster than a batch of seeds."""
-        count, total, done = 1, self.settings.num_updates, [0] * len(states)
-        workers = max(1, min(len(states), os.cpu_count() or 1))
-        with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-            while min(done) < total and not interrupted.is_set():
-                before = time.perf_counter()
-                futures = [
-                    pool.submit(loop.advance, state, min(count, total - n))
-                    for state, n in zip(states, done, strict=True)
-                ]
-                results = [future.result() for future in futures]
-                states = [state for state, _ in results]
-                fresh = [rows.add(seed, metrics) for seed, (_, metrics) in zip(self.seeds, results, strict=True)]
-                done = [n + len(found) for n, found in zip(done, fresh, strict=True)]
-                new = list(itertools.chain.from_iterable(fresh))
-                self.listener.advanced(new, rows.steps, time.perf_counter() - started)
-                ratio = CHUNK_SECONDS / max(time.perf_counter() - before, 1e-6)
-                count = max(1, round(count * min(ratio, 8.0)))
-        return states
+    def _resumed(self, trainer: Trainer, folder: Path, states: list[TrainingState]):
+        """The states of the newest good checkpoint (without any, the first ones), and the rows up to there."""
+        found = load_newest(folder, tuple(trainer.portable(state) for state in states), self.listener.warned)
+        if found is None:
+            self.listener.warned(f"{folder} has no checkpoint yet: the training begins anew.")
+        elif found[1] >= self.settings.num_updates:
+            self.listener.warned(f"{folder} is complete: nothing is left to do.")
+        elif not self.rollout.compiled:
+            self.listener.warned("environments on the host cannot be stored: they start new episodes here.")
+        stored, iteration = found or (states, 0)
+        kept = [row for row in read_rows(folder) if row["iteration"] <= iteration]
+        rewrite_rows(folder, kept)
+        return [trainer.resumed(state) for state in stored], kept
 
-    def _summary(self, rows: "_Rows", compile_seconds: float, seconds: float, interrupted: bool) -> dict[str, Any]:
+    def _iterate(self, at: "_Progress") -> TrainingFault | None:
+        """Rounds of some iterations of every seed, until all are done, somebody interrupts, or NaN comes up.
+
+        However it ends, the last good states are in a checkpoint. Returns what came up.
+        """
+        total = self.settings.num_updates
+        at.checkpoints.started(at.iteration)
+        workers = max(1, min(len(at.states), os.cpu_count() or 1))
+        try:
+            with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+                while at.iteration < total and not at.interruption.is_set():
+                    self._round(at, pool, total)
+        except TrainingFault as fault:
+            return fault
+        finally:
+            at.rows.flush()
+            at.checkpoints.write(at.portable(), at.iteration, self._score(at.rows))
+        return None
+
+    def _round(self, at: "_Progress", pool: concurrent.futures.Executor, total: int) -> None:
+        """Some iterations of every seed. A thread each: that is faster than a batch of seeds."""
+        before = time.perf_counter()
+        count = min(at.count, total - at.iteration, at.checkpoints.room(at.iteration))
+        results = list(pool.map(lambda state: at.loop.advance(state, count), at.states))
+        good = min(sum(bool(m.finite) or self.skip for m in metrics) for _, metrics in results)
+        if good < max(len(metrics) for _, metrics in results):
+            self._stop(at, good)
+        at.states = [state for state, _ in results]
+        fresh = at.rows.add(self.seeds, [metrics for _, metrics in results])
+        at.iteration += len(results[0][1])
+        at.rows.flush()
+        self.listener.advanced(fresh, at.rows.steps, time.perf_counter() - at.started)
+        if at.checkpoints.due(at.iteration):
+            at.rows.flush(sync=True)
+            at.checkpoints.write(at.portable(), at.iteration, self._score(at.rows))
+        ratio = CHUNK_SECONDS / max(time.perf_counter() - before, 1e-6)
+        at.count = max(1, round(at.count * min(ratio, 8.0)))
+
+    def _stop(self, at: "_Progress", good: int) -> None:
+        """Goes to the last good update of all seeds, and raises what is wrong with the next."""
+        if good and self.rollout.compiled:
+            results = [at.loop.advance(state, good) for state in at.states]
+            at.states = [state for state, _ in results]
+            at.rows.add(self.seeds, [metrics for _, metrics in results])
+            at.iteration += good
+        faults = [find_fault(at.trainer, at.loop, *each) for each in zip(at.states, self.seeds, strict=True)]
+        first = next(fault for fault in faults if fault is not None)
+        if self.out is not None:
+            write_json(Path(self.out) / "fault.json", dataclasses.asdict(first))
+        raise first.error()
+
+    def _score(self, rows: Rows) -> float | None:
+        """The recent mean return, averaged over seeds: the best checkpoint has the highest."""
+        recent = [recent_return([row for row in rows.all[-4096:] if row["seed"] == seed]) for seed in self.seeds]
+        means = [found[0] for found in recent if found is not None]
+        return sum(means) / len(means) if means else None
+
+    def _summary(self, rows: Rows, compile_seconds: float, seconds: float, by: "_Interruption") -> dict[str, Any]:
         return {
             "env": self.source.name,
             "algorithm": algorithm_name(self.settings.algorithm),
@@ -155,8 +228,9 @@ class Session:
             "steps": rows.steps,
             "compile_seconds": round(compile_seconds, 3),
             "train_seconds": round(seconds, 3),
-            "steps_per_second": round(rows.steps / max(seconds, 1e-9), 1),
-            "interrupted": interrupted,
+            "steps_per_second": round(rows.new_steps / max(seconds, 1e-9), 1),
+            "interrupted": by.is_set(),
+            "signal": by.signal,
             "out": None if self.out is None else str(self.out),
         }
 
@@ -168,54 +242,52 @@ class Session:
         )  # fmt: skip
 
 
-class _Rows:
-    """The rows of `metrics.jsonl`, kept, and written as they come where there is a folder."""
+@dataclasses.dataclass
+class _Progress:
+    """Where the iterations stand."""
 
-    def __init__(self, folder: Path | None):
-        self.all: list[dict[str, Any]] = []
-        self._steps: dict[int, int] = {}
-        self._counts: dict[int, int] = {}
-        self._file = (folder / "metrics.jsonl").open("a", encoding="utf-8") if folder else None
+    trainer: Trainer
+    loop: CompiledLoop | HostLoop
+    states: list[TrainingState]
+    rows: Rows
+    checkpoints: Checkpoints
+    interruption: "_Interruption"
+    started: float
+    count: int = 1  # iterations in the next round
 
-    @property
-    def steps(self) -> int:
-        """Agent steps so far, over all seeds."""
-        return sum(self._steps.values())
+    def __post_init__(self):
+        self.iteration = int(self.states[0].iteration)
 
-    def add(self, seed: int, metrics: list) -> list[dict[str, Any]]:
-        """The rows of some iterations of one seed."""
-        fresh = []
-        for one in metrics:
-            self._steps[seed] = self._steps.get(seed, 0) + int(one.steps)
-            self._counts[seed] = self._counts.get(seed, 0) + 1
-            fresh.append(as_row(seed, self._counts[seed], self._steps[seed], one))
-        self.all += fresh
-        if self._file:
-            self._file.write("".join(json.dumps(row) + "\n" for row in fresh))
-            self._file.flush()
-        return fresh
+    def portable(self) -> tuple[TrainingState, ...]:
+        """What a checkpoint holds."""
+        return tuple(self.trainer.portable(state) for state in self.states)
 
-    def close(self) -> None:
-        """Closes the file."""
-        if self._file:
-            self._file.close()
+
+class _Interruption(threading.Event):
+    """Set by Ctrl-C or SIGTERM, and by which."""
+
+    signal: int | None = None
 
 
 @contextlib.contextmanager
-def _interruption() -> Iterator[threading.Event]:
-    """An event that Ctrl-C sets, so that the loop ends between two rounds; a second Ctrl-C interrupts at once."""
-    event = threading.Event()
+def _interruption() -> Iterator[_Interruption]:
+    """An event that Ctrl-C and SIGTERM set, so that the loop ends between two rounds; a second one ends it at once."""
+    event = _Interruption()
     if threading.current_thread() is not threading.main_thread():
         yield event
         return
-    before = signal.getsignal(signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def set_event(number, frame):
+        event.signal = number
         event.set()
-        signal.signal(signal.SIGINT, before)
+        for which, handler in before.items():
+            signal.signal(which, handler)
 
-    signal.signal(signal.SIGINT, set_event)
+    for number in before:
+        signal.signal(number, set_event)
     try:
         yield event
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -45,9 +45,27 @@ def write_atomically(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
+        sync_folder(path.parent)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def write_and_sync(path: Path, data: bytes) -> None:
+    """A new file, on the disk when this returns."""
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """The names in a folder, on the disk when this returns: renaming is only as lasting as that."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def to_json(value: Any) -> Any:
@@ -116,37 +134,66 @@ def _named_leaves(tree: PyTree) -> dict[str, Any]:
     return {jax.tree_util.keystr(path): leaf for path, leaf in leaves}
 
 
-def save_arrays(path: Path, tree: PyTree) -> None:
-    """Every array of a tree, under its place in the tree, in one safetensors file."""
+def _data(leaf: Any) -> Any:
+    """An array as plain numbers: random keys are those of their data."""
+    return jax.random.key_data(leaf) if _is_key(leaf) else leaf
+
+
+def _is_key(leaf: Any) -> bool:
+    return jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def arrays_as_bytes(tree: PyTree) -> bytes:
+    """Every array of a tree, under its place in the tree, as a safetensors file."""
     from safetensors.numpy import save
 
     arrays = _named_leaves(eqx.filter(tree, eqx.is_array))
-    write_atomically(path, save({name: np.asarray(leaf, order="C") for name, leaf in arrays.items()}))
+    return save({name: np.asarray(_data(leaf), order="C") for name, leaf in arrays.items()})
+
+
+def save_arrays(path: Path, tree: PyTree) -> None:
+    """Every array of a tree, under its place in the tree, in one safetensors file."""
+    write_atomically(path, arrays_as_bytes(tree))
 
 
 def load_arrays(path: Path, skeleton: PyTree) -> PyTree:
     """The arrays of a file in a tree of this structure, whose arrays (or their shapes) say what is expected.
 
-    Raises `InputError` where the file is damaged or holds something else.
+    The header alone is read until names, shapes and types are right: a hostile file costs no memory. Raises
+    `InputError` where the file is damaged or holds something else.
     """
     from safetensors import safe_open, SafetensorError
 
     dynamic, static = eqx.partition(skeleton, lambda x: eqx.is_array(x) or isinstance(x, jax.ShapeDtypeStruct))
-    expected = jax.tree_util.tree_leaves_with_path(dynamic)
-    names = [jax.tree_util.keystr(place) for place, _ in expected]
+    expected = {jax.tree_util.keystr(place): leaf for place, leaf in jax.tree_util.tree_leaves_with_path(dynamic)}
     try:
         with safe_open(path, framework="numpy") as file:
-            if set(file.keys()) != set(names):
-                odd = sorted(set(file.keys()) ^ set(names))[:3]
+            if set(file.keys()) != set(expected):
+                odd = sorted(set(file.keys()) ^ set(expected))[:3]
                 raise InputError(f"{path} holds another model than its configuration says (differing in {odd}).")
-            for name, (_, leaf) in zip(names, expected, strict=True):
-                shape = tuple(file.get_slice(name).get_shape())
-                if shape != leaf.shape:
-                    raise InputError(f"{path}: {name} has the shape {shape}, but the model needs {leaf.shape}.")
-            leaves = [
-                jax.numpy.asarray(file.get_tensor(name), leaf.dtype)
-                for name, (_, leaf) in zip(names, expected, strict=True)
-            ]
+            for name, leaf in expected.items():
+                _check_entry(path, name, file.get_slice(name), jax.eval_shape(_data, leaf))
+            leaves = [_from_file(file.get_tensor(name), leaf) for name, leaf in expected.items()]
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path} is not a readable safetensors file ({error}): the run folder is damaged.") from None
     return eqx.combine(jax.tree.unflatten(jax.tree.structure(dynamic), leaves), static)
+
+
+_DTYPES = {
+    "float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16", "int64": "I64", "int32": "I32",
+    "int16": "I16", "int8": "I8", "uint64": "U64", "uint32": "U32", "uint16": "U16", "uint8": "U8", "bool": "BOOL",
+}  # fmt: skip
+
+
+def _check_entry(path: Path, name: str, entry: Any, expected: jax.ShapeDtypeStruct) -> None:
+    shape, dtype, needed = tuple(entry.get_shape()), entry.get_dtype(), _DTYPES[str(expected.dtype)]
+    if shape != expected.shape:
+        raise InputError(f"{path}: {name} has the shape {shape}, but the model needs {expected.shape}.")
+    if dtype != needed:
+        raise InputError(f"{path}: {name} is of the type {dtype}, but the model needs {needed}.")
+
+
+def _from_file(data: np.ndarray, leaf: Any) -> jax.Array:
+    if _is_key(leaf):
+        return jax.random.wrap_key_data(jax.numpy.asarray(data), impl=jax.random.key_impl(leaf))
+    return jax.numpy.asarray(data)

@@ -10,13 +10,14 @@ import jax
 
 from ..algorithms import AbstractAlgorithm
 from ..envs import resolve
-from ..errors import InputError
+from ..errors import choice, InputError
 from ..models import AbstractPolicy, Network
 from ..transforms import RewardScaling
+from .checkpoint import Every
 from .environment import make_rollout
 from .listener import AbstractListener, Silent
 from .presets import algorithm_name, GENERAL, preset
-from .run import ACTION_MAPS, Run
+from .run import ACTION_MAPS, check_spaces, read_config, Run
 from .session import Session
 from .settings import Settings
 
@@ -64,6 +65,8 @@ def train(
     settings: Settings | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
+    checkpoint_every: str | int | Every | None = "30s",
+    on_nan: Literal["stop", "skip"] = "stop",
     listener: AbstractListener | None = None,
 ) -> Run:
     """Trains a policy by the policy gradient, and returns the run.
@@ -76,13 +79,14 @@ def train(
     - `seed`, or `seeds`: how many (0, 1, ...) or which; they run side by side, and each gives what it gives alone.
     - `model`: a policy of the user's own, or a function `(obs_space, action_space, key)` that makes one.
     - `out`: the run folder, written while training goes on; without it, `Run.save` writes one.
+    - `checkpoint_every`: how often all of it is stored there, for `resume`: "30s", "5m", 500 (updates), or `None`,
+      which is at the end only.
+    - `on_nan`: where NaN or infinity comes up, stop there with all that was good saved, or skip that update.
 
-    Ctrl-C ends the training; what was learned so far is returned, and saved. Raises `InputError` for what cannot work.
+    Ctrl-C or SIGTERM ends the training; what was learned so far is returned, and saved. Raises `InputError` for what
+    cannot work, and of these `TrainingFault` where NaN stopped it.
     """
-    compilation_cache()
-    # A step on the host waits for the policy's action: handing that to another thread costs more than computing it.
-    # It counts only if nothing has been computed with JAX before.
-    jax.config.update("jax_cpu_enable_async_dispatch", False)
+    _prepare_jax()
     source = resolve(env)
     changes = {
         "steps": steps,
@@ -96,8 +100,49 @@ def train(
         settings = make_settings(source.name, algorithm, changes)
     chosen = _chosen_seeds(seed, seeds)
     rollout = make_rollout(source, settings.num_envs, settings.rollout_length, ACTION_MAPS[settings.actions])
-    session = Session(source, settings, chosen, rollout, model, env, out, overwrite, listener or Silent())
+    session = Session(
+        source, settings, chosen, rollout, model, env, out, overwrite, listener or Silent(),
+        Every.parse(checkpoint_every), choice("on_nan", on_nan, ("stop", "skip")) == "skip",
+    )  # fmt: skip
     return session.run()
+
+
+def resume(
+    folder: str | Path,
+    *,
+    model: AbstractPolicy | Callable[..., AbstractPolicy] | None = None,
+    environment: Any = None,
+    checkpoint_every: str | int | Every | None = "30s",
+    on_nan: Literal["stop", "skip"] = "stop",
+    listener: AbstractListener | None = None,
+) -> Run:
+    """Goes on with a training from the newest good checkpoint in its folder, to the steps that were planned.
+
+    In compiled environments the result is bit for bit that of a training that was never stopped, on the same machine
+    with the same versions; environments on the host start new episodes. `model` and `environment` are needed where the
+    run had its own. Raises `InputError` where there is nothing to go on from.
+    """
+    _prepare_jax()
+    folder = Path(folder)
+    config = read_config(folder)
+    source = resolve(environment if environment is not None else config.env)
+    settings = config.settings
+    rollout = make_rollout(source, settings.num_envs, settings.rollout_length, ACTION_MAPS[settings.actions])
+    check_spaces(config, source.name, rollout)
+    if config.model != "network" and model is None:
+        raise InputError(f"{folder} holds a model of your own ({config.model}): give one like it as model=.")
+    session = Session(
+        source, settings, config.seeds, rollout, model, environment or config.env, folder, True, listener or Silent(),
+        Every.parse(checkpoint_every), choice("on_nan", on_nan, ("stop", "skip")) == "skip", resume=True,
+    )  # fmt: skip
+    return session.run()
+
+
+def _prepare_jax() -> None:
+    compilation_cache()
+    # A step on the host waits for the policy's action: handing that to another thread costs more than computing it.
+    # It counts only if nothing has been computed with JAX before.
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
 
 
 def _chosen_seeds(seed: int, seeds: int | Sequence[int] | None) -> tuple[int, ...]:

@@ -1,0 +1,93 @@
+"""Where NaN or infinity came up first: which quantity, in which environment, at which step, after which actions."""
+
+import dataclasses
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import PyTree
+
+from ..errors import TrainingFault
+from ..trajectory import Trajectory
+from .loop import CompiledLoop, HostLoop, Trainer, TrainingState
+
+LAST_ACTIONS = 5
+_CURES = {
+    "observation": "mend the environment",
+    "reward": "mend the environment",
+    "action": "the policy's own numbers have grown too large: lower the learning rate",
+    "log-probability": "the policy's own numbers have grown too large: lower the learning rate",
+    "loss": "lower the learning rate, scale the rewards, or bound the observations",
+    "gradient": "lower the learning rate, scale the rewards, or bound the observations",
+    "parameters": "lower the learning rate",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    """What was not a number, and where. `environment` and `step` (of the rollout) where it is of a row."""
+
+    quantity: str
+    seed: int
+    update: int  # the first is 1
+    environment: int | None = None
+    step: int | None = None
+    value: float | None = None
+    last_actions: list[Any] = dataclasses.field(default_factory=list)  # of that environment, the newest last
+
+    def error(self) -> TrainingFault:
+        """In a sentence."""
+        where = "" if self.environment is None else f" in environment {self.environment} at step {self.step} of it"
+        acted = f", after the actions {self.last_actions}" if self.last_actions else ""
+        what = f"is {self.value}" if self.value is not None else "is not finite"
+        return TrainingFault(
+            f"The {self.quantity} {what} in rollout {self.update} of seed {self.seed}{where}{acted}; training stopped "
+            f"there, and the update before it is saved: {_CURES[self.quantity]}, or drop such updates (--on-nan skip)."
+        )
+
+
+def find_fault(trainer: Trainer, loop: CompiledLoop | HostLoop, state: TrainingState, seed: int) -> Fault | None:
+    """What is not finite in the update after `state`; `None` if all is."""
+    trajectory = loop.trajectory_after(state)
+    if trajectory is None:
+        return None
+    update = int(state.iteration) + 1
+    rows = {
+        "observation": trajectory.obs,
+        "action": trajectory.action,
+        "log-probability": trajectory.log_prob,
+        "reward": trajectory.reward,
+    }
+    # The row that is first in time, and in a row what comes first in it.
+    found = [(at[1], i, name, at) for i, (name, x) in enumerate(rows.items()) if (at := _first_bad(x)) is not None]
+    if found:
+        _, _, name, (environment, step, value) = min(found)
+        return Fault(name, seed, update, environment, step, value, _actions(trajectory, environment, step))
+    _, metrics = eqx.filter_jit(Trainer.learn)(trainer, state, trajectory, None, trainer.keys(state)[1])
+    if bool(metrics.finite):
+        return None
+    record = metrics.update.record
+    if not np.isfinite([float(record.surrogate), float(record.value_error)]).all():
+        return Fault("loss", seed, update)
+    if not np.isfinite(float(metrics.update.gradient_norm)):
+        return Fault("gradient", seed, update)
+    return Fault("parameters", seed, update)
+
+
+def _first_bad(tree: PyTree) -> tuple[int, int, float] | None:
+    """Environment, step and value of the earliest float that is none; leaves are (environments, time, ...)."""
+    found = []
+    for leaf in jax.tree.leaves(tree):
+        x = np.asarray(leaf)
+        if np.issubdtype(x.dtype, np.floating) and not np.isfinite(x).all():
+            flat = x.reshape(*x.shape[:2], -1)
+            time, environment, entry = min((t, e, k) for e, t, k in np.argwhere(~np.isfinite(flat)))
+            found.append((int(time), int(environment), float(flat[environment, time, entry])))
+    return (found[0][1], found[0][0], found[0][2]) if (found := sorted(found)) else None
+
+
+def _actions(trajectory: Trajectory, environment: int, step: int) -> list[Any]:
+    first = max(0, step + 1 - LAST_ACTIONS)
+    taken = jax.tree.map(lambda x: np.asarray(x)[environment, first : step + 1].tolist(), trajectory.action)
+    return taken if isinstance(taken, list) else [taken]

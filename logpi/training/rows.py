@@ -1,0 +1,107 @@
+"""The rows of `metrics.jsonl`: one for each iteration of each seed, kept, and written as they come."""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from .listener import as_row
+from .loop import Metrics
+from .storage import write_atomically
+
+FILE = "metrics.jsonl"
+
+
+class Rows:
+    """All rows of a training, in memory and, where there is a folder, in its file.
+
+    Where the disk takes no more, the file keeps its whole lines, and what is missing is tried again with the next.
+    """
+
+    def __init__(self, folder: Path | None, kept: list[dict[str, Any]], warn: Callable[[str], None]):
+        self.all = list(kept)
+        self._steps: dict[int, int] = {}
+        self._counts: dict[int, int] = {}
+        for row in kept:
+            self._steps[row["seed"]], self._counts[row["seed"]] = row["steps"], row["iteration"]
+        self._before = self.steps
+        self._warn, self._waiting, self._warned = warn, b"", False
+        self._file = (folder / FILE).open("ab", buffering=0) if folder else None
+
+    @property
+    def steps(self) -> int:
+        """Agent steps so far, over all seeds."""
+        return sum(self._steps.values())
+
+    @property
+    def new_steps(self) -> int:
+        """Those of this process, without what was done before it resumed."""
+        return self.steps - self._before
+
+    def add(self, seeds: Sequence[int], metrics: Sequence[Sequence[Metrics]]) -> list[dict[str, Any]]:
+        """The rows of some iterations of each seed, in an order that does not depend on how many come at a time."""
+        fresh = []
+        for at_once in zip(*metrics, strict=True):
+            for seed, one in zip(seeds, at_once, strict=True):
+                self._steps[seed] = self._steps.get(seed, 0) + int(one.steps)
+                self._counts[seed] = self._counts.get(seed, 0) + 1
+                fresh.append(as_row(seed, self._counts[seed], self._steps[seed], one))
+        self.all += fresh
+        self._waiting += "".join(json.dumps(row) + "\n" for row in fresh).encode()
+        return fresh
+
+    def flush(self, sync: bool = False) -> None:
+        """Writes what is not yet written, with `sync` onto the disk; where that fails, warns once and keeps it."""
+        try:
+            self._write()
+            if sync and self._file is not None:
+                os.fsync(self._file.fileno())
+            self._warned = False
+        except OSError as error:
+            if not self._warned:
+                self._warn(f"{FILE} cannot be written ({error.strerror}); training goes on: make room.")
+            self._warned = True
+
+    def _write(self) -> None:
+        if self._file is None or not self._waiting:
+            return
+        whole, left = self._file.tell(), self._waiting
+        try:
+            while left:
+                left = left[self._file.write(left) :]
+        except OSError:
+            self._file.truncate(whole)  # or a line would stay in it in part
+            self._file.seek(whole)
+            raise
+        self._waiting = b""
+
+    def close(self) -> None:
+        """Writes the rest and closes the file. Raises `OSError` where it cannot be written."""
+        if self._file is not None:
+            with self._file:
+                self._write()
+
+
+def read_rows(folder: Path) -> list[dict[str, Any]]:
+    """The rows of a run folder. A last line without an end was being written when its process died: it is left out.
+
+    Raises `InputError` where the file is missing or damaged.
+    """
+    path = folder / FILE
+    try:
+        text = path.read_text(encoding="utf-8")
+        rows = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not readable ({error}): the run folder is damaged.") from None
+    for row in rows:
+        good = isinstance(row, dict) and all(isinstance(row.get(name), int) for name in ("seed", "iteration", "steps"))
+        if not good:
+            raise InputError(f"{path} holds {str(row)[:60]!r}, which is no row of metrics: the run folder is damaged.")
+    return rows
+
+
+def rewrite_rows(folder: Path, rows: list[dict[str, Any]]) -> None:
+    """The file anew, with these rows alone."""
+    write_atomically(folder / FILE, "".join(json.dumps(row) + "\n" for row in rows).encode())
