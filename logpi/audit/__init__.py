@@ -11,3 +11,4 @@ from .program import program as program
 from .report import Check as Check
 from .report import Report as Report
 from .sequences import Sequences as Sequences
+from .tables import objective_tables as objective_tables

@@ -68,13 +68,18 @@ def next_episode(cases: list[Case], bases: list[np.ndarray]) -> Check:
     for case, found in zip(cases, bases, strict=True):
         t = case.streams.trajectory
         other = dataclasses.replace(t, reward=jnp.where(t.valid, t.reward, t.reward + 1.0))
-        change = float(np.linalg.norm(case.update(trajectory=other) - found) / max(np.linalg.norm(found), 1e-12))
+        change = _share(case.update(trajectory=other) - found, found, case.truth)
         if not change <= worst:
             worst, where = change, f" ({case.problem.name})"
     return Check(
         "next episode", worst, 0.0, SAME, f"change of the update, when other episodes pay 1 more{where}",
         "stop every sum over time where an episode ends, terminated or truncated; rows of weight 0 count nowhere",
     )  # fmt: skip
+
+
+def _share(change: np.ndarray, whole: np.ndarray, truth: np.ndarray) -> float:
+    """A change over the update's norm, or over the true gradient's, where the update is next to nothing."""
+    return float(np.linalg.norm(change) / max(np.linalg.norm(whole), 1e-3 * np.linalg.norm(truth)))
 
 
 def importance_weight(cases: list[Case]) -> tuple[Check, str]:
@@ -108,7 +113,7 @@ def own_sample(cases: list[Case]) -> list[Check]:
     batches = jax.tree.map(lambda x: x[rows[drawn]], batch)
     each = np.asarray(_each(case.objective, model, batches)) / IN_BATCH
     small, whole = np.prod(chance[drawn], axis=1) @ each, case.update()
-    change = float(np.linalg.norm(small - whole) / max(np.linalg.norm(whole), 1e-12))
+    change = _share(small - whole, whole, case.truth)
     row = align("", small, whole)
     seen = f"{row.scale:.3g} times, direction error {row.direction_error:.2g}"
     return [

@@ -28,9 +28,10 @@ class Recorded(eqx.Module):
 
 
 class Recording(AbstractOptimiser):
-    """An optimiser that remembers the sum of the gradients it is given."""
+    """An optimiser that remembers the sum of the gradients it is given; its step is `factor` times the inner one's."""
 
     inner: AbstractOptimiser
+    factor: Float[Array, ""]
 
     def init(self, params: PyTree) -> Recorded:
         """The inner state, and nothing seen."""
@@ -39,39 +40,24 @@ class Recording(AbstractOptimiser):
     def update(
         self, gradient: PyTree, state: Recorded, params: PyTree, progress: Float[Array, ""]
     ) -> tuple[PyTree, Recorded]:
-        """The inner optimiser's step."""
+        """The inner optimiser's step, longer or shorter."""
         change, inner = self.inner.update(gradient, state.inner, params, progress)
+        change = jax.tree.map(lambda c: self.factor * c, change)
         return change, Recorded(inner, jax.tree.map(jnp.add, state.total, gradient), state.count + 1)
-
-
-class Plain(AbstractOptimiser):
-    """Steps of `rate` times the gradient."""
-
-    rate: Float[Array, ""]
-
-    def init(self, params: PyTree) -> tuple[()]:
-        """Nothing to remember."""
-        return ()
-
-    def update(
-        self, gradient: PyTree, state: tuple[()], params: PyTree, progress: Float[Array, ""]
-    ) -> tuple[PyTree, tuple[()]]:
-        """The gradient, scaled."""
-        return jax.tree.map(lambda g: self.rate * g, gradient), state
 
 
 class Drawn(eqx.Module):
     """Many updates, each from its own episodes; every array is (updates, ...)."""
 
-    update: Float[Array, "updates parameters"]  # mean gradient given to the optimiser, times rows per episode
-    step: Float[Array, "updates parameters"]  # what the policy's parameters changed by
-    rows: Float[Array, "updates parameters"]  # sum over the rows of the objective's gradient, per episode: no coupling
-    kl: Float[Array, " updates"]  # as the algorithm records it, in nats
+    update: Float[Array, "*updates parameters"]  # mean gradient given to the optimiser, times rows per episode
+    step: Float[Array, "*updates parameters"]  # what the policy's parameters changed by
+    rows: Float[Array, "*updates parameters"]  # sum over the rows of the objective's gradient, per episode: no coupling
+    kl: Float[Array, "*updates"]  # as the algorithm records it, in nats
 
 
 @eqx.filter_jit
 def updates(
-    algorithm: Any, objective: Rows, model: AbstractActorCritic, trajectories: Trajectory, keys: PRNGKeyArray
+    algorithm: Any, objective: Rows, model: AbstractActorCritic, trajectories: Trajectory, keys: Array
 ) -> Drawn:
     """The algorithm's own `update` on each of many rollouts; its optimiser must be a `Recording`."""
 

@@ -13,7 +13,7 @@ from ..trajectory import Trajectory
 from .alignment import align, Alignment
 from .expected import Case, Rows, traced
 from .problems import AbstractProblem
-from .sampled import align_drawn, Drawn, Plain, Recording, updates
+from .sampled import align_drawn, Drawn, Recording, updates
 
 NUM_UPDATES = 1000
 MOVED = 0.01  # nats that an update of several epochs moves the policy by, where its bias is asked for
@@ -65,8 +65,11 @@ def exact_rows(case: Case, *, bonus: Rows | None = None, entropy: float = 0.0, o
 
 
 def name_of(thing: Any) -> str:
-    """What to call an object: a function's name, a class's with its settings."""
-    return str(getattr(thing, "__name__", thing))
+    """What to call an object: a function's name, or a class's with all of its settings."""
+    if not dataclasses.is_dataclass(thing):
+        return str(getattr(thing, "__name__", type(thing).__name__))
+    values = ", ".join(f"{field.name}={getattr(thing, field.name)}" for field in dataclasses.fields(thing))
+    return f"{type(thing).__name__}({values})"
 
 
 def entropy_of(algorithm: Any) -> float:
@@ -103,7 +106,7 @@ def drawn_rows(
         for source, meaning, drawn in _steps_to_the_whole(algorithm, undiscounted, rng, key):
             add(drawn, source, meaning)
     size = episodes_of(algorithm)
-    whole = _draw(algorithm, problem, rng, key, critic="wrong", optimiser=algorithm.optimiser, credit=own)
+    whole = _draw(algorithm, problem, rng, key, critic="wrong", credit=own)
     add(whole, "as it is", f"gradients of updates on {size} episodes, wrong critic")
     by = type(algorithm.optimiser).__name__
     add(whole, "as it is, optimiser's step", f"the change of the parameters by {by}", True)
@@ -111,19 +114,17 @@ def drawn_rows(
 
 
 def _steps_to_the_whole(algorithm: Any, problem: AbstractProblem, rng: np.random.Generator, key: Any):
-    """The update with standardised advantages; then with later epochs; then with the clip."""
-    single = with_settings(algorithm, num_epochs=1, num_minibatches=1, entropy_coef=0.0, target_kl=float("inf"))
+    """The update with standardised advantages; then with later epochs; then with the clip. One program serves all."""
+    open_ended = with_settings(algorithm, entropy_coef=0.0, target_kl=float("inf"), clip=float("inf"))
     size, epochs = episodes_of(algorithm), algorithm.num_epochs
-    yield "standardised", f"one step on {size} episodes, gamma 1", _draw(single, problem, rng, key)
-    if epochs == 1:
-        return
-    several = with_settings(single, num_epochs=epochs, clip=float("inf"))
-    trial = _draw(several, problem, rng, key, rate=0.1)[0]
-    rate = 0.1 * float(np.sqrt(MOVED / max(float(np.mean(trial.kl)), 1e-12)))
-    meaning = f"the same, {epochs} steps that move it by {MOVED} nats"
-    yield f"and {epochs} epochs", meaning, _draw(several, problem, rng, key, rate=rate)
-    clipped = with_settings(several, clip=algorithm.clip)
-    yield "and clipped", f"the same, clip {algorithm.clip}", _draw(clipped, problem, rng, key, rate=rate)
+    meaning = f"in {algorithm.num_minibatches} minibatches of {size} episodes, gamma 1"
+    yield "standardised", meaning, _draw(open_ended, problem, rng, key, factor=0.0)
+    trial = _draw(open_ended, problem, rng, key)[0]
+    factor = float(np.sqrt(MOVED / max(float(np.mean(trial.kl)), 1e-12)))
+    meaning = f"the same, steps that move it by {MOVED} nats"
+    yield f"and {epochs} epochs", meaning, _draw(open_ended, problem, rng, key, factor=factor)
+    clipped = with_settings(open_ended, clip=algorithm.clip)
+    yield "and clipped", f"the same, clip {algorithm.clip}", _draw(clipped, problem, rng, key, factor=factor)
 
 
 def episodes_of(algorithm: Any) -> int:
@@ -139,8 +140,7 @@ def _draw(
     key: Any,
     *,
     critic: str = "exact",
-    rate: float = 0.0,
-    optimiser: Any = None,
+    factor: float = 1.0,
     credit: Any = None,
 ) -> tuple[Drawn, np.ndarray, np.ndarray]:
     """Many updates, the exact mean of their rows, and the true gradient."""
@@ -150,7 +150,7 @@ def _draw(
     model, size = case.critics[critic], episodes_of(algorithm)
     flat = problem.draw(rng, NUM_UPDATES * size)
     trajectories = jax.tree.map(lambda x: x.reshape(NUM_UPDATES, size, *x.shape[1:]), flat)
-    recording = Recording(optimiser or Plain(jnp.asarray(rate, float)))
+    recording = Recording(algorithm.optimiser, jnp.asarray(factor, float))
     ready = traced(with_settings(algorithm, credit=case.credit, optimiser=recording))
     drawn = updates(ready, case.objective, model, trajectories, jax.random.split(key, NUM_UPDATES))
     return jax.tree.map(np.asarray, drawn), case.update(critic=critic, plain=True), case.truth

@@ -1,32 +1,19 @@
 """Every trajectory of the MDP of three states with its probability, and gradients from nothing else, in float64."""
 
-import itertools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tests.exactness.worlds import END, FIRST, HORIZON, NEXT, REWARD
-
-NUM_ACTIONS = REWARD.shape[1]
+from logpi.audit.problems.defaults import END, FIRST, FOLLOW, REWARD
+from logpi.audit.problems.tree import every_episode
+from tests.exactness.worlds import HORIZON
 
 
 def trajectories() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """States and actions (trajectories, HORIZON), lengths, and the part of the probability that the policy has not."""
-    found = []
-    for length in range(1, HORIZON + 1):
-        states, actions = range(len(FIRST)), range(NUM_ACTIONS)
-        for s in itertools.product(states, repeat=length):
-            for a in itertools.product(actions, repeat=length):
-                chance = FIRST[s[0]]
-                for t in range(length - 1):
-                    chance *= (1 - END[s[t], a[t]]) * NEXT[s[t], a[t], s[t + 1]]
-                chance *= END[s[-1], a[-1]] if length < HORIZON else 1.0
-                if chance > 0:
-                    rest = (0,) * (HORIZON - length)
-                    found.append((s + rest, a + rest, length, chance))
-    states, actions, lengths, chances = (np.array(x) for x in zip(*found, strict=True))
-    return states, actions, lengths, chances
+    tree = every_episode(END, FOLLOW, HORIZON, terminates=True)
+    alive = np.arange(HORIZON) < tree.length[:, None]
+    return np.where(alive, tree.states[:, :-1], 0), tree.actions, tree.length, FIRST[tree.states[:, 0]] * tree.chance
 
 
 STATES, ACTIONS, LENGTHS, CHANCES = trajectories()
@@ -75,6 +62,6 @@ def values(logits, gamma: float) -> np.ndarray:
     policy = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     value = np.zeros((len(FIRST), HORIZON + 1))
     for t in reversed(range(HORIZON)):
-        following = np.einsum("sa,sak,k->sa", 1 - END, NEXT, value[:, t + 1])
+        following = np.einsum("sa,sak,k->sa", 1 - END, FOLLOW, value[:, t + 1])
         value[:, t] = np.sum(policy * (REWARD + gamma * following), axis=1)
     return value[:, :HORIZON]

@@ -12,6 +12,7 @@ import pytest
 from jaxtyping import Array, Float
 
 from logpi import GAE, MonteCarlo, NStep, REINFORCE
+from logpi.audit.problems.defaults import LOGITS
 from logpi.batch import prepare, Segments
 from logpi.distributions import Categorical
 from logpi.models import AbstractActorCritic, AbstractPolicy, Output, WithoutCritic
@@ -19,7 +20,7 @@ from logpi.rollout import CompiledRollout
 from logpi.steps import gradient
 from logpi.trajectory import Trajectory
 from tests.exactness import enumeration
-from tests.exactness.worlds import HORIZON, LOGITS, ThreeStates
+from tests.exactness.worlds import HORIZON, ThreeStates
 
 GAMMA = 0.8
 

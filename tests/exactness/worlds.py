@@ -3,9 +3,9 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from logpi import spaces
+from logpi.audit.problems.defaults import END, FIRST, FOLLOW, REWARD
 from logpi.envs import AbstractEnv, first_timestep, Timestep
 
 ACTION_SPACES = {
@@ -46,7 +46,10 @@ HORIZON = 4  # steps after which the MDP terminates at the latest
 
 
 class ThreeStates(AbstractEnv):
-    """The MDP below. An observation is `state * HORIZON + step`: a critic may look at the step, the policy does not."""
+    """The MDP of `audit.problems.three_states`, as an environment.
+
+    An observation is `state * HORIZON + step`: a critic may look at the step, the policy does not.
+    """
 
     obs_space: spaces.Space = eqx.field(static=True, default=spaces.Discrete(3 * HORIZON))
     action_space: spaces.Space = eqx.field(static=True, default=spaces.Discrete(2))
@@ -58,7 +61,7 @@ class ThreeStates(AbstractEnv):
     def step(self, key, state, action):
         place, time = state
         next_key, end_key = jax.random.split(key)
-        following = jax.random.choice(next_key, 3, p=jnp.asarray(NEXT, jnp.float32)[place, action])
+        following = jax.random.choice(next_key, 3, p=jnp.asarray(FOLLOW, jnp.float32)[place, action])
         ended = jax.random.uniform(end_key) < jnp.asarray(END, jnp.float32)[place, action]
         state = following, jnp.minimum(time + 1, HORIZON - 1)
         reward = jnp.asarray(REWARD, jnp.float32)[place, action]
@@ -68,16 +71,3 @@ class ThreeStates(AbstractEnv):
 def _observed(state):
     place, time = state
     return (place * HORIZON + time).astype(jnp.int32)
-
-
-FIRST = np.array([0.5, 0.3, 0.2])  # of the first state
-REWARD = np.array([[1.0, -0.5], [0.3, 2.0], [-1.0, 0.7]])  # of an action in a state
-END = np.array([[0.1, 0.4], [0.3, 0.0], [0.25, 0.6]])  # probability that the action terminates the episode
-NEXT = np.array(  # of the next state, if it does not
-    [
-        [[0.2, 0.5, 0.3], [0.6, 0.1, 0.3]],
-        [[0.3, 0.3, 0.4], [0.0, 0.5, 0.5]],
-        [[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]],
-    ]
-)
-LOGITS = np.array([[0.3, -0.2], [-0.5, 0.4], [0.1, 0.9]])  # of the policy whose gradient is asked for

@@ -96,11 +96,18 @@ class AbstractProblem(eqx.Module):
     def true_gradient(self) -> PyTree:
         """Of J in the policy's parameters, at the policy: a tree of the policy's structure, in float64."""
         with jax.enable_x64(True):
-            return eqx.filter_jit(eqx.filter_grad(lambda policy: self.objective(policy)))(self.policy())
+            numbers = jax.tree.map(lambda x: np.asarray(x, np.float64) if isinstance(x, float) else x, self)
+            return _gradient(self.policy(), numbers)
 
     def flat_gradient(self) -> Float[np.ndarray, " parameters"]:
         """The true gradient as one vector."""
-        return np.asarray(ravel_pytree(self.true_gradient())[0], np.float64)
+        with jax.enable_x64(True):
+            return np.asarray(ravel_pytree(self.true_gradient())[0], np.float64)
+
+
+@eqx.filter_jit  # not one for each problem: those of one shape share a program
+def _gradient(policy: AbstractPolicy, problem: AbstractProblem) -> PyTree:
+    return eqx.filter_grad(lambda policy: problem.objective(policy))(policy)
 
 
 def lay_out(

@@ -29,7 +29,7 @@ class LinearGaussian(AbstractPolicy):
         """None."""
         return ()
 
-    def __call__(self, obs: Float[Array, " states+1"], memory: tuple[()]) -> tuple[Normal, tuple[()]]:
+    def __call__(self, obs: Float[Array, " seen"], memory: tuple[()]) -> tuple[Normal, tuple[()]]:
         """The Gaussian of this state."""
         return Normal(self.gain @ obs[:-1], self.log_std), memory
 
@@ -37,10 +37,10 @@ class LinearGaussian(AbstractPolicy):
 class Quadratic(AbstractValues):
     """A quadratic value for each step: minus (s' P s + c)."""
 
-    matrix: Float[Array, "steps+1 states states"]
-    constant: Float[Array, " steps+1"]
+    matrix: Float[Array, "steps states states"]
+    constant: Float[Array, " steps"]
 
-    def __call__(self, obs: Float[Array, " states+1"]) -> Float[Array, ""]:
+    def __call__(self, obs: Float[Array, " seen"]) -> Float[Array, ""]:
         """The value of a state at its step."""
         state, step = obs[:-1], jnp.round(obs[-1]).astype(int)
         return -(state @ self.matrix[step] @ state + self.constant[step])
@@ -107,7 +107,7 @@ class LQR(AbstractProblem):
         r"""J by the recursion of second moments, $M' = (A + BK) M (A + BK)^T + B \Sigma B^T + W$ (Lyapunov)."""
         variance = jnp.diag(jnp.exp(2 * policy.log_std))
         closed = self.transition + self.control @ policy.gain
-        moment = jnp.asarray(np.outer(self.start, self.start) + self.spread @ self.spread.T)
+        moment = jnp.outer(self.start, self.start) + self.spread @ self.spread.T
         total = jnp.zeros(())
         for step in range(self.horizon):
             acted = policy.gain @ moment @ policy.gain.T + variance
@@ -159,6 +159,6 @@ class LQR(AbstractProblem):
         return lay_out(obs, action, log_prob, reward, length, ends, ~ends)
 
 
-def _with_step(state: Float[np.ndarray, "n states"], step: int) -> Float[np.ndarray, "n states+1"]:
+def _with_step(state: Float[np.ndarray, "n states"], step: int) -> Float[np.ndarray, "n seen"]:
     """What is observed: the state, and the step."""
     return np.concatenate([state, np.full((len(state), 1), float(step))], axis=1)

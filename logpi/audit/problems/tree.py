@@ -14,7 +14,7 @@ MOST_STREAMS = 200_000
 class Tree:
     """Every episode from every state. States after an end are `num_states`, actions there 0."""
 
-    states: Int[np.ndarray, "streams steps+1"]
+    states: Int[np.ndarray, "streams places"]
     actions: Int[np.ndarray, "streams steps"]
     length: Int[np.ndarray, " streams"]
     terminated: Bool[np.ndarray, " streams"]

@@ -1,0 +1,167 @@
+"""Planted mistakes are found by name, correct objectives pass, and the known biases have their sizes."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from logpi import audit
+from logpi.audit.problems import bandit, GaussianBandit, three_states
+from logpi.models import entropies, log_probs, unroll
+
+ENDS = three_states(horizon=2)
+CUT = three_states(horizon=2, limit="truncates", name="time limit")
+CONTINUOUS = GaussianBandit()
+PROBLEMS = (ENDS, CUT, bandit(), CONTINUOUS)
+
+
+def outputs(model, batch):
+    """The model on the rows."""
+    return unroll(model, batch.obs, batch.start, batch.memory)[0]
+
+
+def log_prob(model, batch):
+    """Of the actions."""
+    return log_probs(outputs(model, batch).policy, batch.action)
+
+
+def right(model, batch):
+    return log_prob(model, batch) * batch.advantage, {"anything": "goes"}
+
+
+def a_loss(model, batch):
+    return -log_prob(model, batch) * batch.advantage
+
+
+def own_sample(model, batch):
+    return log_prob(model, batch) * (batch.advantage - jnp.mean(batch.advantage))
+
+
+def broadcast(model, batch):
+    return log_prob(model, batch).reshape(-1) * batch.advantage
+
+
+def of_the_clipped_action(model, batch):
+    action = jnp.clip(batch.action, -1.0, 1.0) if batch.action.dtype == float else batch.action
+    return log_probs(outputs(model, batch).policy, action) * batch.advantage
+
+
+def double_weight(model, batch):
+    ratio = jnp.exp(log_prob(model, batch) - batch.log_prob)
+    return ratio * jax.lax.stop_gradient(ratio) * batch.advantage
+
+
+def no_log_std(model, batch):
+    policy = model.policy
+    if "log_std" in {field.name for field in dataclasses.fields(policy)}:
+        policy = dataclasses.replace(policy, log_std=jax.lax.stop_gradient(policy.log_std))
+    return log_prob(dataclasses.replace(model, policy=policy), batch) * batch.advantage
+
+
+def sampled_entropy(model, batch):
+    now = log_prob(model, batch)
+    return now * batch.advantage + 0.05 * -now
+
+
+def whole_entropy(model, batch):
+    output = outputs(model, batch)
+    return log_prob(model, batch) * batch.advantage + 0.05 * entropies(output.policy)
+
+
+def not_a_number(model, batch):
+    return log_prob(model, batch) * batch.advantage / (batch.weight - batch.weight)
+
+
+PLANTED = {  # objective, problems, and the checks that fail
+    a_loss: ([ENDS], {"sign"}),
+    own_sample: ([ENDS, bandit()], {"own sample"}),
+    broadcast: ([ENDS], {"one value per row"}),
+    of_the_clipped_action: ([bandit(), CONTINUOUS], {"clipped actions"}),
+    double_weight: ([bandit()], {"importance weight"}),
+    no_log_std: ([bandit(), CONTINUOUS], {"clipped actions", "every parameter"}),
+    not_a_number: ([bandit()], {"finite", "policy gradient", "sign"}),
+}
+
+
+def failed(report) -> set[str]:
+    """The names of the checks that failed."""
+    return {check.name for check in report.findings}
+
+
+@pytest.mark.parametrize("function", PLANTED, ids=lambda f: f.__name__)
+def test_a_planted_mistake_is_found_by_name(function):
+    problems, expected = PLANTED[function]
+    report = audit.objective(function, problems)
+    assert failed(report) == expected, str(report)
+
+
+def test_the_leaf_without_a_gradient_is_named():
+    report = audit.objective(no_log_std, CONTINUOUS)
+    (check,) = [c for c in report.findings if c.name == "every parameter"]
+    assert ".log_std" in check.meaning
+
+
+def test_a_mean_that_holds_its_own_row_scales_by_the_batch():
+    """In batches of 2, half of the update is left; the direction stays."""
+    report = audit.objective(own_sample, bandit())
+    (check,) = report.findings
+    assert check.size == pytest.approx(0.5, abs=1e-9) and "0.5 times" in check.meaning
+
+
+def test_a_correct_objective_passes():
+    report = audit.objective(right, PROBLEMS)
+    assert report.passed, str(report)
+    exact = [a for a in report.alignments if a.name.endswith(": exact")]
+    assert len(exact) == 5  # the time limit brings the end of the rollout
+    for row in exact:
+        assert row.scale == pytest.approx(1.0, abs=1e-9) and row.direction_error < 1e-9
+
+
+def test_an_entropy_bonus_needs_its_gradient():
+    assert audit.objective(whole_entropy, three_states(), entropy_coef=0.05).passed
+    report = audit.objective(sampled_entropy, three_states(), entropy_coef=0.05)
+    (check,) = report.findings
+    assert check.name == "entropy" and check.size == pytest.approx(-1.0, abs=1e-6)
+
+
+GAMMA, LAM = 0.8, 0.95
+
+
+def numpy_gae(reward, terminated, truncated, value, *, ends=None, keep=None, last=True):
+    """GAE as a loop; `ends`: where nothing follows, `keep`: where the sum goes on, `last`: pays the final reward."""
+    ends = terminated if ends is None else ends(terminated, truncated)
+    keep = ~(terminated | truncated) if keep is None else keep(terminated, truncated)
+    advantage, following = np.zeros(len(reward)), 0.0
+    for t in reversed(range(len(reward))):
+        paid = reward[t] if last or not terminated[t] else 0.0
+        delta = paid + GAMMA * value[t + 1] * (not ends[t]) - value[t]
+        following = delta + GAMMA * LAM * keep[t] * following
+        advantage[t] = following
+    return advantage, advantage + value[:-1]
+
+
+CREDITS = {  # what is wrong with the loop, and the checks that fail
+    "nothing": ({}, set()),
+    "truncation as termination": ({"ends": lambda t, c: t | c}, {"truncation"}),
+    "bootstraps terminations": ({"ends": lambda t, c: t & False}, {"policy gradient", "truncation"}),
+    "leaks": ({"keep": lambda t, c: ~t | True}, {"policy gradient", "truncation", "next episode"}),
+    "leaks past a limit": ({"keep": lambda t, c: ~t}, {"truncation", "next episode"}),
+    "no last reward": ({"last": False}, {"policy gradient", "truncation"}),
+}
+
+
+@pytest.mark.parametrize("case", CREDITS)
+def test_a_loop_of_advantages_in_numpy(case):
+    how, expected = CREDITS[case]
+    report = audit.objective(right, [ENDS, CUT], credit=lambda *stream: numpy_gae(*stream, **how))
+    assert failed(report) == expected, str(report)
+
+
+def test_truncation_as_termination_has_its_row():
+    """The same size, whether a loop makes the mistake or the flags of the trajectory do."""
+    loop = audit.objective(right, CUT, credit=lambda *s: numpy_gae(*s, ends=lambda t, c: t | c))
+    (wrong,) = [a for a in loop.alignments if a.name == "time limit: exact"]
+    (row,) = [a for a in audit.objective(right, CUT).alignments if a.name.endswith("as termination")]
+    assert row.direction_error == pytest.approx(wrong.direction_error, rel=1e-9) and row.direction_error > 0.05
