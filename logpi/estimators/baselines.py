@@ -31,6 +31,19 @@ class AbstractBaseline(eqx.Module):
         """The baseline after `value` was seen as an estimate of the expectation: used only from then on."""
 
 
+def level_of(
+    baseline: AbstractBaseline,
+    problem: Problem,
+    params: PyTree,
+    key: PRNGKeyArray,
+    costs: Float[Array, " samples"],
+    unit: int = 1,
+) -> Float[Array, " samples"]:
+    """The baseline of each cost, where runs of `unit` of them depend on each other."""
+    units = costs.reshape(-1, unit)
+    return jnp.broadcast_to(baseline(problem, params, key, units), units.shape).reshape(costs.shape)
+
+
 class NoBaseline(AbstractBaseline):
     """Zero: the plain score function."""
 

@@ -83,13 +83,9 @@ def estimate(
     `converged` is False. Raises `InputError` for bad input, and for numbers that are not finite.
     """
     size = J.samples if isinstance(J, Expectation) else 1
-    dynamic, static = as_parameters(params)
-    key = check_key(key)
-    asked = [name for name, value in (("replicates", replicates), ("samples", samples)) if value is not None]
-    if rtol is not None or atol is not None:
-        asked.append("rtol or atol")
-    if len(asked) > 1:
-        raise InputError(f"{' and '.join(asked)} were given, but each settles the number of samples: give one of them.")
+    (dynamic, static), key = as_parameters(params), check_key(key)
+    precise = rtol is not None or atol is not None
+    _check_asked(replicates, samples, precise)
 
     def measure(key: PRNGKeyArray, count: int, name: str = "key") -> Measured:
         with host_failures() as failures:
@@ -103,10 +99,18 @@ def estimate(
     # An estimator that makes no use of the key sums instead of drawing. Of any program this may be a mistake.
     if isinstance(J, Expectation) and not known.draws:
         return _exact(_result(measure(key, 1), size, converged=True))
-    if rtol is not None or atol is not None:
+    if precise:
         measured, converged = _to_precision(measure, key, rtol or 0.0, atol or 0.0, _most(max_samples, size))
         return _result(measured, size, converged)
     return _result(measure(key, _count(replicates, samples, size)), size)
+
+
+def _check_asked(replicates: int | None, samples: int | None, precise: bool) -> None:
+    """Raises `InputError` unless at most one thing was asked for."""
+    given = {"replicates": replicates is not None, "samples": samples is not None, "rtol or atol": precise}
+    asked = [name for name, is_given in given.items() if is_given]
+    if len(asked) > 1:
+        raise InputError(f"{' and '.join(asked)} were given, but each settles the number of samples: give one of them.")
 
 
 def _count(replicates: int | None, samples: int | None, size: int) -> int:

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..errors import check_between, InputError
 from .base import AbstractEstimator, check_multiple
-from .baselines import AbstractBaseline, LeaveOneOut
+from .baselines import AbstractBaseline, LeaveOneOut, level_of
 from .problem import Problem
 from .sites import cost
 from .support import all_events, choices, table
@@ -55,8 +55,7 @@ class RaoBlackwell(AbstractEstimator):
         costs = problem.costs(params, events).reshape(samples, -1)
         rest = jax.nn.logsumexp(joint, axis=1)
         means = jax.vmap(_expectation)(joint - rest[:, None], costs)
-        level = self.baseline(problem, params, baseline_key, means.reshape(-1, draws.unit))
-        level = jnp.broadcast_to(level, (samples // draws.unit, draws.unit)).reshape(samples)
+        level = level_of(self.baseline, problem, params, baseline_key, means, draws.unit)
         return jnp.mean(cost(means, rest, level))
 
 
@@ -93,7 +92,7 @@ class SumAndSample(AbstractEstimator):
         logits = jnp.where(is_rest, stop_gradient(log_probs), -jnp.inf)
         drawn = jax.random.categorical(draw_key, logits, shape=(samples - self.top,))
         costs = problem.costs(params, events[drawn])
-        level = self.baseline(problem, params, baseline_key, costs[:, None]).reshape(-1)
+        level = level_of(self.baseline, problem, params, baseline_key, costs)
         return summed + jnp.exp(rest) * jnp.mean(cost(costs, log_probs[drawn] - rest, level))
 
 

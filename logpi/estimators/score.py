@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from .base import AbstractEstimator
-from .baselines import AbstractBaseline, LeaveOneOut
+from .baselines import AbstractBaseline, LeaveOneOut, level_of
 from .problem import Problem
 from .sites import cost
 
@@ -29,6 +29,5 @@ class Score(AbstractEstimator):
 def score_mean(baseline, problem, params, key, draws) -> Float[Array, ""]:
     """The mean cost of draws with its score, compared with a baseline."""
     costs = problem.costs(params, draws.events)
-    in_units = costs.reshape(-1, draws.unit)
-    level = jnp.broadcast_to(baseline(problem, params, key, in_units), in_units.shape).reshape(costs.shape)
+    level = level_of(baseline, problem, params, key, costs, draws.unit)
     return jnp.mean(cost(costs, problem.log_probs(params, draws.events), level))

@@ -1,11 +1,13 @@
 """Fitting a control variate: less variance, the same expectation."""
 
+from collections.abc import Callable
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
 from jax.flatten_util import ravel_pytree
-from jaxtyping import PRNGKeyArray, PyTree
+from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from ..errors import check_between, InputError
 from .base import AbstractEstimator
@@ -47,18 +49,24 @@ def tune(
 
         return jnp.mean(jnp.sum(jax.vmap(gradient)(jax.random.split(key, replicates)) ** 2, axis=1))
 
-    def step(carry, key):
-        fitted, state = carry
-        change, state = optimiser.update(jax.grad(square)(fitted, key), state, fitted)
-        return (optax.apply_updates(fitted, change), state), None
-
-    keys = jax.random.split(check_key(key), steps)
-    (fitted, _), _ = jax.jit(lambda carry: jax.lax.scan(step, carry, keys))((fitted, optimiser.init(fitted)))
+    fitted = _descend(square, fitted, jax.random.split(check_key(key), steps), optimiser)
     if not all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in jax.tree.leaves(fitted)):
         raise InputError(
             "fitting the control variate diverged: give an optimiser with a smaller step, optax.adam(1e-3) say."
         )
     return Expectation(J.problem, eqx.combine(fitted, rest), J.samples)
+
+
+def _descend(square: Callable, fitted: PyTree, keys: Array, optimiser: optax.GradientTransformation) -> PyTree:
+    """After one step down for each key."""
+
+    def step(carry, key):
+        fitted, state = carry
+        change, state = optimiser.update(jax.grad(square)(fitted, key), state, fitted)
+        return (optax.apply_updates(fitted, change), state), None
+
+    (fitted, _), _ = jax.jit(lambda carry: jax.lax.scan(step, carry, keys))((fitted, optimiser.init(fitted)))
+    return fitted
 
 
 def _fittable(estimator: AbstractEstimator) -> tuple[PyTree, PyTree]:

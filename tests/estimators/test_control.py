@@ -105,8 +105,9 @@ def test_the_optimal_baseline_reduces_the_variance():
     np.testing.assert_allclose(flat(others.gradient), flat(shifted.gradient), rtol=1e-2)
 
 
-def test_a_moving_average_is_that_of_the_values_seen():
-    J = le.expectation(square, normal, 4, le.Score(le.MovingAverage(0.8)))
+@pytest.mark.parametrize("decay", [0.8, jnp.asarray(0.8)], ids=["number", "array"])
+def test_a_moving_average_is_that_of_the_values_seen(decay):
+    J = le.expectation(square, normal, 4, le.Score(le.MovingAverage(decay)))
     values = [3.0, 1.0, 2.0]
     for value in values:
         J = J.updated(jnp.asarray(value))
