@@ -62,12 +62,13 @@ def critic_error(stream: Stream, gamma: float) -> CriticError | None:
     columns = (np.ones_like(returns), returns, returns**2, value - returns, (value - returns) ** 2)
     blocks = [np.where(kept, column, 0.0) for column in columns]
     sums = np.stack([[part.sum(1) for part in np.array_split(b, pieces, axis=1)] for b in blocks]).reshape(5, -1)
-    if kept.sum() < 2 or _variance(sums[1:3].sum(1), sums[0].sum()) <= 1e-12 * (1 + abs(sums[1].sum())):
+    rows, total, squares = sums[:3].sum(1)
+    if rows < 2 or _variance(np.array([total, squares]), rows) <= 1e-9 * squares / rows:  # rounding alone
         return None
     left = sums.sum(1, keepdims=True) - sums
     (explained, explained_error), (bias, bias_error) = (_jackknife(f, sums.sum(1), left) for f in (_explained, _bias))
     share = float(guessed[kept].mean())
-    return CriticError(explained, explained_error, bias, bias_error, share, int(kept.sum()))
+    return CriticError(explained, explained_error, bias, bias_error, share, int(rows))
 
 
 def _variance(moments: Float[np.ndarray, " 2"], rows: float) -> float:

@@ -200,6 +200,7 @@ def _update_checks(seen: _Seen, algorithm: Any) -> list[Check]:
     checks.append(_one_sided(
         "return rises", change, error, f"after an update minus before, {score}",
         "lower the learning rate or the number of epochs, enlarge the batch, and audit the objective",
+        1e-6 * (1 + float(np.abs(before).max())),
     ))  # fmt: skip
     return checks
 
@@ -221,6 +222,6 @@ def _told(name: str, size: float, error: float, meaning: str) -> Check:
     return Check(name, size, error, math.inf, meaning, "look at the numbers that it comes from")
 
 
-def _one_sided(name: str, size: float, error: float, meaning: str, cure: str) -> Check:
-    """A finding only where the size is below 0 by more than chance."""
-    return Check(name, size, error, math.inf if size >= 0 else z_limit(1) * error, meaning, cure)
+def _one_sided(name: str, size: float, error: float, meaning: str, cure: str, floor: float = 1e-6) -> Check:
+    """A finding only where the size is below 0 by more than chance, and than `floor`, which rounding may do."""
+    return Check(name, size, error, math.inf if size >= 0 else max(z_limit(1) * error, floor), meaning, cure)
