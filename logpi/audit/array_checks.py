@@ -21,7 +21,13 @@ def looks(problem: Sequences, derivative: Derivative, roles: tuple[str, ...], gr
     sizes = (group_size,) if coupled else (group_size, group_size)
     index, ids = some_groups(problem, NUMBER, sizes)
     batches = arrays(problem, 0, index, ids, rows=rows)
-    base = derivative(batches)
+    try:
+        base = derivative(batches)
+    except Exception as reason:  # a loss may be made for one group at a time
+        notes.append(f"two groups at once: {first_line(reason)}")
+        index, ids = some_groups(problem, NUMBER, (group_size,))
+        sizes, batches = (group_size,), arrays(problem, 0, index, ids, rows=rows)
+        base = derivative(batches)
     if "mask" in roles and not rows:
         checks += _mask(derivative, batches, base)
     if np.isfinite(base).all():

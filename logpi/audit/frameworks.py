@@ -38,8 +38,10 @@ def roles_of(loss: Callable[..., Any], known: tuple[str, ...]) -> tuple[str, ...
     return names
 
 
-def derivative_of(loss: Callable[..., Any], roles: tuple[str, ...], framework: str, trial: Batches) -> Derivative:
-    """A function from batches to d loss / d log_prob, for all batches at once.
+def derivative_of(
+    loss: Callable[..., Any], roles: tuple[str, ...], framework: str, trial: Batches
+) -> tuple[Derivative, str]:
+    """A function from batches to d loss / d log_prob, for all batches at once, and the name of what differentiates.
 
     `framework` is "jax", "torch", "numpy", or "auto": the first of these that takes the loss. JAX and PyTorch
     differentiate by themselves. A NumPy loss returns the pair (loss, d loss / d log_prob), or the loss alone, which
@@ -53,7 +55,7 @@ def derivative_of(loss: Callable[..., Any], roles: tuple[str, ...], framework: s
     reasons = []
     for name in wanted:
         try:
-            return makers[name](loss, roles, trial)
+            return makers[name](loss, roles, trial), name
         except InputError:
             raise
         except Exception as reason:  # whatever a loss made for another framework raises
@@ -110,6 +112,8 @@ def _torch(loss: Callable[..., Any], roles: tuple[str, ...], trial: Batches) -> 
 def _numpy(loss: Callable[..., Any], roles: tuple[str, ...], trial: Batches) -> Derivative:
     def value(batch: dict[str, np.ndarray]) -> Any:
         found = loss(**batch)
+        if isinstance(found, jax.Array):  # differences would not see its stop_gradient
+            raise TypeError("it returns an array of JAX, so JAX must be able to trace it")
         if not isinstance(found, tuple):
             _scalar(np.shape(found))
         return found

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from ..errors import check_between, InputError
+from ..estimators.parameters import check_key
 from . import array_checks, kl_terms
 from .alignment import align, Alignment
 from .batches import all_groups, arrays, ROLES, some_groups
@@ -17,6 +18,7 @@ from .report import Check, Report
 from .sequences import draw, end_logits, first_token_right, pass_rates, Sequences
 
 RATES = (0.05, 0.5)  # of the problem with two prompts
+ZERO = 1e-9  # of the norm of the true gradient; central differences leave some 1e-10
 MISMATCH = (0.1, 0.5)  # standard deviations of what the sampler's logits have more
 
 
@@ -29,6 +31,7 @@ class Auditor:
     group_size: int
     rows: bool
     sign: float  # -1: the loss is minimised
+    framework: str = "jax"  # what differentiates
     ordered: bool = False
 
     def update(self, problem: Sequences) -> np.ndarray:
@@ -41,7 +44,10 @@ class Auditor:
 
     def align(self, problem: Sequences, meaning: str) -> Alignment:
         """The expected update next to the gradient of the expected reward."""
-        return align(problem.name, self.update(problem), problem.reward_gradient(), meaning=meaning)
+        found, truth = self.update(problem), problem.reward_gradient()
+        if np.linalg.norm(found) <= ZERO * np.linalg.norm(truth):
+            found = np.zeros_like(found)  # rounding of what cancels
+        return align(problem.name, found, truth, meaning=meaning)
 
 
 def loss(
@@ -73,11 +79,8 @@ def loss(
     """
     check_between("tolerance", tolerance, 0.0)
     check_between("group_size", group_size, 1)
-    key = jax.random.key(0) if key is None else key
-    shape = {"vocabulary": 4, "length": 1} if rows else {"vocabulary": 3, "length": 3}
-    main = draw(key, "binary", name="right or wrong", **shape) if problem is None else problem
-    if rows and main.length > 1:
-        raise InputError(f"rows=True is for problems of one token, not of {main.length}: leave it out.")
+    key = check_key(jax.random.key(0) if key is None else key)
+    main = _main(problem, key, rows)
     auditor = audited(subject, main, group_size, rows=rows, minimise=minimise, framework=framework)
     roles = auditor.roles
     checks, notes = array_checks.looks(main, auditor.derivative, roles, group_size, rows)
@@ -87,9 +90,12 @@ def loss(
     whole = auditor.align(own, f"groups of {group_size}, on policy, by enumeration")
     first = _first(whole)
     if not all(check.passed for check in first):
+        notes.append("the direction and its reasons: mend what is found first")
         return Report(_name(subject), (*first, *checks), tuple(notes), (whole,))
     rest, others = _directions(auditor, key, whole, tolerance)
-    if "reference_log_prob" in roles:
+    if "reference_log_prob" in roles and not np.linalg.norm(main.kl_gradient()) > 0:
+        notes.append("the KL term: the problem's reference is its policy")
+    elif "reference_log_prob" in roles:
         more, rows_of = kl_terms.looks(auditor.update, main, whole.scale, beta, tolerance)
         rest, others = rest + more, others + rows_of
         notes += [] if beta is not None else ["the weight of the KL term: give beta=, what it should be"]
@@ -97,6 +103,17 @@ def loss(
         more, rows_of = _off_policy(auditor, own)
         rest, others = rest + more, others + rows_of
     return Report(_name(subject), (*first, *rest, *checks), tuple(notes), (whole, *others))
+
+
+def _main(problem: Sequences | None, key: PRNGKeyArray, rows: bool) -> Sequences:
+    """The problem given, or a random one."""
+    shape = {"vocabulary": 4, "length": 1} if rows else {"vocabulary": 3, "length": 3}
+    main = draw(key, "binary", name="right or wrong", **shape) if problem is None else problem
+    if rows and main.length > 1:
+        raise InputError(f"rows=True is for problems of one token, not of {main.length}: leave it out.")
+    if not np.linalg.norm(main.reward_gradient()) > 0:
+        raise InputError("the problem's true gradient is zero, so there is no direction: give other rewards.")
+    return main
 
 
 def audited(
@@ -111,8 +128,8 @@ def audited(
     """A loss made ready for `Auditor.update`, tried on `problem`. Raises `InputError` if it cannot be called."""
     roles = roles_of(subject, ROLES)
     index, ids = some_groups(problem, 2, (group_size,))
-    derivative = derivative_of(subject, roles, framework, arrays(problem, 0, index, ids, rows=rows))
-    return Auditor(derivative, roles, group_size, rows, -1.0 if minimise else 1.0)
+    derivative, used = derivative_of(subject, roles, framework, arrays(problem, 0, index, ids, rows=rows))
+    return Auditor(derivative, roles, group_size, rows, -1.0 if minimise else 1.0, used)
 
 
 def _name(subject: Any) -> str:

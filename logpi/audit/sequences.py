@@ -61,6 +61,13 @@ class Sequences:
     reference: Float[np.ndarray, "prompts prefixes vocabulary"]
     reward: Float[np.ndarray, "prompts sequences"]
 
+    def __post_init__(self):
+        prompts, shape = len(self.logits), tree(self.logits.shape[-1], self.length)
+        table = (prompts, shape.prefixes, self.logits.shape[-1])
+        for name in ("logits", "behaviour", "reference"):
+            _check_shape(name, getattr(self, name), table, "prompts, prefixes, tokens")
+        _check_shape("reward", self.reward, (prompts, len(shape.tokens)), "prompts, sequences")
+
     @property
     def tree(self) -> Tree:
         """All sequences."""
@@ -197,6 +204,13 @@ def end_logits(problem: Sequences) -> tuple[Int[np.ndarray, " n"], Int[np.ndarra
     """Where the logits of the end after a right and after a wrong first token lie, for `first_token_right`."""
     place = np.arange(problem.logits.size).reshape(problem.logits.shape)
     return place[:, 1, 0], place[:, 2, 0]
+
+
+def _check_shape(name: str, found: np.ndarray, wanted: tuple[int, ...], axes: str) -> None:
+    if found.shape != wanted:
+        raise InputError(f"{name} has the shape {found.shape}, but {wanted} is needed ({axes}): give as many.")
+    if not np.isfinite(found).all():
+        raise InputError(f"{name} has entries that are not finite: give finite numbers only.")
 
 
 def _log_softmax(logits: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:

@@ -12,7 +12,7 @@ from logpi.audit.alignment import align
 from logpi.audit.gallery import advantages, kl, losses
 from logpi.audit.kl_terms import frozen
 from logpi.audit.loss import audited
-from logpi.audit.sequences import draw, pass_rates
+from logpi.audit.sequences import draw, first_token_right, pass_rates
 
 EXACT = 1e-12
 
@@ -64,6 +64,34 @@ def test_right_answers_are_shortened_and_wrong_ones_lengthened(table, name, righ
     """The claim of Liu et al. 2025 (arXiv:2503.20783). Numbers from an independent enumeration of 15^4 groups."""
     assert table[name]["end_after_right"] == pytest.approx(right, abs=1e-5)
     assert table[name]["end_after_wrong"] == pytest.approx(wrong, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("loss", "right", "wrong"),
+    [
+        (losses.rloo, 8 / 3, 8 / 3),
+        (losses.dr_grpo, 8 / 3, 8 / 3),
+        (losses.grpo, 2.583, 2.712),
+        (losses.dapo, 2.629, 2.681),
+    ],
+)
+def test_lengths_along_the_expected_gradient(loss, right, wrong):
+    """From a pass rate of .1 to .9 with a reward for the first token alone: mean lengths after a right and a wrong one.
+
+    Numbers of an independent integration; this one has steps of .1, which leave a hundredth.
+    """
+    problem = first_token_right(0.1)
+    auditor, lengths = audited(loss, problem, 4), problem.tree.mask.sum(1)
+    chance = problem.probability(problem.logits)[0]
+    while chance @ problem.reward[0] < 0.9:
+        uphill = auditor.update(problem).reshape(problem.logits.shape)
+        logits = problem.logits + 0.1 * uphill / np.linalg.norm(uphill)
+        problem = dataclasses.replace(problem, logits=logits, behaviour=logits, reference=logits)
+        chance = problem.probability(logits)[0]
+    first = problem.tree.tokens[:, 0]
+    found = [chance[first == token] @ lengths[first == token] / chance[first == token].sum() for token in (1, 2)]
+    tolerance = 1e-9 if right == wrong else 0.012
+    assert found == pytest.approx([right, wrong], abs=tolerance)
 
 
 def test_length_normalisation_bends_by_some_tenths(table):

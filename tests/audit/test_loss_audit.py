@@ -143,6 +143,44 @@ def test_bad_input_is_refused_in_a_sentence(broken, sentence):
         loss(broken)
 
 
+def test_a_loss_of_jax_that_cannot_be_traced_is_not_differenced():
+    """Differences would go through its stop_gradient."""
+
+    def branches(log_prob, advantage):
+        return -jnp.sum(jax.lax.stop_gradient(log_prob) * advantage) if log_prob.sum() < 0 else jnp.zeros(())
+
+    with pytest.raises(InputError, match="JAX must be able to trace it"):
+        loss(branches)
+
+
+def test_a_loss_for_groups_of_four_alone_is_audited_as_far_as_it_goes():
+    def fours(log_prob, reward, group, mask):
+        others = (jnp.ones((4, 4)) - jnp.eye(4)) @ reward / 3
+        return -jnp.sum((reward - others)[:, None] * jnp.where(mask, log_prob, 0)) / 4
+
+    report = loss(fours)
+    assert report.passed, str(report)
+    assert any("two groups at once" in note for note in report.notes)
+    assert any("groups of one" in note for note in report.notes)
+
+
+def test_rows_in_their_places_are_weighed_in_every_order():
+    """Only the first row counts: exact, but not for groups whose order is left out."""
+
+    def first_row(log_prob, reward, mask):
+        return -reward[0] * jnp.sum(jnp.where(mask[0], log_prob[0], 0))
+
+    report = loss(first_row, problem=draw(jax.random.key(2), length=2), group_size=3)
+    assert found(report) == {"row order"}
+    assert report.alignments[0].scale == pytest.approx(1, abs=1e-12)
+
+
+def test_a_problem_without_a_gradient_is_refused():
+    problem = draw(jax.random.key(0), np.zeros((1, 15)))
+    with pytest.raises(InputError, match="true gradient is zero"):
+        loss(losses.rloo, problem=problem)
+
+
 def test_a_framework_that_is_not_there_is_refused():
     with pytest.raises(InputError, match="framework is 'keras'"):
         loss(losses.rloo, framework="keras")

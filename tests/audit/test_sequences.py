@@ -129,6 +129,17 @@ def test_a_reward_for_the_first_token_leaves_the_rest_alone():
     assert np.abs(problem.reward_gradient()[3:]).max() < 1e-16
 
 
+def test_arrays_of_other_shapes_are_refused():
+    with pytest.raises(InputError, match=r"reward has the shape \(1, 3\), but \(1, 15\) is needed"):
+        draw(jax.random.key(0), np.ones((1, 3)))
+    problem = draw(jax.random.key(0))
+    few = np.zeros((1, 6, 3))
+    with pytest.raises(InputError, match=r"logits has the shape \(1, 6, 3\), but \(1, 7, 3\) is needed"):
+        dataclasses.replace(problem, logits=few, behaviour=few, reference=few)
+    with pytest.raises(InputError, match="logits has entries that are not finite"):
+        dataclasses.replace(problem, logits=np.full((1, 7, 3), np.inf))
+
+
 def test_too_many_groups_are_refused():
     with pytest.raises(InputError, match="give smaller groups"):
         groups(40, 6)
