@@ -109,8 +109,14 @@ class Case:
 
     @functools.cached_property
     def truth(self) -> Float[np.ndarray, " parameters"]:
-        """The true gradient."""
-        return self.problem.flat_gradient()
+        """The true gradient. Raises `InputError` where it is zero."""
+        truth = self.problem.flat_gradient()
+        if not np.linalg.norm(truth) > 1e-9:
+            raise InputError(
+                f"the gradient on the problem {self.problem.name} is zero or not finite, so an update has no direction "
+                "to compare: give rewards that depend on the actions, and a policy that still chooses."
+            )
+        return truth
 
     def update(
         self,

@@ -6,6 +6,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
@@ -46,6 +47,7 @@ def objective(
     `InputError` for what is neither an algorithm nor a function.
     """
     key = check_key(jax.random.key(0) if key is None else key)
+    key = key if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else jax.random.wrap_key_data(key)
     check_between("entropy_coef", entropy_coef, 0, 1e6)
     with jax.enable_x64(True), jax.numpy_rank_promotion("allow"):
         problems = _problems(problem)
@@ -67,12 +69,12 @@ def _problems(problem: Any) -> list[AbstractProblem]:
     if problem is None:
         return list(default_problems())
     found = []
-    for p in [problem] if isinstance(problem, AbstractProblem) else list(problem):
+    for p in problem if isinstance(problem, Sequence) else [problem]:
         if not isinstance(p, AbstractProblem):
             raise InputError(f"a problem is {type(p).__name__}, but it must be one of logpi.audit.problems.")
+        found.append(p)
         if isinstance(p, TabularMDP) and p.limit == "truncates":
             found.append(dataclasses.replace(p, limit="rollout", name=f"{p.name}, end of the rollout"))
-        found.append(p)
     if not found:
         raise InputError("there is no problem in the list: give one or more of logpi.audit.problems, or none at all.")
     return found
@@ -170,7 +172,14 @@ def _gradients(cases: list[Case], rows: list[Alignment]) -> list[Check]:
     down = [row.name.split(":")[0] for row in rows if not row.scale > 0]
     meaning = "problems whose update does not go up" + (f" ({', '.join(down)})" if down else "")
     cure = "the objective is maximised: return what should grow, not a loss"
-    return [*checks, Check("sign", float(len(down)), 0.0, 0.0, meaning, cure)]
+    scales = np.array([row.scale for row in rows if row.direction_error <= EXACT])
+    spread = float(np.max(np.abs(scales / scales[0] - 1))) if len(scales) else 0.0
+    same = "divide by nothing that depends on the episode or the batch, as its length or the deviation of its returns"
+    return [
+        *checks,
+        Check("scale", spread, 0.0, EXACT, "relative difference of the scale between problems", same),
+        Check("sign", float(len(down)), 0.0, 0.0, meaning, cure),
+    ]
 
 
 def _faults(cases: list[Case], bases: list[np.ndarray], notes: list[str]) -> list[Check]:

@@ -7,9 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from logpi import audit
-from logpi.audit.problems import bandit, GaussianBandit, three_states
+import logpi
+from logpi import audit, InputError
+from logpi.audit.problems import bandit, GaussianBandit, small_lqr, three_states
+from logpi.audit.sampled import align_drawn
 from logpi.models import entropies, log_probs, unroll
+from logpi.surrogates import standardise
 
 ENDS = three_states(horizon=2)
 CUT = three_states(horizon=2, limit="truncates", name="time limit")
@@ -74,9 +77,19 @@ def not_a_number(model, batch):
     return log_prob(model, batch) * batch.advantage / (batch.weight - batch.weight)
 
 
+def standardised(model, batch):
+    return log_prob(model, batch) * standardise(batch.advantage, batch.weight)
+
+
+def with_rows_that_reset(model, batch):
+    return log_prob(model, batch) * batch.advantage / jnp.std(batch.advantage)
+
+
 PLANTED = {  # objective, problems, and the checks that fail
     a_loss: ([ENDS], {"sign"}),
     own_sample: ([ENDS, bandit()], {"own sample"}),
+    standardised: ([ENDS, bandit()], {"own sample", "scale"}),
+    with_rows_that_reset: ([ENDS], {"own sample", "next episode"}),
     broadcast: ([ENDS], {"one value per row"}),
     of_the_clipped_action: ([bandit(), CONTINUOUS], {"clipped actions"}),
     double_weight: ([bandit()], {"importance weight"}),
@@ -165,3 +178,57 @@ def test_truncation_as_termination_has_its_row():
     (wrong,) = [a for a in loop.alignments if a.name == "time limit: exact"]
     (row,) = [a for a in audit.objective(right, CUT).alignments if a.name.endswith("as termination")]
     assert row.direction_error == pytest.approx(wrong.direction_error, rel=1e-9) and row.direction_error > 0.05
+
+
+def test_draws_against_a_known_bias():
+    """Scale 2 and a rest of a tenth, under noise ten times the gradient, of which the rows explain most."""
+    rng = np.random.default_rng(0)
+    truth = np.array([3.0, 4.0])
+    rows = truth + 50 * rng.normal(size=(2000, 2))
+    found = 2 * rows + np.array([-0.8, 0.6]) + rng.normal(size=(2000, 2))
+    row, error = align_drawn("", found, rows, truth, truth, "")
+    assert abs(row.scale - 2) < 0.02 and abs(row.direction_error - 0.1) < 4 * row.error < 0.03
+    assert abs(row.cosine - 1 / np.sqrt(1.01)) < 4 * error < 0.01
+
+
+def test_draws_without_a_bias_show_none():
+    """The noise of the mean adds nothing to the direction error, in the mean over 200 tables."""
+    rng, truth = np.random.default_rng(1), np.array([1.0, 0.0])
+    none = np.zeros((400, 2))
+    squares = [
+        align_drawn("", truth + rng.normal(size=(400, 2)), none, none[0], truth, "")[0].direction_error ** 2
+        for _ in range(200)
+    ]
+    assert np.mean(squares) < 0.7 / 400  # 1 / 400 is what the noise alone would be
+
+
+def test_an_algorithm_on_a_problem_of_ones_own():
+    """Its own discount is then a source; draws of a Gaussian policy too have their errors."""
+    report = audit.objective(logpi.A2C(), small_lqr(), key=jax.random.PRNGKey(1))
+    assert report.passed, str(report)
+    rows = {a.name.split(": ")[1]: a for a in report.alignments}
+    assert rows["own discount"].direction_error > 1e-3
+    assert rows["as it is"].cosine > 0.9 and rows["as it is, optimiser's step"].error > 0
+    assert {"policy gradient", "truncation"}.isdisjoint(c.name for c in report.checks)
+
+
+def test_a_plain_credit_for_an_algorithm():
+    report = audit.objective(logpi.A2C(entropy_coef=0.0), ENDS, credit=numpy_gae)
+    assert report.passed, str(report)
+    assert any("plain function" in note for note in report.notes)
+
+
+BAD = {
+    "no subject": (lambda: audit.objective(3), "the subject is int"),
+    "no problem": (lambda: audit.objective(right, []), "no problem in the list"),
+    "half a credit": (lambda: audit.objective(right, ENDS, credit=lambda r, t, c, v: r), "must return"),
+    "a short credit": (lambda: audit.objective(right, ENDS, credit=lambda r, t, c, v: (r[1:], r)), "has the shape"),
+    "no gradient": (lambda: audit.objective(right, bandit((1.0, 1.0, 1.0))), "zero or not finite"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input(case):
+    call, sentence = BAD[case]
+    with pytest.raises(InputError, match=sentence):
+        call()

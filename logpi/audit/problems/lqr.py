@@ -107,7 +107,8 @@ class LQR(AbstractProblem):
         r"""J by the recursion of second moments, $M' = (A + BK) M (A + BK)^T + B \Sigma B^T + W$ (Lyapunov)."""
         variance = jnp.diag(jnp.exp(2 * policy.log_std))
         closed = self.transition + self.control @ policy.gain
-        moment = jnp.outer(self.start, self.start) + self.spread @ self.spread.T
+        start = jnp.asarray(self.start)
+        moment = jnp.outer(start, start) + self.spread @ self.spread.T
         total = jnp.zeros(())
         for step in range(self.horizon):
             acted = policy.gain @ moment @ policy.gain.T + variance
