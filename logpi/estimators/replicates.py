@@ -124,7 +124,9 @@ def _measured(moments: Moments, dynamic: PyTree, facts: Facts) -> Measured:
     count = moments.count.astype(mean.dtype)  # in int32, its square would overflow
     spread = jnp.sqrt(moments.deviation / jnp.maximum(count * (count - 1), 1))
     uses = [np.full(leaf.size, used) for leaf, used in zip(leaves, facts.uses, strict=True)]
-    error = jnp.where(np.concatenate([[True], *uses]) & (spread == 0), jnp.inf, spread)
+    # A rule of its own may give a function a derivative in what its value leaves out: then that is not 0.
+    unknown = (np.concatenate([[True], *uses]) | (mean != 0)) & (spread == 0)
+    error = jnp.where(unknown, jnp.inf, spread)
     known = jnp.all(jnp.isfinite(error))
     gradient, gradient_error = (unravel(x[1:].astype(flat.dtype)) for x in (mean, error))
     return Measured(moments, mean[0], error[0], gradient, gradient_error, known)

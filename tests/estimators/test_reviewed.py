@@ -164,3 +164,13 @@ def test_counts_without_an_end_cannot_be_spread():
 )
 def test_no_evaluation_is_made_twice(estimator, of, evaluations):
     assert count_evaluations(logpi.expectation(lambda b: jnp.sum(b) ** 2.0, of, 1, estimator), COIN, KEY) == evaluations
+
+
+def test_a_derivative_that_the_value_does_not_show_is_not_called_exact():
+    @jax.custom_jvp
+    def first(a, b):
+        return a
+
+    first.defjvp(lambda primals, tangents: (primals[0], tangents[0] + 2 * tangents[1]))
+    e = logpi.estimate(lambda p, key: first(*p) + 0 * jax.random.normal(key), (1.0, 2.0), KEY)
+    assert e.gradient == (1, 2) and e.gradient_error == (np.inf, np.inf) and not e.converged
