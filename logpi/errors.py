@@ -24,3 +24,7 @@ def choice(name: str, value: object, choices: tuple[str, ...]) -> str:
 
 class TrainingFault(InputError):
     """NaN or infinity came up in a training, which stopped there; what was good before it is saved."""
+
+
+class EnvironmentFault(InputError):
+    """An environment broke down or does not answer; what was learned is saved."""

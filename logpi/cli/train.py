@@ -23,15 +23,20 @@ _WHAT = [
     Flag("algorithm", str, "ppo, a2c or reinforce", "ppo", metavar="NAME"),
     Flag("credit", str | None, "gae, n-step or monte-carlo; by default the preset's", None, metavar="NAME"),
 ]
+CARE = [
+    Flag("checkpoint_every", str | None, "how often all is stored, to resume from: 30s, 5m, or updates, as 500", "30s"),
+    Flag("on_nan", Literal["stop", "skip"], "where NaN comes up: stop, with status 3, or skip that update", "stop"),
+    Flag("on_env_error", Literal["stop", "restart"], "where an environment breaks down: stop, or restart it", "stop"),
+    Flag("step_timeout", float, "seconds that environments on the host may take for a step", 120.0),
+    Flag("evaluate_episodes", int, "fresh episodes of each seed's policy at the end; 0 for none", 100),
+    Flag("json", bool, "one JSON object as the last line of stdout", False),
+]
 _HOW = [
     Flag("seed", int, "seed of the first run", 0, metavar="S"),
     Flag("seeds", int | None, "how many seeds, from --seed on; they run side by side", None, metavar="K"),
     Flag("out", str | None, "folder for the run; by default runs/ENV-ALGORITHM-TIME", None, metavar="DIR"),
     Flag("overwrite", bool, "write over the run that the folder holds", False),
-    Flag("checkpoint_every", str | None, "how often all is stored, to resume from: 30s, 5m, or updates, as 500", "30s"),
-    Flag("on_nan", Literal["stop", "skip"], "where NaN comes up: stop, with status 3, or skip that update", "stop"),
-    Flag("evaluate_episodes", int, "fresh episodes of each seed's policy at the end; 0 for none", 100),
-    Flag("json", bool, "one JSON object as the last line of stdout", False),
+    *CARE,
 ]
 _NOT_SETTINGS = {flag.name for flag in (*_WHAT, *_HOW)}
 
@@ -88,8 +93,7 @@ def _trained(values: dict[str, Any], settings: Any, folder: Path) -> Any:
                 seeds=values["seeds"],
                 out=folder,
                 overwrite=values["overwrite"],
-                checkpoint_every=values["checkpoint_every"],
-                on_nan=values["on_nan"],
+                **care(values),
                 listener=listener,
             )
 
@@ -122,6 +126,11 @@ def _folder_for(env: str, settings: Any) -> Path:
     path = Path("runs") / f"{name}-{type(settings.algorithm).__name__.lower()}-{now}"
     tries = (path if n == 1 else path.with_name(f"{path.name}-{n}") for n in range(1, 1000))
     return next((one for one in tries if not one.exists()), path)
+
+
+def care(values: dict[str, Any]) -> dict[str, Any]:
+    """What the flags say of how a training is looked after."""
+    return {name: values[name] for name in ("checkpoint_every", "on_nan", "on_env_error", "step_timeout")}
 
 
 def progress():

@@ -7,4 +7,5 @@ from .names import resolve as resolve
 from .source import CompiledSource as CompiledSource
 from .source import EnvSource as EnvSource
 from .source import HostSource as HostSource
+from .source import restarting as restarting
 from .vector import AbstractVectorEnv as AbstractVectorEnv

@@ -55,6 +55,7 @@ class GymnasiumMaker:
     id: str
     options: dict[str, Any] = dataclasses.field(default_factory=dict, hash=False)
     processes: bool = False
+    restart: bool = False  # one that breaks down, in place of raising what it raised
 
     def __call__(self, num_envs: int, seed: int | None) -> GymnasiumVector:
         """`num_envs` of them."""
@@ -64,7 +65,7 @@ class GymnasiumMaker:
         which = gymnasium.registry.get(self.id, self.id)
         one = functools.partial(gymnasium.make, which, disable_env_checker=True, **self.options)
         with quiet("mujoco" in str(which)):
-            return vectorize(one, num_envs, seed, processes=self.processes, name=self.id)
+            return vectorize(one, num_envs, seed, processes=self.processes, restart=self.restart, name=self.id)
 
     def one(self) -> Any:
         """One of them, as Gymnasium makes it."""
@@ -81,10 +82,11 @@ class FunctionMaker:
     function: Callable[[], Any]
     name: str
     processes: bool = False
+    restart: bool = False  # one that breaks down, in place of raising what it raised
 
     def __call__(self, num_envs: int, seed: int | None) -> GymnasiumVector:
         """`num_envs` of them."""
-        return vectorize(self.function, num_envs, seed, processes=self.processes, name=self.name)
+        return vectorize(self.function, num_envs, seed, processes=self.processes, restart=self.restart, name=self.name)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,6 +119,22 @@ class EnvPoolMaker:
 
         with quiet():
             return EnvPoolVector(self.id, num_envs, seed, **self.options)
+
+
+def restarting(source: EnvSource) -> EnvSource:
+    """The same environments, of which one that breaks down is made anew.
+
+    Raises `InputError` for EnvPool's and for a vector environment of the user's: one of them cannot be replaced.
+    Compiled environments cannot break down.
+    """
+    if isinstance(source, CompiledSource):
+        return source
+    if isinstance(source.make, GymnasiumMaker | FunctionMaker):
+        return dataclasses.replace(source, make=dataclasses.replace(source.make, restart=True))
+    raise InputError(
+        f"Environments of {source.name} cannot be restarted one by one: take gymnasium:..., give the function that "
+        "makes one environment, or leave on_env_error at stop."
+    )
 
 
 def spaces_of(env: Any) -> tuple[Space, Space]:

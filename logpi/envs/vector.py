@@ -2,7 +2,8 @@
 
 import abc
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from jaxtyping import Bool, Float, PyTree
 
 from ..errors import InputError
 from ..spaces import Dict, from_gymnasium, Space, Tuple
+from ..watched import RESTARTED, Watched
 
 Rewards = Float[np.ndarray, " num_envs"]
 Flags = Bool[np.ndarray, " num_envs"]
@@ -27,6 +29,9 @@ class AbstractVectorEnv(abc.ABC):
     num_envs: int
     obs_space: Space
     action_space: Space
+    restarted: Mapping[int, str] = MappingProxyType({})
+    """Which environments broke down in the last step and were made anew, and why: their step counts for nothing, and
+    its observation is the first of a new episode."""
 
     @abc.abstractmethod
     def reset(self) -> PyTree[np.ndarray]:
@@ -95,7 +100,8 @@ class GymnasiumVector(AbstractVectorEnv):
 
     def receive(self):
         """One step of all environments."""
-        obs, reward, terminated, truncated, _ = self._env.step(self._action)
+        obs, reward, terminated, truncated, info = self._env.step(self._action)
+        self.restarted = {int(i): info[RESTARTED][i] for i in np.flatnonzero(info.get(f"_{RESTARTED}", ()))}
         return self._cast(obs), reward.astype(np.float32), terminated, truncated
 
     def render(self) -> np.ndarray:
@@ -115,15 +121,18 @@ def vectorize(
     seed: int | None = None,
     *,
     processes: bool = False,
+    restart: bool = False,
     name: str | None = None,
 ) -> GymnasiumVector:
     """`num_envs` environments of Gymnasium's from a function that makes one; each in a process of its own if asked.
 
-    A process pays where a step takes longer than about a millisecond.
+    A process pays where a step takes longer than about a millisecond. With `restart`, an environment that breaks down
+    is made anew.
     """
     from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
-    functions = [make_one] * num_envs
+    called = name or getattr(make_one, "__name__", "the environment")
+    functions: list[Any] = [functools.partial(Watched, make_one, i, restart, called) for i in range(num_envs)]
     if processes:
         # Not by fork: a copy of a process that runs JAX's threads may hang.
         env = AsyncVectorEnv(functions, autoreset_mode=AutoresetMode.NEXT_STEP, context="forkserver")

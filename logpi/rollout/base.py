@@ -30,6 +30,14 @@ class AbstractRollout(eqx.Module):
         """The next `length` steps of every environment, and the state after them."""
 
     @abc.abstractmethod
+    def incidents(self, state: Any) -> list[str]:
+        """What was wrong with environments since this was last asked, and did not stop them. It is forgotten then."""
+
+    @abc.abstractmethod
+    def check_alive(self, state: Any, seconds: float) -> None:
+        """Raises `EnvironmentFault` if a step is waited for longer than this. May be called from another thread."""
+
+    @abc.abstractmethod
     def close(self, state: Any) -> None:
         """Gives back what the environments of a state hold; the state cannot be gone on from."""
 

@@ -88,6 +88,13 @@ class CompiledRollout(AbstractRollout):
         rows = jax.tree.map(lambda x: x.swapaxes(0, 1), rows)
         return Trajectory(*rows, last_obs=after.obs, last_start=after.start, memory=state.memory), after
 
+    def incidents(self, state: CompiledState) -> list[str]:
+        """None."""
+        return []
+
+    def check_alive(self, state: CompiledState, seconds: float) -> None:
+        """Nothing: nobody waits for compiled environments."""
+
     def close(self, state: CompiledState) -> None:
         """Nothing: compiled environments hold nothing."""
 

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import threading
 from collections.abc import Callable
+from time import monotonic as now
 from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
@@ -12,12 +13,20 @@ import numpy as np
 from jaxtyping import Array, Bool, PRNGKeyArray, PyTree
 
 from ..envs.vector import AbstractVectorEnv
-from ..errors import InputError
+from ..errors import EnvironmentFault, InputError
 from ..models import AbstractPolicy, initial_memories, Memory
 from ..spaces import clip_to, Space
 from ..trajectory import Trajectory
 from .base import AbstractRollout, act
 from .hoist import hoist_keys
+
+
+@dataclasses.dataclass
+class Watch:
+    """What others may see of environments while they step."""
+
+    asked: tuple[float, int, np.ndarray] | None = None  # since when a step is waited for, which it is, on which actions
+    incidents: list[str] = dataclasses.field(default_factory=list)  # what was wrong, and did not stop it
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -29,6 +38,7 @@ class HostState:
     start: Bool[np.ndarray, " num_envs"]  # `obs` is the first of an episode
     resetting: Bool[np.ndarray, " num_envs"]  # the episode is over: the next step resets
     memory: Memory
+    watch: Watch = dataclasses.field(default_factory=Watch)
 
 
 class HostRollout(AbstractRollout):
@@ -75,20 +85,41 @@ class HostRollout(AbstractRollout):
         for time in range(self.length):
             action, log_prob, for_env, memory = programs.act(arrays, obs, start, memory, noise, np.int32(time))
             for_env = np.asarray(for_env)
+            state.watch.asked = now(), time, for_env
             try:
                 env.send(for_env)
                 before.write(time, (obs, action, log_prob, start, ~resetting))  # while the environments step
                 obs, *outcome = env.receive()
+            except EnvironmentFault:
+                raise
             except Exception as error:
                 raise _environment_raised(env, time, for_env, error) from error
+            state.watch.asked = None
             after.write(time, tuple(outcome))
             start, resetting = resetting, outcome[1] | outcome[2]
+            if env.restarted:
+                start = _broken_off(env, time, before, after, start)
+                state.watch.incidents += env.restarted.values()
         columns = before.columns(), after.columns()
         (seen, outcomes), last_obs, last_start = jax.device_put((columns, obs, start))
         trajectory = Trajectory(
             *seen[:3], *outcomes, *seen[3:], last_obs=last_obs, last_start=last_start, memory=state.memory
         )
-        return trajectory, HostState(env, obs, start, resetting, memory)
+        return trajectory, HostState(env, obs, start, resetting, memory, state.watch)
+
+    def incidents(self, state: HostState) -> list[str]:
+        """Which environments broke down and were made anew."""
+        found, state.watch.incidents = state.watch.incidents, []
+        return found
+
+    def check_alive(self, state: HostState, seconds: float) -> None:
+        """Raises `EnvironmentFault` if the environments have not answered for so long."""
+        asked = state.watch.asked
+        if asked is not None and now() - asked[0] > seconds:
+            raise EnvironmentFault(
+                f"The environment {state.env.name} has not answered for {now() - asked[0]:.0f} s, at step {asked[1]} "
+                f"of a rollout, on the actions {_shown(asked[2])}: mend it, or allow more (--step-timeout)."
+            )
 
     def close(self, state: HostState) -> None:
         """Closes the environments."""
@@ -103,6 +134,19 @@ class HostRollout(AbstractRollout):
         shapes = tuple(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in examples)
         layout = _Layout(structure, constants, inputs, shapes)
         return arrays, _make_programs(layout, self.num_envs, self.length, self.action_space, self.to_env)
+
+
+def _broken_off(env: AbstractVectorEnv, time: int, before: "_Rows", after: "_Rows", start: np.ndarray) -> np.ndarray:
+    """Where an environment was made anew: the row before is its last and is cut, this one counts for nothing.
+
+    In the first row of a rollout, the row before is not there any more; the value after it was estimated anyhow.
+    Returns where the next observation is the first of an episode.
+    """
+    which = np.isin(np.arange(env.num_envs), list(env.restarted))
+    before.set_last(time, which, False)  # valid
+    if time:
+        after.set_last(time - 1, which, True)  # truncated
+    return start | which
 
 
 class _Layout(NamedTuple):
@@ -175,6 +219,10 @@ class _Rows:
         for column, leaf in zip(self._columns, self._structure.flatten_up_to(row), strict=True):
             column[:, time] = leaf
 
+    def set_last(self, time: int, which: Bool[np.ndarray, " streams"], value: bool) -> None:
+        """The last entry of a row, anew in some streams."""
+        self._columns[-1][which, time] = value
+
     def columns(self) -> PyTree[np.ndarray]:
         """All rows, in the structure of one."""
         return jax.tree.unflatten(self._structure, self._columns)
@@ -185,8 +233,11 @@ def _is_array(leaf: Any) -> bool:
 
 
 def _environment_raised(env: AbstractVectorEnv, time: int, action: np.ndarray, error: Exception) -> InputError:
-    shown = np.array2string(np.asarray(action), threshold=8, precision=3, separator=", ").replace("\n", "")
     return InputError(
         f"The environment {env.name} raised {type(error).__name__} ({error}) at step {time} of a rollout, on the "
-        f"actions {shown}: mend the environment, or the action space it announces."
+        f"actions {_shown(action)}: mend the environment, or the action space it announces."
     )
+
+
+def _shown(action: np.ndarray) -> str:
+    return np.array2string(np.asarray(action), threshold=8, precision=3, separator=", ").replace("\n", "")

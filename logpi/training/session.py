@@ -3,11 +3,7 @@
 import concurrent.futures
 import contextlib
 import dataclasses
-import os
-import signal
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,44 +11,23 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ..errors import InputError, TrainingFault
-from ..models import AbstractActorCritic, AbstractPolicy, make_actor_critic, Network, WithoutCritic
+from ..errors import EnvironmentFault, InputError, TrainingFault
 from ..rollout import AbstractRollout
-from .checkpoint import Checkpoints, Every, load_newest
+from .care import Care
+from .checkpoint import Checkpoints, load_newest
 from .faults import find_fault
+from .interruption import catch_interruption, Interruption
 from .listener import AbstractListener, Plan, recent_return
 from .loop import CompiledLoop, HostLoop, make_loop, Trainer, TrainingState, with_traced_numbers
 from .presets import algorithm_name
 from .rows import read_rows, rewrite_rows, Rows
 from .run import clear_folder, locked, make_folder, policy_file, Run, versions, write_config
 from .settings import Settings
+from .side_by_side import side_by_side
+from .starting import make_model, start_compiled
 from .storage import save_arrays, write_json
 
 CHUNK_SECONDS = 0.3  # how long the loop runs between two looks at it
-
-
-@eqx.filter_jit
-def _make_network(obs_space, action_space, network: Network, key) -> AbstractActorCritic:
-    return make_actor_critic(obs_space, action_space, network, key=key)
-
-
-@eqx.filter_jit
-def _start_compiled(trainer: Trainer, network: Network, num_updates, key) -> TrainingState:
-    # As a program of its own: one operation after the other, XLA would compile each for itself.
-    model_key, key = jax.random.split(key)
-    rollout = trainer.rollout
-    return trainer.init(_make_network(rollout.obs_space, rollout.action_space, network, model_key), num_updates, key)
-
-
-def _make_model(model: Any, settings: Settings, rollout: AbstractRollout, key) -> tuple[AbstractActorCritic, str]:
-    """The model to train, and where it came from."""
-    if model is None:
-        return _make_network(rollout.obs_space, rollout.action_space, settings.network, key), "network"
-    made = model if isinstance(model, AbstractPolicy) else model(rollout.obs_space, rollout.action_space, key)
-    if not isinstance(made, AbstractPolicy):
-        raise InputError(f"model gave {made!r}, but it must be a logpi.AbstractPolicy: derive your class from it.")
-    name = f"{type(made).__module__}.{type(made).__qualname__}"
-    return (made if isinstance(made, AbstractActorCritic) else WithoutCritic(made)), name
 
 
 @dataclasses.dataclass
@@ -68,8 +43,7 @@ class Session:
     out: str | Path | None
     overwrite: bool
     listener: AbstractListener
-    every: Every
-    skip: bool = False  # updates that lead to NaN, in place of stopping there
+    care: Care
     resume: bool = False
     model_name: str = "network"
 
@@ -89,7 +63,7 @@ class Session:
         """Start, compile, iterate, save."""
         self.listener.planned(self._plan())
         scaling = self.settings.reward_scaling
-        trainer = with_traced_numbers(Trainer(self.settings.algorithm, self.rollout, scaling, self.skip))
+        trainer = with_traced_numbers(Trainer(self.settings.algorithm, self.rollout, scaling, self.care.skip))
         if folder is not None and not self.resume:
             write_config(folder, self._as_run().config())
         self.listener.compiling()
@@ -98,17 +72,18 @@ class Session:
         states, kept = self._resumed(trainer, folder, states) if folder and self.resume else (states, [])
         starting = time.perf_counter() - started
         self.listener.compiled(starting)
-        checkpoints = Checkpoints(folder, self.every, self.listener.warned)
-        with contextlib.closing(Rows(folder, kept, self.listener.warned)) as rows, _interruption() as interruption:
+        checkpoints = Checkpoints(folder, self.care.every, self.listener.warned)
+        with contextlib.closing(Rows(folder, kept, self.listener.warned)) as rows, catch_interruption() as interruption:
             started = time.perf_counter()
             at = _Progress(trainer, loop, states, rows, checkpoints, interruption, started)
             fault = self._iterate(at)
             seconds = time.perf_counter() - started
-        for state in at.states:
-            self.rollout.close(state.rollout)
+        if not isinstance(fault, EnvironmentFault):  # what does not answer cannot be closed either
+            for state in at.states:
+                self.rollout.close(state.rollout)
         compiling = 0.0 if self.rollout.compiled else loop.compile_seconds
         self.listener.finished(interruption.is_set())
-        summary = self._summary(rows, starting + compiling, seconds - compiling, interruption)
+        summary = self._summary(at, starting + compiling, seconds - compiling)
         run = self._as_run(tuple(trainer.policy(state) for state in at.states), rows.all, summary)
         if folder is not None:
             for chosen, trained in zip(self.seeds, run.models, strict=True):
@@ -135,16 +110,16 @@ class Session:
         num_updates = jnp.asarray(self.settings.num_updates)  # an array: so it is compiled once for all numbers
         keys = [jax.random.key(seed) for seed in self.seeds]
         arguments = (trainer, self.settings.network, num_updates)
-        shapes = eqx.filter_eval_shape(_start_compiled, *arguments, keys[0])
+        shapes = eqx.filter_eval_shape(start_compiled, *arguments, keys[0])
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            starting = pool.submit(lambda: [_start_compiled(*arguments, key) for key in keys])
+            starting = pool.submit(lambda: [start_compiled(*arguments, key) for key in keys])
             loop = make_loop(trainer, shapes)
             return starting.result(), loop
 
     def _start(self, trainer: Trainer, seed: int) -> TrainingState:
         num_updates = jnp.asarray(self.settings.num_updates)
         model_key, key = jax.random.split(jax.random.key(seed))
-        model, self.model_name = _make_model(self.model, self.settings, self.rollout, model_key)
+        model, self.model_name = make_model(self.model, self.settings, self.rollout, model_key)
         # Environments on the host are made once it is known where they go on.
         blank = self.resume and not self.rollout.compiled
         return (trainer.blank if blank else trainer.init)(model, num_updates, key)
@@ -163,43 +138,50 @@ class Session:
         rewrite_rows(folder, kept)
         return [trainer.resumed(state) for state in stored], kept
 
-    def _iterate(self, at: "_Progress") -> TrainingFault | None:
-        """Rounds of some iterations of every seed, until all are done, somebody interrupts, or NaN comes up.
+    def _iterate(self, at: "_Progress") -> InputError | None:
+        """Rounds of some iterations of every seed, until all are done, somebody interrupts, or something breaks.
 
-        However it ends, the last good states are in a checkpoint. Returns what came up.
+        However it ends, the last good states are in a checkpoint. Returns what broke.
         """
         total = self.settings.num_updates
         at.checkpoints.started(at.iteration)
-        workers = max(1, min(len(at.states), os.cpu_count() or 1))
         try:
-            with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-                while at.iteration < total and not at.interruption.is_set():
-                    self._round(at, pool, total)
-        except TrainingFault as fault:
+            while at.iteration < total and not at.interruption.is_set():
+                self._round(at, total)
+        except (TrainingFault, EnvironmentFault) as fault:
             return fault
         finally:
             at.rows.flush()
             at.checkpoints.write(at.portable(), at.iteration, self._score(at.rows))
         return None
 
-    def _round(self, at: "_Progress", pool: concurrent.futures.Executor, total: int) -> None:
+    def _round(self, at: "_Progress", total: int) -> None:
         """Some iterations of every seed. A thread each: that is faster than a batch of seeds."""
         before = time.perf_counter()
         count = min(at.count, total - at.iteration, at.checkpoints.room(at.iteration))
-        results = list(pool.map(lambda state: at.loop.advance(state, count), at.states))
-        good = min(sum(bool(m.finite) or self.skip for m in metrics) for _, metrics in results)
+        results = side_by_side(lambda state: at.loop.advance(state, count), at.states, lambda: self._look(at))
+        good = min(sum(bool(m.finite) or self.care.skip for m in metrics) for _, metrics in results)
         if good < max(len(metrics) for _, metrics in results):
             self._stop(at, good)
         at.states = [state for state, _ in results]
         fresh = at.rows.add(self.seeds, [metrics for _, metrics in results])
         at.iteration += len(results[0][1])
         at.rows.flush()
+        for state in at.states:
+            for incident in self.rollout.incidents(state.rollout):
+                at.restarts += 1
+                self.listener.warned(f"{incident}; it was made anew, and its steps there count for nothing.")
         self.listener.advanced(fresh, at.rows.steps, time.perf_counter() - at.started)
         if at.checkpoints.due(at.iteration):
             at.rows.flush(sync=True)
             at.checkpoints.write(at.portable(), at.iteration, self._score(at.rows))
         ratio = CHUNK_SECONDS / max(time.perf_counter() - before, 1e-6)
         at.count = max(1, round(at.count * min(ratio, 8.0)))
+
+    def _look(self, at: "_Progress") -> None:
+        """At environments on the host: whether they answer, and what they had to say."""
+        for state in at.states:
+            self.rollout.check_alive(state.rollout, self.care.step_timeout)
 
     def _stop(self, at: "_Progress", good: int) -> None:
         """Goes to the last good update of all seeds, and raises what is wrong with the next."""
@@ -220,17 +202,19 @@ class Session:
         means = [found[0] for found in recent if found is not None]
         return sum(means) / len(means) if means else None
 
-    def _summary(self, rows: Rows, compile_seconds: float, seconds: float, by: "_Interruption") -> dict[str, Any]:
+    def _summary(self, at: "_Progress", compile_seconds: float, seconds: float) -> dict[str, Any]:
         return {
             "env": self.source.name,
             "algorithm": algorithm_name(self.settings.algorithm),
             "seeds": list(self.seeds),
-            "steps": rows.steps,
+            "steps": at.rows.steps,
             "compile_seconds": round(compile_seconds, 3),
             "train_seconds": round(seconds, 3),
-            "steps_per_second": round(rows.new_steps / max(seconds, 1e-9), 1),
-            "interrupted": by.is_set(),
-            "signal": by.signal,
+            "steps_per_second": round(at.rows.new_steps / max(seconds, 1e-9), 1),
+            "interrupted": at.interruption.is_set(),
+            "signal": at.interruption.signal,
+            "restarts": at.restarts,
+            "checkpoint_seconds": round(at.checkpoints.seconds, 3),
             "out": None if self.out is None else str(self.out),
         }
 
@@ -251,9 +235,10 @@ class _Progress:
     states: list[TrainingState]
     rows: Rows
     checkpoints: Checkpoints
-    interruption: "_Interruption"
+    interruption: Interruption
     started: float
     count: int = 1  # iterations in the next round
+    restarts: int = 0  # of environments that broke down
 
     def __post_init__(self):
         self.iteration = int(self.states[0].iteration)
@@ -261,33 +246,3 @@ class _Progress:
     def portable(self) -> tuple[TrainingState, ...]:
         """What a checkpoint holds."""
         return tuple(self.trainer.portable(state) for state in self.states)
-
-
-class _Interruption(threading.Event):
-    """Set by Ctrl-C or SIGTERM, and by which."""
-
-    signal: int | None = None
-
-
-@contextlib.contextmanager
-def _interruption() -> Iterator[_Interruption]:
-    """An event that Ctrl-C and SIGTERM set, so that the loop ends between two rounds; a second one ends it at once."""
-    event = _Interruption()
-    if threading.current_thread() is not threading.main_thread():
-        yield event
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def set_event(number, frame):
-        event.signal = number
-        event.set()
-        for which, handler in before.items():
-            signal.signal(which, handler)
-
-    for number in before:
-        signal.signal(number, set_event)
-    try:
-        yield event
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -9,10 +9,11 @@ from typing import Any, Literal
 import jax
 
 from ..algorithms import AbstractAlgorithm
-from ..envs import resolve
-from ..errors import choice, InputError
+from ..envs import resolve, restarting
+from ..errors import InputError
 from ..models import AbstractPolicy, Network
 from ..transforms import RewardScaling
+from .care import Care
 from .checkpoint import Every
 from .environment import make_rollout
 from .listener import AbstractListener, Silent
@@ -67,6 +68,8 @@ def train(
     overwrite: bool = False,
     checkpoint_every: str | int | Every | None = "30s",
     on_nan: Literal["stop", "skip"] = "stop",
+    on_env_error: Literal["stop", "restart"] = "stop",
+    step_timeout: float = 120.0,
     listener: AbstractListener | None = None,
 ) -> Run:
     """Trains a policy by the policy gradient, and returns the run.
@@ -82,12 +85,15 @@ def train(
     - `checkpoint_every`: how often all of it is stored there, for `resume`: "30s", "5m", 500 (updates), or `None`,
       which is at the end only.
     - `on_nan`: where NaN or infinity comes up, stop there with all that was good saved, or skip that update.
+    - `on_env_error`, `step_timeout`: where an environment on the host breaks down, stop, or restart it and leave its
+      step out; where it takes longer than these seconds for a step, training stops.
 
     Ctrl-C or SIGTERM ends the training; what was learned so far is returned, and saved. Raises `InputError` for what
-    cannot work, and of these `TrainingFault` where NaN stopped it.
+    cannot work, and of these `TrainingFault` where NaN, `EnvironmentFault` where an environment stopped it.
     """
     _prepare_jax()
-    source = resolve(env)
+    care = Care.parse(checkpoint_every, on_nan, on_env_error, step_timeout)
+    source = restarting(resolve(env)) if care.restart else resolve(env)
     changes = {
         "steps": steps,
         "num_envs": num_envs,
@@ -100,10 +106,7 @@ def train(
         settings = make_settings(source.name, algorithm, changes)
     chosen = _chosen_seeds(seed, seeds)
     rollout = make_rollout(source, settings.num_envs, settings.rollout_length, ACTION_MAPS[settings.actions])
-    session = Session(
-        source, settings, chosen, rollout, model, env, out, overwrite, listener or Silent(),
-        Every.parse(checkpoint_every), choice("on_nan", on_nan, ("stop", "skip")) == "skip",
-    )  # fmt: skip
+    session = Session(source, settings, chosen, rollout, model, env, out, overwrite, listener or Silent(), care)
     return session.run()
 
 
@@ -114,6 +117,8 @@ def resume(
     environment: Any = None,
     checkpoint_every: str | int | Every | None = "30s",
     on_nan: Literal["stop", "skip"] = "stop",
+    on_env_error: Literal["stop", "restart"] = "stop",
+    step_timeout: float = 120.0,
     listener: AbstractListener | None = None,
 ) -> Run:
     """Goes on with a training from the newest good checkpoint in its folder, to the steps that were planned.
@@ -124,8 +129,10 @@ def resume(
     """
     _prepare_jax()
     folder = Path(folder)
+    care = Care.parse(checkpoint_every, on_nan, on_env_error, step_timeout)
     config = read_config(folder)
     source = resolve(environment if environment is not None else config.env)
+    source = restarting(source) if care.restart else source
     settings = config.settings
     rollout = make_rollout(source, settings.num_envs, settings.rollout_length, ACTION_MAPS[settings.actions])
     check_spaces(config, source.name, rollout)
@@ -133,7 +140,7 @@ def resume(
         raise InputError(f"{folder} holds a model of your own ({config.model}): give one like it as model=.")
     session = Session(
         source, settings, config.seeds, rollout, model, environment or config.env, folder, True, listener or Silent(),
-        Every.parse(checkpoint_every), choice("on_nan", on_nan, ("stop", "skip")) == "skip", resume=True,
+        care, resume=True,
     )  # fmt: skip
     return session.run()
 

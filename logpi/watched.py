@@ -1,0 +1,96 @@
+"""One environment of Gymnasium's, watched: what goes wrong in it is told with its number, seed, step and action.
+
+A module of its own, and without JAX, because a process that steps an environment imports nothing else of logpi.
+"""
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .errors import EnvironmentFault
+
+RESTARTED = "logpi_restarted"  # the entry of `info` that says that the episode broke off, and why
+MOST_IN_A_ROW = 10  # restarts without a good step between them: it will not get better
+
+
+class Watched:
+    """An environment from a function that makes one; whatever it lacks itself is the environment's.
+
+    With `restart`, one that breaks down is made anew, and its step returns the first observation of a new episode, with
+    the reason in `info`. Without it, or where that does not help either, `EnvironmentFault` is raised.
+    """
+
+    def __init__(self, make: Callable[[], Any], index: int, restart: bool, name: str):
+        self.env = make()
+        self._make, self._index, self._restart, self._name = make, index, restart, name
+        self._seed, self._episode, self._step, self._in_a_row = None, 0, 0, 0
+        space = self.env.observation_space
+        self._shape = space.shape if space.dtype is not None else None  # of several parts: it has none
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "env":  # not yet made, as when a copy is built
+            raise AttributeError(name)
+        return getattr(self.env, name)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """A new episode."""
+        self._seed = self._seed if seed is None else seed
+        self._episode, self._step = self._episode + 1, 0
+        try:
+            obs, info = self.env.reset(seed=seed, options=options)
+            self._check(obs)
+        except Exception as error:
+            return self._again(error, None)
+        return obs, info
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """A step."""
+        self._step += 1
+        try:
+            outcome = self.env.step(action)
+            if len(outcome) != 5:
+                raise ValueError(
+                    f"step returned {len(outcome)} things where obs, reward, terminated, truncated, info go"
+                )
+            self._check(outcome[0])
+            self._in_a_row = 0
+            return outcome
+        except Exception as error:
+            obs, info = self._again(error, action)
+            return obs, 0.0, False, False, info
+
+    def _check(self, obs: Any) -> None:
+        if self._shape is not None and np.shape(obs) != self._shape:
+            raise ValueError(f"it returned an observation of shape {np.shape(obs)}, but its space has {self._shape}")
+
+    def _again(self, error: Exception, action: Any) -> tuple[Any, dict[str, Any]]:
+        """A new environment in place of the one that broke down. Raises `EnvironmentFault` where that is of no use."""
+        sentence = self._sentence(error, action)
+        self._in_a_row += 1
+        if not self._restart or self._in_a_row > MOST_IN_A_ROW:
+            raise EnvironmentFault(f"{sentence}: mend it, or have it restarted (--on-env-error restart).") from error
+        with contextlib.suppress(Exception):
+            self.env.close()
+        self.env = self._make()
+        self._episode, self._step = self._episode + 1, 0
+        seed = None if self._seed is None else (self._seed + 1_000_003 * self._episode) % 2**31  # not the episode again
+        try:
+            obs, info = self.env.reset(seed=seed)
+            self._check(obs)
+        except Exception as again:
+            raise EnvironmentFault(f"{self._sentence(again, None)}, right after a restart: mend it.") from again
+        return obs, {**info, RESTARTED: sentence}
+
+    def _sentence(self, error: Exception, action: Any) -> str:
+        what = "as it was reset" if action is None else f"at step {self._step}, on the action {_shown(action)}"
+        seed = "" if self._seed is None else f" (seed {self._seed})"
+        return (
+            f"Environment {self._index} of {self._name}{seed} broke down in episode {self._episode} {what} "
+            f"({type(error).__name__}: {error})"
+        )
+
+
+def _shown(action: Any) -> str:
+    return np.array2string(np.asarray(action), threshold=8, precision=3, separator=", ").replace("\n", "")

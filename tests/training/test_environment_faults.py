@@ -1,0 +1,113 @@
+"""Environments that break down, misbehave or hang: it is said where, nothing learned is lost, training can go on."""
+
+import time
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+import pytest
+
+import logpi
+from logpi import InputError
+from logpi.errors import EnvironmentFault
+from logpi.training.checkpoint import listed
+from tests.training.test_resume import Recorder
+
+SMALL = {"num_envs": 3, "rollout_length": 16, "steps": 48 * 6}
+
+
+class Fragile(gymnasium.Env):
+    """Breaks down in a way of its own at the 40th step of each instance (all steps of an instance counted)."""
+
+    observation_space = gymnasium.spaces.Box(-1, 1, (2,))
+    action_space = gymnasium.spaces.Discrete(2)
+    made = 0
+
+    def __init__(self, how: str, at: int = 40):
+        self.how, self.at, self.steps = how, at, 0
+        Fragile.made += 1
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.time = 0
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):
+        self.steps, self.time = self.steps + 1, self.time + 1
+        obs, end = np.full(2, self.time / 30, np.float32), self.time >= 25
+        if self.steps == self.at:
+            match self.how:
+                case "raises":
+                    raise RuntimeError("the spring is broken")
+                case "shape":
+                    return np.zeros(3, np.float32), 1.0, end, False, {}
+                case "four things":
+                    return obs, 1.0, end, {}
+                case "hangs":
+                    time.sleep(60)
+        return obs, 1.0, end, False, {}
+
+
+SENTENCES = {
+    "raises": r"Environment 0 of .* \(seed \d+\) broke down in episode \d at step \d+, on the action [01] "
+    r"\(RuntimeError: the spring is broken\): mend it",
+    "shape": r"an observation of shape \(3,\), but its space has \(2,\)",
+    "four things": "step returned 4 things",
+}
+
+
+@pytest.mark.parametrize("how", SENTENCES)
+def test_it_stops_and_says_where(how: str, tmp_path: Path) -> None:
+    with pytest.raises(EnvironmentFault, match=SENTENCES[how]):
+        logpi.train(lambda: Fragile(how), out=tmp_path / "run", **SMALL)
+    run = logpi.load(tmp_path / "run")
+    assert len(run.history) == 2 and [int(path.name) for path in listed(tmp_path / "run/checkpoints")] == [2]
+
+
+@pytest.mark.parametrize("how", SENTENCES)
+def test_it_is_restarted_counted_and_left_out(how: str) -> None:
+    recorder, Fragile.made = Recorder(), 0
+    run = logpi.train(lambda: Fragile(how), on_env_error="restart", listener=recorder, **SMALL)
+    broken = 3 * ((6 * 16) // 40)
+    assert run.summary["restarts"] in (broken - 3, broken) and Fragile.made == 1 + 3 + run.summary["restarts"]
+    assert len(recorder.warnings) == run.summary["restarts"] and "made anew" in recorder.warnings[0]
+    # Rows that reset, and those on which an environment broke down, are no steps of the agent.
+    assert all(np.isfinite(row["gradient_norm"]) for row in run.history)
+    assert 6 * 48 - run.summary["steps"] >= run.summary["restarts"]
+
+
+def test_what_breaks_down_at_every_step_is_not_restarted_for_ever() -> None:
+    with pytest.raises(EnvironmentFault, match="the spring is broken"):
+        logpi.train(lambda: Fragile("raises", at=1), on_env_error="restart", **SMALL)
+
+
+def test_one_that_hangs_is_named_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    before = time.monotonic()
+    with pytest.raises(EnvironmentFault, match=r"has not answered for \d s, at step 8 of a rollout, on the actions \["):
+        logpi.train(lambda: Fragile("hangs"), out=tmp_path / "run", step_timeout=1.0, **SMALL)
+    assert time.monotonic() - before < 50
+    assert len(logpi.load(tmp_path / "run").history) == 2
+
+
+def test_where_one_cannot_be_restarted_it_is_said() -> None:
+    with pytest.raises(InputError, match="cannot be restarted one by one"):
+        logpi.train("envpool:CartPole-v1", on_env_error="restart", **SMALL)
+
+
+def test_the_row_before_is_the_last_of_its_episode() -> None:
+    """Against a rollout of the same environments that do not break down."""
+    import jax
+
+    from logpi.envs import resolve, restarting
+    from logpi.spaces import clip_to
+    from logpi.training.environment import make_rollout
+    from tests.rollout.running import blind_policy
+
+    source = restarting(resolve(lambda: Fragile("raises", at=7)))
+    rollout = make_rollout(source, 2, 16, clip_to)
+    policy = blind_policy(source)
+    t, _ = rollout.collect(policy, rollout.init(policy, jax.random.key(0)), jax.random.key(1))
+    assert np.array_equal(t.valid, np.broadcast_to([i not in (6, 13) for i in range(16)], (2, 16)))
+    assert np.array_equal(t.truncated, np.broadcast_to([i in (5, 12) for i in range(16)], (2, 16)))
+    assert np.array_equal(t.start, np.broadcast_to([i in (0, 7, 14) for i in range(16)], (2, 16)))
+    assert np.all(t.obs[:, 7] == 0) and np.allclose(t.obs[:, 6], 6 / 30)
