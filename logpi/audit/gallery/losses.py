@@ -96,7 +96,7 @@ def dr_grpo(log_prob: Token, behaviour_log_prob: Token, reward: Row, mask: Mask,
 
 
 def rloo(log_prob: Token, reward: Row, mask: Mask, group: Group) -> Loss:
-    """Less the mean of the others. Ahmadian et al. 2024 (arXiv:2402.14740), eq. 8; Kool et al. 2019. $c = 1$, exact."""
+    """Less the mean of the others. Kool et al. 2019; Ahmadian et al. 2024 (arXiv:2402.14740). $c = 1$, exact."""
     return token_sum(-leave_one_out(reward, group)[:, None] * log_prob, mask)
 
 
