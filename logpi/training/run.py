@@ -27,6 +27,7 @@ from .settings import Settings
 from .storage import from_json, load_arrays, read_json, save_arrays, write_atomically, write_json
 
 SCHEMA = 1
+LEFT = ("evaluation.json", "fault.json", "times.jsonl")  # that a run before may have left
 ACTION_MAPS = {"clip": spaces.clip_to, "rescale": spaces.rescale_to}
 
 
@@ -178,7 +179,7 @@ def make_folder(folder: Path, *, overwrite: bool = False) -> None:
 
 def clear_folder(folder: Path) -> None:
     """Without what a run left that was here before."""
-    for left in (folder / "evaluation.json", folder / "fault.json", *folder.glob(policy_file("*"))):
+    for left in (*(folder / name for name in LEFT), *folder.glob(policy_file("*"))):
         left.unlink(missing_ok=True)
     if (folder / "checkpoints").is_dir() and not (folder / "checkpoints").is_symlink():
         shutil.rmtree(folder / "checkpoints")

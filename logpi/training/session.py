@@ -26,6 +26,7 @@ from .settings import Settings
 from .side_by_side import side_by_side
 from .starting import make_model, start_compiled
 from .storage import save_arrays, write_json
+from .times import Times
 
 CHUNK_SECONDS = 0.3  # how long the loop runs between two looks at it
 
@@ -74,8 +75,9 @@ class Session:
         self.listener.compiled(starting)
         checkpoints = Checkpoints(folder, self.care.every, self.listener.warned)
         with contextlib.closing(Rows(folder, kept, self.listener.warned)) as rows, catch_interruption() as interruption:
+            times = Times(folder, int(states[0].iteration))
             started = time.perf_counter()
-            at = _Progress(trainer, loop, states, rows, checkpoints, interruption, started)
+            at = _Progress(trainer, loop, states, rows, checkpoints, times, interruption, started)
             fault = self._iterate(at)
             seconds = time.perf_counter() - started
         if not isinstance(fault, EnvironmentFault):  # what does not answer cannot be closed either
@@ -171,7 +173,9 @@ class Session:
             for incident in self.rollout.incidents(state.rollout):
                 at.restarts += 1
                 self.listener.warned(f"{incident}; it was made anew, and its steps there count for nothing.")
-        self.listener.advanced(fresh, at.rows.steps, time.perf_counter() - at.started)
+        seconds = time.perf_counter() - at.started
+        at.times.add(at.iteration, seconds)
+        self.listener.advanced(fresh, at.rows.steps, seconds)
         if at.checkpoints.due(at.iteration):
             at.rows.flush(sync=True)
             at.checkpoints.write(at.portable(), at.iteration, self._score(at.rows))
@@ -235,6 +239,7 @@ class _Progress:
     states: list[TrainingState]
     rows: Rows
     checkpoints: Checkpoints
+    times: Times
     interruption: Interruption
     started: float
     count: int = 1  # iterations in the next round
