@@ -24,7 +24,7 @@ LAYERS = (
     ("algorithms",),
     ("training", "climbing"),
     ("audit",),
-    ("report",),
+    ("report", "explain"),
     ("cli",),
 )
 RANK = {"errors": -1} | {module: rank for rank, layer in enumerate(LAYERS) for module in layer}  # errors: the floor
