@@ -1,0 +1,10 @@
+// Formulas first, then whatever the page holds. An error is written where a test, or a person, finds it.
+addEventListener("error", (event) => {
+  document.documentElement.dataset.error = `${event.message} (${event.lineno}:${event.colno})`;
+});
+for (const place of document.querySelectorAll(".tex")) {
+  if ("display" in place.dataset) logpi.controls.formulas(place, place.dataset.tex);
+  else katex.render(place.dataset.tex, place, { throwOnError: true });
+}
+for (const part of [logpi.hand, logpi.lab, logpi.batch]) if (part) part.start();
+document.documentElement.dataset.ready = "yes";
