@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/estimators.md")
+PAGES = ("README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))))
 
 
 def page(name: str) -> str:
@@ -53,7 +53,7 @@ def test_every_extra_exists() -> None:
     assert set(re.findall(r"`([a-z0-9]+)`", first_column)) == set(extras)
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "watch"])
+@pytest.mark.parametrize("command", ["train", "resume", "evaluate", "watch"])
 def test_every_flag_exists(command: str) -> None:
     usage = re.search(rf"^logpi {command} [A-Z]+ \[.*$", page("README.md"), flags=re.MULTILINE)
     flags = re.findall(r"--[a-z-]+", usage[0]) if usage else []
