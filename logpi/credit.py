@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from .errors import check_between
+from .errors import check_between, check_whole
 
 
 class Credit(eqx.Module):
@@ -98,11 +98,11 @@ class NStep(AbstractCredit):
 
     def __check_init__(self):
         check_between("gamma", self.gamma, 0, 1)
-        check_between("n", self.n, 1)
+        check_whole("n", self.n, 1, 2**31 - 1)
 
     def __call__(self, reward, terminated, truncated, value):
         returns = value  # of zero rewards, before each row and after the last
-        for _ in range(self.n):
+        for _ in range(min(self.n, len(reward))):  # more would change nothing
             following = jnp.where(terminated, 0.0, jnp.where(truncated, value[1:], returns[1:]))
             returns = jnp.append(reward + self.gamma * following, value[-1])
         return Credit(returns[:-1] - value[:-1], returns[:-1])

@@ -1,5 +1,8 @@
 """The one exception that means "you can mend this": a sentence with the value, the limit and the cure."""
 
+import numbers
+from typing import Any
+
 
 class InputError(ValueError):
     """A mistake in what a person gave, told in one sentence that names the value, the limit and the cure.
@@ -8,18 +11,59 @@ class InputError(ValueError):
     """
 
 
-def check_between(name: str, value: object, low: float, high: float = float("inf")) -> None:
-    """Raises `InputError` unless `low <= value <= high`. Values that are not plain numbers (traced ones) pass."""
-    if isinstance(value, (int, float)) and not low <= value <= high:
-        limit = f"between {low} and {high}" if high < float("inf") else f"{low} or more"
-        raise InputError(f"{name} is {value}, but it must be {limit}: give a value in that range.")
+def check_between(name: str, value: object, low: float, high: float = float("inf"), *, optional: bool = False) -> None:
+    """Raises `InputError` unless `value` is a number and `low <= value <= high`.
+
+    Arrays pass, traced ones among them: what they hold is not known. `None` passes where it is `optional`.
+    """
+    if (value is None and optional) or _is_array(value):
+        return
+    limit = f"between {low} and {high}" if high < float("inf") else f"{low} or more"
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        raise InputError(f"{name} is {shown(value)}, but it must be a number {limit}: give a value in that range.")
+    number: Any = value  # not as a float: a whole number may be too large for one
+    if not low <= number <= high:
+        raise InputError(f"{name} is {shown(value)}, but it must be {limit}: give a value in that range.")
+
+
+def check_whole(name: str, value: object, low: int, high: float = float("inf"), *, optional: bool = False) -> None:
+    """Raises `InputError` unless `value` is a whole number, no truth, and `low <= value <= high`."""
+    if value is None and optional:
+        return
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
+        raise InputError(f"{name} is {shown(value)}, but it must be a whole number: give one of {low} or more.")
+    check_between(name, int(value), low, high)
+
+
+def check_part(name: str, value: object, like: str) -> None:
+    """Raises `InputError` for what can be no part of an algorithm: a plain value, or a class in place of an object.
+
+    `like` is an example of what can.
+    """
+    plain = bool | int | float | complex | str | bytes | list | tuple | dict | set | type(None)
+    if isinstance(value, plain | type):
+        raise InputError(f"{name} is {shown(value)}, but it must be an object such as {like}: give {like}.")
 
 
 def choice(name: str, value: object, choices: tuple[str, ...]) -> str:
     """The value, if it is one of the choices. Raises `InputError` if not."""
-    if value in choices:
-        return str(value)
-    raise InputError(f"{name} is {value!r}, but it must be {' or '.join(choices)}: give one of them.")
+    if isinstance(value, str) and value in choices:
+        return value
+    raise InputError(f"{name} is {shown(value)}, but it must be {' or '.join(choices)}: give one of them.")
+
+
+def shown(value: object, most: int = 60) -> str:
+    """A value as Python writes it, on one line, cut where it is long."""
+    try:
+        text = " ".join(str(value).split()) if _is_array(value) else " ".join(repr(value).split())
+    except Exception as error:  # an object of the user's, or a whole number of too many digits
+        text = f"a {type(value).__name__} that cannot be printed ({type(error).__name__})"
+    return text if len(text) <= most else text[: most - 4] + " ..."
+
+
+def _is_array(value: object) -> bool:
+    """Whether it is an array of any library, and no number."""
+    return not isinstance(value, numbers.Number) and getattr(value, "dtype", None) is not None
 
 
 class TrainingFault(InputError):

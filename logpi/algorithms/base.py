@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from ..batch import explained_variance, prepare, Segments
 from ..credit import AbstractCredit
-from ..errors import check_between
+from ..errors import check_between, check_part, check_whole
 from ..models import AbstractActorCritic, AbstractPolicy, entropies, log_probs, observe, unroll
 from ..steps import AbstractOptimiser, ascend, init_learner, Learner
 from ..surrogates import approximate_kl, Number, score, squared_error
@@ -53,6 +53,13 @@ class AbstractAlgorithm(eqx.Module):
         """The state after learning from a trajectory that `policy(state)` collected."""
 
 
+def check_parts(algorithm: Any) -> None:
+    """Raises `InputError` where an on-policy algorithm has no optimiser or credit, or no good `segment_length`."""
+    check_part("optimiser", algorithm.optimiser, "Adam()")
+    check_part("credit", algorithm.credit, "GAE()")
+    check_whole("segment_length", algorithm.segment_length, 1, 2**31 - 1, optional=True)
+
+
 class AbstractSingleStep(AbstractAlgorithm):
     """One step up the gradient of an `objective` for each rollout; what is to be climbed is left open."""
 
@@ -63,7 +70,7 @@ class AbstractSingleStep(AbstractAlgorithm):
 
     def __check_init__(self):
         check_between("value_coef", self.value_coef, 0, MOST)
-        check_between("segment_length", self.segment_length, 1)
+        check_parts(self)
 
     def init(self, model: AbstractActorCritic, num_updates: int | Int[Array, ""], key: PRNGKeyArray) -> Learner:
         """The model with a fresh optimiser."""

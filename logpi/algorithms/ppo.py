@@ -6,12 +6,12 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from ..batch import explained_variance, prepare, Segments, with_standard_advantage
 from ..credit import AbstractCredit, GAE
-from ..errors import check_between
+from ..errors import check_between, check_whole
 from ..models import AbstractActorCritic, entropies, log_probs, observe, unroll
 from ..steps import AbstractOptimiser, Adam, epochs, init_learner, Learner, step_up
 from ..surrogates import approximate_kl, clipped_ratio, clipped_squared_error
 from ..trajectory import Trajectory
-from .base import AbstractAlgorithm, MOST, Record, UpdateInfo
+from .base import AbstractAlgorithm, check_parts, MOST, Record, UpdateInfo
 
 
 class PPO(AbstractAlgorithm):
@@ -43,8 +43,9 @@ class PPO(AbstractAlgorithm):
             check_between(name, getattr(self, name), 0)
         for name in ("value_coef", "entropy_coef"):
             check_between(name, getattr(self, name), 0, MOST)
-        for name in ("num_epochs", "num_minibatches", "segment_length"):
-            check_between(name, getattr(self, name), 1)
+        for name in ("num_epochs", "num_minibatches"):
+            check_whole(name, getattr(self, name), 1, 2**31 - 1)
+        check_parts(self)
 
     def init(self, model: AbstractActorCritic, num_updates: int | Int[Array, ""], key: PRNGKeyArray) -> Learner:
         """The model with a fresh optimiser."""

@@ -13,6 +13,7 @@ COMMAND = "logpi resume"
 DESCRIPTION = "Goes on with a training from its newest good checkpoint, to the steps that were planned."
 _FLAGS = [
     Flag("run", str, "folder of a run, as logpi train makes", metavar="RUN", positional=True),
+    Flag("env", str | None, "the environment, where the run names one of a module to be imported", None, metavar="ENV"),
     *CARE,
 ]
 
@@ -26,5 +27,5 @@ def resume_command(arguments: Sequence[str]) -> int:
         from ..training.train import resume
 
     with contextlib.closing(progress()) as listener:
-        run = resume(folder, **care(values), listener=listener)
+        run = resume(folder, environment=values["env"], **care(values), listener=listener)
     return shown(run, folder, values["evaluate_episodes"], values["json"])

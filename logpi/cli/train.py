@@ -109,7 +109,7 @@ def _understood(arguments: Sequence[str]) -> tuple[dict[str, Any], Any]:
     settings = settings_for(env, value_of("--algorithm", arguments), value_of("--credit", arguments))
     flags = settings_flags(settings, texts=not {"-h", "--help"}.isdisjoint(arguments))
     values = parse([*_WHAT, *flags, *_HOW], arguments, COMMAND, DESCRIPTION)
-    check_between("--seeds", values["seeds"], 1)
+    check_between("--seeds", values["seeds"], 1, 10_000, optional=True)
     check_between("--evaluate-episodes", values["evaluate_episodes"], 0)
     said = [flag for flag in flags if values[flag.name] != flag.default]
     settings = changed(settings, {flag.name: values[flag.name] for flag in said})

@@ -84,7 +84,9 @@ def _opened(run: Any, render_mode: str) -> Iterator[Any]:
     """One of Gymnasium's environments, the original of what the run was trained on."""
     from ..envs import resolve
     from ..spaces import fits
+    from ..training.entries import own_env
 
+    own_env(run.env)
     suite, _, name = run.env.rpartition(":")
     if not can_be_watched(run.env):
         raise InputError(f"{run.env} cannot be watched: {_WITHOUT_PICTURES[suite]}.")

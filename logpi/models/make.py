@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 from jaxtyping import PRNGKeyArray
 
-from ..errors import check_between, InputError
+from ..errors import check_between, check_whole, choice, InputError, shown
 from ..heads import make_head
 from ..spaces import is_image, Space
 from .base import AbstractActorCritic
@@ -37,15 +37,13 @@ class Network:
     """Bring every number of an observation to mean 0 and variance 1, by running statistics inside the policy."""
 
     def __post_init__(self):
-        if self.memory not in ("none", "gru", "lstm"):
-            raise InputError(f"memory is {self.memory!r}, but it must be one of none, gru, lstm.")
-        if self.activation not in ACTIVATIONS:
-            raise InputError(f"activation is {self.activation!r}, but it must be one of {', '.join(ACTIVATIONS)}.")
+        choice("memory", self.memory, ("none", "gru", "lstm"))
+        choice("activation", self.activation, tuple(ACTIVATIONS))
+        if not isinstance(self.normalize_observations, bool):
+            given = shown(self.normalize_observations)
+            raise InputError(f"normalize_observations is {given}, but it must be True or False: give one of them.")
         for name, least, most in (("width", 1, 65536), ("depth", 0, 128)):
-            value = getattr(self, name)
-            check_between(name, value, least, most)
-            if not isinstance(value, int) or isinstance(value, bool):
-                raise InputError(f"{name} is {value!r}, but it must be a whole number: give one of {least} or more.")
+            check_whole(name, getattr(self, name), least, most)
         check_between("initial_log_std", self.initial_log_std, -20, 20)
 
 

@@ -19,8 +19,9 @@ from typing import Any
 from jaxtyping import PyTree
 
 from .. import __version__
-from ..errors import InputError
-from .storage import arrays_as_bytes, load_arrays, read_json, sync_folder, write_and_sync
+from ..errors import InputError, shown
+from .reading import MANIFEST_LIMIT, read_json
+from .storage import arrays_as_bytes, arrays_limit, load_arrays, sync_folder, write_and_sync
 
 SCHEMA = 1
 KEPT = 3  # the newest; and the best
@@ -133,7 +134,7 @@ def _prune(folder: Path) -> None:
 
 def _score(path: Path) -> float | None:
     try:
-        score = read_json(path / MANIFEST)["score"]
+        score = read_json(path / MANIFEST, MANIFEST_LIMIT)["score"]
     except (InputError, KeyError, TypeError):
         return None
     return float(score) if isinstance(score, int | float) and math.isfinite(score) else None
@@ -146,21 +147,25 @@ def listed(folder: Path) -> list[Path]:
     return sorted((p for p in folder.iterdir() if _NAME.fullmatch(p.name) and not p.is_symlink()), reverse=True)
 
 
-def damage(path: Path) -> str:
-    """What is wrong with a checkpoint, in a few words; empty if it is whole."""
+def damage(path: Path, most: int | None = None) -> str:
+    """What is wrong with a checkpoint, in a few words; empty if it is whole. `most`: bytes that its state may have."""
     try:
-        manifest = read_json(path / MANIFEST)
+        manifest = read_json(path / MANIFEST, MANIFEST_LIMIT)
     except InputError:
-        return "its manifest is missing or no JSON"
+        return "its manifest is missing, a link, too large or no JSON"
     if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
         found = manifest.get("schema") if isinstance(manifest, dict) else None
-        return f"its schema is {found!r}, and this logpi reads {SCHEMA}"
+        return f"its schema is {shown(found)}, and this logpi reads {SCHEMA}"
+    if manifest.get("iteration") != int(path.name):
+        return f"it is of update {shown(manifest.get('iteration'))}, as its manifest says"
     said = manifest.get("files", {}).get(STATE) if isinstance(manifest.get("files"), dict) else None
     state = path / STATE
     if not isinstance(said, dict) or state.is_symlink() or not state.is_file():
         return f"it has no {STATE}"
     if state.stat().st_size != said.get("bytes"):
-        return f"{STATE} has {state.stat().st_size:,} bytes where {said.get('bytes')!r} were written"
+        return f"{STATE} has {state.stat().st_size:,} bytes where {shown(said.get('bytes'))} were written"
+    if most is not None and state.stat().st_size > most:  # it would take long to read
+        return f"{STATE} has {state.stat().st_size:,} bytes, and this training needs {most:,} at most"
     with state.open("rb") as file:
         if hashlib.file_digest(file, "sha256").hexdigest() != said.get("sha256"):
             return f"the checksum of {STATE} is another"
@@ -172,9 +177,9 @@ def load_newest(folder: Path, skeleton: PyTree, warn: Callable[[str], None]) -> 
 
     Those passed over are named by `warn`. Raises `InputError` where there are some and none is left.
     """
-    reasons = []
+    reasons, most = [], arrays_limit(skeleton)
     for path in listed(folder / "checkpoints"):
-        reason = damage(path)
+        reason = damage(path, most)
         if not reason:
             try:
                 return load_arrays(path / STATE, skeleton), int(path.name)

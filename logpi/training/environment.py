@@ -5,13 +5,16 @@ from typing import Any
 
 from ..envs import CompiledSource, EnvSource
 from ..rollout import AbstractRollout, CompiledRollout, HostRollout
+from .memory import check_rollout
 
 
 def make_rollout(source: EnvSource, num_envs: int, length: int, to_env: Callable[..., Any]) -> AbstractRollout:
     """The rollout in `num_envs` environments of a source, `length` steps at a time.
 
     `to_env(action_space, action)` is the way of an action to them: `spaces.clip_to` or `spaces.rescale_to`.
+    Raises `InputError` where a rollout cannot fit into memory.
     """
+    check_rollout(num_envs, length, source.obs_space, source.action_space, not source.compiled)
     # pyright counts the abstract variables of `AbstractRollout` as arguments; Equinox does not.
     if isinstance(source, CompiledSource):
         return CompiledRollout(source.env, num_envs, length, to_env)  # pyright: ignore[reportCallIssue, reportArgumentType]

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError
+from ..errors import InputError, shown
 from .listener import as_row
 from .loop import Metrics
+from .reading import read_json_lines
 from .storage import write_atomically
 
 FILE = "metrics.jsonl"
@@ -90,16 +91,19 @@ def read_rows(folder: Path) -> list[dict[str, Any]]:
     Raises `InputError` where the file is missing or damaged.
     """
     path = folder / FILE
-    try:
-        text = path.read_text(encoding="utf-8")
-        rows = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not readable ({error}): the run folder is damaged.") from None
-    for row in rows:
-        good = isinstance(row, dict) and all(isinstance(row.get(name), int) for name in ("seed", "iteration", "steps"))
-        if not good:
-            raise InputError(f"{path} holds {str(row)[:60]!r}, which is no row of metrics: the run folder is damaged.")
+    rows = []
+    for row in read_json_lines(path):
+        if not _is_row(row):
+            raise InputError(f"{path} holds {shown(row)}, which is no row of metrics: the run folder is damaged.")
+        rows.append(row)
     return rows
+
+
+def _is_row(row: Any) -> bool:
+    """Whether it has its place, and beside that plain values."""
+    if not isinstance(row, dict) or not all(type(row.get(name)) is int for name in ("seed", "iteration", "steps")):
+        return False
+    return all(value is None or isinstance(value, bool | int | float | str) for value in row.values())
 
 
 def rewrite_rows(folder: Path, rows: list[dict[str, Any]]) -> None:

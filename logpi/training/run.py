@@ -18,15 +18,15 @@ from jaxtyping import PyTree
 from .. import __version__, spaces
 from ..envs import resolve
 from ..errors import InputError
-from ..models import AbstractActorCritic, AbstractPolicy, Deterministic, make_actor_critic, Network
+from ..models import AbstractActorCritic, AbstractPolicy, Deterministic, make_actor_critic
 from ..rollout import AbstractRollout, act
+from .entries import own_env, read_entries, SCHEMA
 from .environment import make_rollout
 from .evaluation import evaluate_policies, Evaluation
 from .rows import read_rows, rewrite_rows
 from .settings import Settings
-from .storage import from_json, load_arrays, read_json, save_arrays, write_atomically, write_json
+from .storage import load_arrays, save_arrays, write_atomically, write_json
 
-SCHEMA = 1
 LEFT = ("evaluation.json", "fault.json", "times.jsonl")  # that a run before may have left
 ACTION_MAPS = {"clip": spaces.clip_to, "rescale": spaces.rescale_to}
 
@@ -109,7 +109,7 @@ class Run:
 
         Raises `InputError` where the spaces of `env` are not those that the policies know.
         """
-        source = resolve(env if env is not None else self.environment or self.env)
+        source = resolve(env if env is not None else self.environment or own_env(self.env))
         num_envs = min(episodes, 128 if source.compiled else 8)
         rollout = make_rollout(source, num_envs, 128, ACTION_MAPS[self.settings.actions])
         check_spaces(self, source.name, rollout)
@@ -249,29 +249,8 @@ def read_config(folder: Path) -> Run:
 
     Raises `InputError` where the folder holds no run, or a damaged one.
     """
-    config = read_json(folder / "config.json")
-    if not isinstance(config, dict) or config.get("schema") != SCHEMA:
-        found = config.get("schema") if isinstance(config, dict) else None
-        raise InputError(f"{folder} holds no run of this logpi (schema {found}, needed {SCHEMA}): train it again.")
-    entries = _entries(folder / "config.json", config)
+    entries = read_entries(folder)
     return Run(
         entries["env"], entries["settings"], entries["seeds"], (), entries["obs_space"], entries["action_space"], [],
-        config.get("summary") or {}, entries["versions"], entries["model"],
+        entries["summary"], entries["versions"], entries["model"],
     )  # fmt: skip
-
-
-def _entries(path: Path, config: dict[str, Any]) -> dict[str, Any]:
-    """What a configuration holds, each entry of the kind that it must be. Raises `InputError` where one is not."""
-    kinds = {"env": str, "model": str, "versions": dict, "seeds": tuple, "settings": Settings}
-    kinds |= {"obs_space": spaces.Space, "action_space": spaces.Space}
-    found = {}
-    for name, kind in kinds.items():
-        try:
-            found[name] = from_json(config.get(name))
-        except (TypeError, ValueError) as error:
-            raise InputError(f"{path} has no good {name} ({error}): the run folder is damaged.") from None
-        if not isinstance(found[name], kind):
-            raise InputError(f"{path} has {found[name]!r} for {name}: the run folder is damaged.")
-    if not isinstance(found["settings"].network, Network) or not all(isinstance(s, int) for s in found["seeds"]):
-        raise InputError(f"{path} has no good network or seeds: the run folder is damaged.")
-    return found

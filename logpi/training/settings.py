@@ -4,7 +4,7 @@ import dataclasses
 from typing import Literal
 
 from ..algorithms import AbstractAlgorithm, PPO
-from ..errors import check_between, InputError
+from ..errors import check_part, check_whole, choice, InputError
 from ..models import Network
 from ..transforms import RewardScaling
 
@@ -30,17 +30,22 @@ class Settings:
 
     def __post_init__(self):
         for name in ("steps", "num_envs", "rollout_length"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool):
-                raise InputError(f"{name} is {value!r}, but it must be a whole number: give one of 1 or more.")
-            check_between(name, value, 1)
+            check_whole(name, getattr(self, name), 1)
         if self.steps_per_rollout >= 2**31:
             raise InputError(
                 f"num_envs x rollout_length is {self.steps_per_rollout:,}, but it must be less than 2^31: give fewer "
                 "environments or shorter rollouts."
             )
-        if self.actions not in ("clip", "rescale"):
-            raise InputError(f"actions is {self.actions!r}, but it must be clip or rescale.")
+        if self.num_updates >= 2**31:
+            raise InputError(
+                f"steps is {self.steps:.3g}, which is {self.num_updates:.3g} updates, but it must be less than 2^31 of "
+                "them: give fewer steps or larger rollouts."
+            )
+        choice("actions", self.actions, ("clip", "rescale"))
+        check_part("algorithm", self.algorithm, "PPO()")
+        check_part("network", self.network, "Network()")
+        if self.reward_scaling is not None:
+            check_part("reward_scaling", self.reward_scaling, "RewardScaling()")
 
     @property
     def steps_per_rollout(self) -> int:

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +14,10 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
-from .. import spaces
-from ..algorithms import A2C, PPO, REINFORCE
-from ..credit import GAE, MonteCarlo, NStep
-from ..errors import InputError
-from ..models import Network
-from ..steps import Adam
-from ..transforms import RewardScaling
-from .settings import Settings
-
-# What a file may name: a configuration is data, and nothing in it is imported.
-_PARTS = (PPO, A2C, REINFORCE, GAE, MonteCarlo, NStep, Adam, Network, RewardScaling, Settings)
-_SPACES = (spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary, spaces.Box, spaces.Dict, spaces.Tuple)
-KNOWN = {kind.__name__: kind for kind in (*_PARTS, *_SPACES)}
-
-
-@dataclasses.dataclass(frozen=True)
-class Custom:
-    """What stands in a configuration for an object of the user's own: how it printed itself. It can do nothing."""
-
-    text: str
+from ..errors import InputError, shown
+from .known import build, Custom, KNOWN
+from .reading import check_file
+from .reading import read_json as read_json
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -96,7 +81,7 @@ def from_json(data: Any) -> Any:
     """
     if isinstance(data, list):
         return tuple(from_json(item) for item in data)
-    if data in ("inf", "-inf", "nan"):
+    if isinstance(data, str) and data in ("inf", "-inf", "nan"):
         return float(data)
     if not isinstance(data, dict):
         return data
@@ -104,29 +89,14 @@ def from_json(data: Any) -> Any:
         return Custom(str(data["custom"]))
     if "kind" not in data:
         return {name: from_json(item) for name, item in data.items()}
-    kind = KNOWN.get(data["kind"]) if isinstance(data["kind"], str) else None
-    if kind is None:
-        raise InputError(f"The configuration names {data['kind']!r}, which is none of {', '.join(sorted(KNOWN))}.")
-    fields = {name: from_json(item) for name, item in data.items() if name != "kind"}
-    unknown = set(fields) - {f.name for f in dataclasses.fields(kind)}
-    if unknown:
-        raise InputError(f"The configuration of {kind.__name__} has unknown fields: {', '.join(sorted(unknown))}.")
-    return kind(**fields)
+    if not isinstance(data["kind"], str) or data["kind"] not in KNOWN:
+        raise InputError(f"The configuration names {shown(data['kind'])}, which is none of {', '.join(sorted(KNOWN))}.")
+    return build(data["kind"], {name: from_json(item) for name, item in data.items() if name != "kind"})
 
 
 def write_json(path: Path, value: Any) -> None:
     """`to_json` of a value, indented, atomically."""
     write_atomically(path, (json.dumps(to_json(value), indent=2) + "\n").encode())
-
-
-def read_json(path: Path) -> Any:
-    """Plain JSON from a file. Raises `InputError` where it is missing or is none."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist: give the folder of a run, as `logpi train --out` makes.") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not readable JSON ({error}): the run folder is damaged.") from None
 
 
 def _named_leaves(tree: PyTree) -> dict[str, Any]:
@@ -167,16 +137,51 @@ def load_arrays(path: Path, skeleton: PyTree) -> PyTree:
     dynamic, static = eqx.partition(skeleton, lambda x: eqx.is_array(x) or isinstance(x, jax.ShapeDtypeStruct))
     expected = {jax.tree_util.keystr(place): leaf for place, leaf in jax.tree_util.tree_leaves_with_path(dynamic)}
     try:
+        _check_sizes(path, expected)
         with safe_open(path, framework="numpy") as file:
             if set(file.keys()) != set(expected):
                 odd = sorted(set(file.keys()) ^ set(expected))[:3]
-                raise InputError(f"{path} holds another model than its configuration says (differing in {odd}).")
+                raise InputError(
+                    f"{path} holds another model than its configuration says (differing in {shown(odd, 200)})."
+                )
             for name, leaf in expected.items():
                 _check_entry(path, name, file.get_slice(name), jax.eval_shape(_data, leaf))
             leaves = [_from_file(file.get_tensor(name), leaf) for name, leaf in expected.items()]
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{path} is not a readable safetensors file ({error}): the run folder is damaged.") from None
+        said = shown(str(error), 160)[1:-1]
+        raise InputError(f"{path} is not a readable safetensors file ({said}): the run folder is damaged.") from None
     return eqx.combine(jax.tree.unflatten(jax.tree.structure(dynamic), leaves), static)
+
+
+def arrays_limit(skeleton: PyTree) -> int:
+    """The most bytes that a file of such arrays can have: its header may be written in several ways."""
+    return sum(_header_limit([name]) + _bytes(leaf) for name, leaf in _named_leaves(skeleton).items()) + _HEADER_BYTES
+
+
+def _header_limit(names: Iterable[str]) -> int:
+    """Of the description of arrays of these names: each is text of up to 6 bytes a letter, with numbers around it."""
+    return sum(6 * len(name) + 512 for name in names)
+
+
+def _bytes(leaf: Any) -> int:
+    data = jax.eval_shape(_data, leaf)
+    return math.prod(data.shape) * data.dtype.itemsize
+
+
+_HEADER_BYTES = 2**16  # that a header may have beside its arrays
+
+
+def _check_sizes(path: Path, expected: dict[str, Any]) -> None:
+    """Raises `InputError` for a link, and for a file or header larger than these arrays need: nothing is read then."""
+    header = _header_limit(expected) + _HEADER_BYTES
+    check_file(path, header + sum(_bytes(leaf) for leaf in expected.values()))
+    with path.open("rb") as file:
+        claimed = int.from_bytes(file.read(8), "little")
+    if claimed > header:
+        raise InputError(
+            f"{path} is not a readable safetensors file (its header claims {claimed:,} bytes, and {header:,} is all "
+            "that it can need): the run folder is damaged."
+        )
 
 
 _DTYPES = {

@@ -9,14 +9,17 @@ from typing import Any, Literal
 import jax
 
 from ..algorithms import AbstractAlgorithm
-from ..envs import resolve, restarting
-from ..errors import InputError
+from ..envs import EnvSource, resolve, restarting
+from ..errors import check_whole, choice, InputError, shown
 from ..models import AbstractPolicy, Network
+from ..rollout import AbstractRollout
 from ..transforms import RewardScaling
 from .care import Care
 from .checkpoint import Every
+from .entries import check_can_train, MOST_SEEDS, own_env
 from .environment import make_rollout
 from .listener import AbstractListener, Silent
+from .memory import check_network
 from .presets import algorithm_name, GENERAL, preset
 from .run import ACTION_MAPS, check_spaces, read_config, Run
 from .session import Session
@@ -40,8 +43,8 @@ def compilation_cache() -> None:
 
 def make_settings(env: str, algorithm: AbstractAlgorithm | str | None, changes: dict[str, Any]) -> Settings:
     """The preset for an environment and an algorithm, with what the user said in place of it (`None`: nothing said)."""
-    if isinstance(algorithm, str) and algorithm not in GENERAL:
-        raise InputError(f"algorithm is {algorithm!r}, but it must be one of {', '.join(GENERAL)}.")
+    if not isinstance(algorithm, AbstractAlgorithm | None):
+        choice("algorithm", algorithm, tuple(GENERAL))
     name = algorithm if isinstance(algorithm, str) else algorithm_name(algorithm) if algorithm else "ppo"
     given = {name: value for name, value in changes.items() if value is not None}
     if isinstance(algorithm, AbstractAlgorithm):
@@ -105,7 +108,7 @@ def train(
     if settings is None:
         settings = make_settings(source.name, algorithm, changes)
     chosen = _chosen_seeds(seed, seeds)
-    rollout = make_rollout(source, settings.num_envs, settings.rollout_length, ACTION_MAPS[settings.actions])
+    rollout = _rollout(source, settings, len(chosen))
     session = Session(source, settings, chosen, rollout, model, env, out, overwrite, listener or Silent(), care)
     return session.run()
 
@@ -131,10 +134,11 @@ def resume(
     folder = Path(folder)
     care = Care.parse(checkpoint_every, on_nan, on_env_error, step_timeout)
     config = read_config(folder)
-    source = resolve(environment if environment is not None else config.env)
+    check_can_train(folder, config.settings)
+    source = resolve(environment if environment is not None else own_env(config.env))
     source = restarting(source) if care.restart else source
     settings = config.settings
-    rollout = make_rollout(source, settings.num_envs, settings.rollout_length, ACTION_MAPS[settings.actions])
+    rollout = _rollout(source, settings, len(config.seeds))
     check_spaces(config, source.name, rollout)
     if config.model != "network" and model is None:
         raise InputError(f"{folder} holds a model of your own ({config.model}): give one like it as model=.")
@@ -152,8 +156,27 @@ def _prepare_jax() -> None:
     jax.config.update("jax_cpu_enable_async_dispatch", False)
 
 
+def _rollout(source: EnvSource, settings: Settings, seeds: int) -> AbstractRollout:
+    """The rollout that settings ask for. Raises `InputError` for what cannot fit into memory."""
+    if not isinstance(settings, Settings):
+        raise InputError(f"settings is {shown(settings)}, but it must be a logpi.Settings: give Settings(...).")
+    check_network(settings.network, source.obs_space, seeds)
+    return make_rollout(source, settings.num_envs, settings.rollout_length, ACTION_MAPS[settings.actions])
+
+
 def _chosen_seeds(seed: int, seeds: int | Sequence[int] | None) -> tuple[int, ...]:
-    chosen = (seed,) if seeds is None else tuple(range(seed, seed + seeds)) if isinstance(seeds, int) else tuple(seeds)
-    if not chosen or len(set(chosen)) < len(chosen) or not all(isinstance(s, int) and 0 <= s < 2**31 for s in chosen):
-        raise InputError(f"seeds are {seeds or seed}, but they must be different whole numbers from 0 to 2^31 - 1.")
+    if seeds is None:
+        chosen = (seed,)
+    elif isinstance(seeds, int):
+        check_whole("seeds", seeds, 1, MOST_SEEDS)
+        check_whole("seed", seed, 0, 2**31 - 1)
+        chosen = tuple(range(seed, seed + seeds))
+    else:
+        chosen = tuple(seeds) if isinstance(seeds, Sequence) else (seeds,)
+    good = all(isinstance(s, int) and not isinstance(s, bool) and 0 <= s < 2**31 for s in chosen)
+    if not good or not 1 <= len(chosen) <= MOST_SEEDS or len(set(chosen)) < len(chosen):
+        given = shown(seed if seeds is None else seeds)
+        raise InputError(
+            f"seeds are {given}, but they must be different whole numbers from 0 to 2^31 - 1: give seeds=4 or a list."
+        )
     return chosen

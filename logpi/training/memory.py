@@ -1,0 +1,63 @@
+"""Whether a training can fit into the machine's memory, asked before any of it is taken."""
+
+import math
+import os
+
+from .. import spaces
+from ..errors import InputError
+from ..models import Network
+
+HOST_ENV = 4096  # bytes of the smallest environment on the host
+MOST_ENVS = 2**24
+
+
+def check_rollout(num_envs: int, length: int, obs_space: spaces.Space, action_space: spaces.Space, host: bool) -> None:
+    """Raises `InputError` where one rollout cannot fit: its observations, actions and five numbers a step alone."""
+    step = stored_bytes(obs_space) + stored_bytes(action_space) + 20
+    needed = num_envs * (length * step + (HOST_ENV if host else 0))
+    if needed > total_bytes() or num_envs > MOST_ENVS:
+        raise InputError(
+            f"num_envs is {num_envs:,} and rollout_length {length:,}, which needs {_gigabytes(needed)}, but this "
+            f"machine has {_gigabytes(total_bytes())} and at most {MOST_ENVS:,} environments are made: give fewer "
+            "environments or shorter rollouts."
+        )
+
+
+def check_network(network: Network, obs_space: spaces.Space, seeds: int) -> None:
+    """Raises `InputError` where the parameters of all seeds, with Adam's two moments and a gradient, cannot fit."""
+    width, flat = network.width, not spaces.is_image(obs_space)
+    layers = (spaces.encoded_size(obs_space) if flat and network.depth else 0) * width
+    layers += max(network.depth - 1, 0) * width**2 if flat and network.memory == "none" else 0
+    layers += 3 * width**2 if network.memory != "none" else 0
+    needed = 16 * layers * seeds
+    if needed > total_bytes():
+        raise InputError(
+            f"width is {width:,} and depth {network.depth}, which with {seeds} seeds needs {_gigabytes(needed)}, but "
+            f"this machine has {_gigabytes(total_bytes())}: give a smaller width or depth, or fewer seeds."
+        )
+
+
+def stored_bytes(space: spaces.Space) -> int:
+    """Bytes of one member in a trajectory: integers and reals have four, bytes and truths one."""
+    match space:
+        case spaces.Discrete():
+            return 4
+        case spaces.MultiDiscrete():
+            return 4 * len(space.sizes)
+        case spaces.MultiBinary():
+            return math.prod(space.shape)
+        case spaces.Box():
+            return math.prod(space.shape) * (1 if space.dtype == "uint8" else 4)
+        case spaces.Dict():
+            return sum(stored_bytes(part) for _, part in space.parts)
+        case spaces.Tuple():
+            return sum(stored_bytes(part) for part in space.parts)
+
+
+def total_bytes() -> int:
+    """The memory of the machine, in bytes."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _gigabytes(count: int) -> str:
+    return f"{count / 1e9:,.3g} GB" if count < 1e12 else f"{count / 1e9:.1e} GB"
