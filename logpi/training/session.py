@@ -13,9 +13,10 @@ import jax.numpy as jnp
 
 from ..errors import EnvironmentFault, InputError, TrainingFault
 from ..rollout import AbstractRollout
+from .alarms import Alarms
 from .care import Care
 from .checkpoint import Checkpoints, load_newest
-from .faults import find_fault
+from .faults import Fault, find_fault
 from .interruption import catch_interruption, Interruption
 from .listener import AbstractListener, Plan, recent_return
 from .loop import CompiledLoop, HostLoop, make_loop, Trainer, TrainingState, with_traced_numbers
@@ -77,7 +78,8 @@ class Session:
         with contextlib.closing(Rows(folder, kept, self.listener.warned)) as rows, catch_interruption() as interruption:
             times = Times(folder, int(states[0].iteration))
             started = time.perf_counter()
-            at = _Progress(trainer, loop, states, rows, checkpoints, times, interruption, started)
+            alarms = Alarms(self.rollout.action_space)
+            at = _Progress(trainer, loop, states, rows, checkpoints, times, alarms, interruption, started)
             fault = self._iterate(at)
             seconds = time.perf_counter() - started
         if not isinstance(fault, EnvironmentFault):  # what does not answer cannot be closed either
@@ -169,10 +171,7 @@ class Session:
         fresh = at.rows.add(self.seeds, [metrics for _, metrics in results])
         at.iteration += len(results[0][1])
         at.rows.flush()
-        for state in at.states:
-            for incident in self.rollout.incidents(state.rollout):
-                at.restarts += 1
-                self.listener.warned(f"{incident}; it was made anew, and its steps there count for nothing.")
+        self._warn(at, fresh)
         seconds = time.perf_counter() - at.started
         at.times.add(at.iteration, seconds)
         self.listener.advanced(fresh, at.rows.steps, seconds)
@@ -182,8 +181,17 @@ class Session:
         ratio = CHUNK_SECONDS / max(time.perf_counter() - before, 1e-6)
         at.count = max(1, round(at.count * min(ratio, 8.0)))
 
+    def _warn(self, at: "_Progress", fresh: list[dict[str, Any]]) -> None:
+        """Of what went wrong and did not stop anything."""
+        for state in at.states:
+            for incident in self.rollout.incidents(state.rollout):
+                at.restarts += 1
+                self.listener.warned(f"{incident}; it was made anew, and its step there counts for nothing.")
+        for sentence in at.alarms.heard(fresh):
+            self.listener.warned(sentence)
+
     def _look(self, at: "_Progress") -> None:
-        """At environments on the host: whether they answer, and what they had to say."""
+        """At environments on the host: whether they answer."""
         for state in at.states:
             self.rollout.check_alive(state.rollout, self.care.step_timeout)
 
@@ -195,7 +203,8 @@ class Session:
             at.rows.add(self.seeds, [metrics for _, metrics in results])
             at.iteration += good
         faults = [find_fault(at.trainer, at.loop, *each) for each in zip(at.states, self.seeds, strict=True)]
-        first = next(fault for fault in faults if fault is not None)
+        unseen = Fault("gradient", self.seeds[0], at.iteration + 1)  # it was, and was not when it was done again
+        first = next((fault for fault in faults if fault is not None), unseen)
         if self.out is not None:
             write_json(Path(self.out) / "fault.json", dataclasses.asdict(first))
         raise first.error()
@@ -240,6 +249,7 @@ class _Progress:
     rows: Rows
     checkpoints: Checkpoints
     times: Times
+    alarms: Alarms
     interruption: Interruption
     started: float
     count: int = 1  # iterations in the next round
