@@ -56,7 +56,7 @@ class Alarms:
             return ""
         seen.told.add("norm")
         return (
-            f"the gradient of seed {row['seed']} explodes: for {LASTING} updates its norm, now {norm:.3g}, has been more "
+            f"the gradient of seed {row['seed']} explodes: for {LASTING} updates its norm, now {norm:.3g}, was more "
             f"than {EXPLODED:g} times its usual {usual:.3g}: lower --learning-rate, or scale the rewards."
         )
 
