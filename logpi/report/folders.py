@@ -1,0 +1,148 @@
+"""A run as a report sees it: its columns of numbers, its times, and how far it came."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from ..errors import InputError
+from ..training.rows import read_rows
+from ..training.run import load, locked, read_config, Run
+from ..training.storage import read_json
+from ..training.times import read_times
+
+COLUMNS = (
+    "steps", "iteration", "episodes", "return_mean", "return_squares", "length_mean", "entropy", "kl", "clipped",
+    "value_error", "explained_variance", "gradient_norm", "signal_to_noise", "reward", "dropped",
+)  # fmt: skip
+Column = Float[np.ndarray, " rows"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Told:
+    """One run: what it was to do, and all that it tells."""
+
+    name: str
+    run: Run  # with models where they could be read
+    columns: dict[int, dict[str, Column]]  # of each seed: NaN where a row has no number
+    times: tuple[Column, Column]  # iterations done, and the seconds of training that they took; empty if not kept
+    status: str  # complete, interrupted, stopped, running, unfinished
+    folder: Path | None = None
+    evaluation: dict[str, Any] | None = None
+    fault: dict[str, Any] | None = None
+    notes: tuple[str, ...] = ()  # what could not be read
+    index: int = 0  # its place among the runs of the report, which is its colour
+
+    @property
+    def steps(self) -> int:
+        """The agent steps that every seed has done."""
+        return int(min((c["steps"][-1] for c in self.columns.values() if len(c["steps"])), default=0))
+
+    @property
+    def algorithm(self) -> str:
+        """Its name as in papers."""
+        return type(self.run.settings.algorithm).__name__
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is a seed without a single row."""
+        return any(not len(columns["steps"]) for columns in self.columns.values())
+
+
+def tell(subject: Run | str | Path, index: int = 0) -> Told:
+    """A run, or the folder of one, complete or not.
+
+    Raises `InputError` where there is none, or its configuration or rows are damaged. What is missing beside them is
+    named in `notes`.
+    """
+    if isinstance(subject, Run):
+        evaluation = None if subject.evaluation is None else subject.evaluation.as_dict()
+        status = "interrupted" if subject.summary.get("interrupted") else "complete"
+        nothing = np.zeros(0)
+        columns = _columns(subject.seeds, subject.history, "The run")
+        return Told(subject.env, subject, columns, (nothing, nothing), status, None, evaluation, index=index)
+    folder = Path(subject)
+    config, notes = read_config(folder), []
+    rows = read_rows(folder)
+    fault = _optional(folder / "fault.json", notes)
+    status = _status(folder, config, fault)
+    run = dataclasses.replace(config, history=rows)
+    if status in ("complete", "interrupted", "stopped"):
+        try:
+            run = load(folder)
+        except InputError as error:
+            notes.append(str(error))
+    times, evaluation = _times(folder, notes), _optional(folder / "evaluation.json", notes)
+    columns = _columns(config.seeds, rows, str(folder))
+    return Told(folder.resolve().name, run, columns, times, status, folder, evaluation, fault, tuple(notes), index)
+
+
+def with_names(told: list[Told]) -> list[Told]:
+    """The runs with the shortest names that tell them apart: algorithm, environment, folder, number."""
+    forms = (
+        lambda t: t.algorithm,
+        lambda t: f"{t.algorithm} on {t.run.env}",
+        lambda t: t.name,
+        lambda t: f"{t.name} ({t.index + 1})",
+    )
+    names = next(n for form in forms if len(set(n := [form(t) for t in told])) == len(told))
+    return [dataclasses.replace(t, name=name) for t, name in zip(told, names, strict=True)]
+
+
+def _status(folder: Path, config: Run, fault: Any) -> str:
+    if fault is not None:
+        return "stopped"
+    if config.summary:
+        return "interrupted" if config.summary.get("interrupted") else "complete"
+    try:
+        with locked(folder):
+            return "unfinished"
+    except InputError:
+        return "running"
+
+
+def _optional(path: Path, notes: list[str]) -> dict[str, Any] | None:
+    """A file of JSON that may be missing; a damaged one is named."""
+    if not path.exists():
+        return None
+    try:
+        found = read_json(path)
+    except InputError as error:
+        notes.append(str(error))
+        return None
+    if isinstance(found, dict):
+        return found
+    notes.append(f"{path} holds {json.dumps(found)[:40]}, which is not what belongs there.")
+    return None
+
+
+def _times(folder: Path, notes: list[str]) -> tuple[Column, Column]:
+    try:
+        lines = read_times(folder)
+    except InputError as error:
+        notes.append(str(error))
+        lines = []
+    iterations, seconds = (np.array([line[key] for line in lines], np.float64) for key in ("iteration", "seconds"))
+    return iterations, seconds
+
+
+def _columns(seeds: tuple[int, ...], rows: list[dict[str, Any]], where: str) -> dict[int, dict[str, Column]]:
+    """Raises `InputError` for what is no number, and for steps that do not grow."""
+    by_seed: dict[int, list[dict[str, Any]]] = {seed: [] for seed in seeds}
+    for row in rows:
+        if row["seed"] in by_seed:
+            by_seed[row["seed"]].append(row)
+    try:
+        columns = {
+            seed: {name: np.array([row.get(name) for row in mine], np.float64) for name in COLUMNS}
+            for seed, mine in by_seed.items()
+        }
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{where} has a row that is not of numbers ({error}): the run folder is damaged.") from None
+    for seed, each in columns.items():
+        if (np.diff(each["steps"]) < 0).any() or (each["steps"] < 0).any():
+            raise InputError(f"{where} has steps of seed {seed} that fall: the run folder is damaged.")
+    return columns

@@ -1,0 +1,66 @@
+"""The report of runs that go on, at an address that only this machine can reach."""
+
+import html
+import http.server
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from .document import page
+from .folders import tell
+
+SECONDS = 5.0  # between two looks
+_HEADERS = (("Content-Type", "text/html; charset=utf-8"), ("Cache-Control", "no-store"))
+_WAITING = (
+    "<!doctype html><html lang=en><meta charset=utf-8><meta http-equiv=refresh content={:g}><title>logpi</title>{}"
+)
+
+
+def serve(folders: Sequence[str | Path], port: int = 0) -> http.server.ThreadingHTTPServer:
+    """A server on 127.0.0.1 that makes the page anew whenever it is asked; `port` 0 is any that is free.
+
+    The page loads itself anew while a training goes on, and no more when all have ended. Raises `InputError` for a
+    folder without a run, or a port that is taken.
+    """
+    for i, folder in enumerate(folders):
+        tell(folder, i)
+    handler = type("Handler", (_Handler,), {"folders": tuple(folders)})
+    try:
+        return http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
+    except OSError as error:
+        raise InputError(f"Port {port} cannot be had ({error.strerror}): give another, or 0 for any.") from None
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    """Answers for `/` alone."""
+
+    folders: tuple[str | Path, ...] = ()
+
+    def do_GET(self) -> None:
+        """The page; other addresses are not there."""
+        if self.path.partition("?")[0] != "/" or not self._local():
+            self.send_error(404)
+            return
+        data = _now(self.folders).encode()
+        self.send_response(200)
+        for name, value in (*_HEADERS, ("Content-Length", str(len(data)))):
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing: who looks at the page looks at the page."""
+
+    def _local(self) -> bool:
+        """Whether the address asked for is this machine's own: another name that leads here is somebody's trick."""
+        return self.headers.get("Host", "").partition(":")[0] in ("127.0.0.1", "localhost")
+
+
+def _now(folders: tuple[str | Path, ...]) -> str:
+    """The page, or what is wrong for the moment, as when a training is being started over."""
+    try:
+        going = any(tell(folder).status == "running" for folder in folders)
+        return page(list(folders), fresh=False, refresh=SECONDS if going else None)
+    except InputError as error:
+        return _WAITING.format(SECONDS, f"<p>{html.escape(str(error))}")

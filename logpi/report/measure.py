@@ -1,0 +1,157 @@
+"""What is measured anew for a report: fresh episodes both ways, an audit of the gradient, actions on some states."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float, PRNGKeyArray
+
+from ..audit import Report
+from ..audit import run as audit_run
+from ..envs import resolve
+from ..errors import InputError
+from ..models import AbstractPolicy, Deterministic
+from ..rollout import AbstractRollout
+from ..training.environment import make_rollout
+from ..training.episodes import follow, no_episodes
+from ..training.evaluation import Evaluation
+from ..training.run import ACTION_MAPS
+from ..trajectory import Trajectory
+from .folders import Told
+from .probe import Probe, probe
+
+CHUNK = 256  # steps of a rollout
+MOST_STEPS = 20_000  # that an environment plays for all its episodes
+USUAL = (64, 16)  # episodes of each seed, compiled and on the host
+HOST_ENVS = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Episodes:
+    """Complete episodes of one policy."""
+
+    returns: Float[np.ndarray, " episodes"]  # undiscounted
+    lengths: Float[np.ndarray, " episodes"]  # steps
+    terminated: Bool[np.ndarray, " episodes"]  # by the environment; else cut at a time limit
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """What was measured of one run; empty parts could not be, and `notes` say why."""
+
+    evaluations: dict[bool, Evaluation] = dataclasses.field(default_factory=dict)  # by whether deterministic
+    episodes: Episodes | None = None  # of all seeds, actions drawn
+    audit: Report | None = None  # of the first seed
+    probe: Probe | None = None  # of the first seed
+    notes: tuple[str, ...] = ()
+
+
+def measure(told: Told, episodes: int | None = None, env: Any = None, says: Callable[[str], object] = str) -> Measured:
+    """Plays and audits the policies of a run. What cannot be done is named in the notes, and the rest is done.
+
+    `says` hears what is being done. Nothing is measured of a run without all of its policies.
+    """
+    if len(told.run.models) < len(told.run.seeds) or not told.run.models:
+        return Measured()
+    try:
+        source = resolve(env if env is not None else told.run.environment or told.run.env)
+    except InputError as error:
+        return Measured(notes=(str(error),))
+    episodes = episodes or USUAL[not source.compiled]
+    num_envs = min(episodes, USUAL[0] if source.compiled else HOST_ENVS)
+    rollout = make_rollout(source, num_envs, CHUNK, ACTION_MAPS[told.run.settings.actions])
+    found, notes = Measured(), []
+    tasks: tuple[tuple[str, Callable[[Measured], Measured]], ...] = (
+        ("playing episodes", lambda m: _played(m, told, source.name, rollout, episodes)),
+        ("looking at actions", lambda m: dataclasses.replace(m, probe=_probed(told, rollout))),
+        ("auditing the gradient", lambda m: dataclasses.replace(m, audit=audit_run(told.run, env=env))),
+    )
+    for what, task in tasks:
+        says(f"{told.name}: {what}")
+        try:
+            found = task(found)
+        except InputError as error:
+            notes.append(str(error))
+    return dataclasses.replace(found, notes=tuple(notes))
+
+
+def _played(before: Measured, told: Told, name: str, rollout: AbstractRollout, episodes: int) -> Measured:
+    """Evaluations of every seed, drawn and by modes."""
+    evaluations, drawn = {}, []
+    for deterministic in (False, True):
+        found = []
+        for i, model in enumerate(told.run.models):
+            policy = Deterministic(model) if deterministic else model
+            found.append(play(policy, rollout, episodes, jax.random.fold_in(jax.random.key(0), i))[0])
+        few = min(len(each.returns) for each in found)
+        if not few:
+            raise InputError(f"No episode ended within {MOST_STEPS:,} steps: give the environment a time limit.")
+        returns, lengths = (np.stack([getattr(e, key)[:few] for e in found]) for key in ("returns", "lengths"))
+        evaluations[deterministic] = Evaluation(name, deterministic, told.run.seeds, returns, lengths)
+        drawn = drawn or found
+    keys = ("returns", "lengths", "terminated")
+    together = Episodes(*(np.concatenate([getattr(e, key) for e in drawn]) for key in keys))
+    return dataclasses.replace(before, evaluations=evaluations, episodes=together)
+
+
+def _probed(told: Told, rollout: AbstractRollout) -> Probe | None:
+    _, trajectory = play(told.run.models[0], rollout, 0, jax.random.key(1))
+    return probe(told, trajectory)
+
+
+def play(
+    policy: AbstractPolicy, rollout: AbstractRollout, episodes: int, key: PRNGKeyArray
+) -> tuple[Episodes, Trajectory]:
+    """`episodes` fresh episodes, and the first rollout of them.
+
+    Every environment plays its share to the end: whichever end came first would prefer short episodes. What has not
+    ended after `MOST_STEPS` steps of an environment is left out.
+    """
+    shares = np.full(rollout.num_envs, episodes // rollout.num_envs)
+    shares[: episodes % rollout.num_envs] += 1
+    init, collect = (_init, _collect) if rollout.compiled else (_host_init, _host_collect)
+    first_key, key = jax.random.split(key)
+    state, begun = init(rollout, policy, first_key), no_episodes(rollout.num_envs)
+    found: list[list[tuple[float, float, bool]]] = [[] for _ in shares]
+    first: Trajectory | None = None
+    for chunk in range(MOST_STEPS // rollout.length):
+        trajectory, ends, begun, state = collect(rollout, policy, state, begun, jax.random.fold_in(key, chunk))
+        first = trajectory if first is None else first
+        ended, *numbers = (np.asarray(x) for x in (ends.ended, ends.total_reward, ends.length, trajectory.terminated))
+        for stream, time in zip(*np.nonzero(ended), strict=True):
+            total, length, terminated = (x[stream, time] for x in numbers)
+            found[stream].append((float(total), float(length), bool(terminated)))
+        if all(len(mine) >= share for mine, share in zip(found, shares, strict=True)):
+            break
+    rollout.close(state)
+    if first is None:
+        raise InputError(f"A rollout of {rollout.length} steps is too long for a report: give at most {MOST_STEPS:,}.")
+    kept = [each for mine, share in zip(found, shares, strict=True) for each in mine[:share]]
+    returns, lengths, terminated = np.array(kept, np.float64).reshape(-1, 3).T
+    return Episodes(returns, lengths, terminated > 0), first
+
+
+def _host_init(rollout, policy, key):
+    return rollout.init(policy, key)
+
+
+_init = eqx.filter_jit(_host_init)
+
+
+@eqx.filter_jit
+def _collect(rollout, policy, state, begun, key):
+    trajectory, state = rollout.collect(policy, state, key)
+    return trajectory, *follow(trajectory, begun), state
+
+
+_follow = eqx.filter_jit(follow)
+
+
+def _host_collect(rollout, policy, state, begun, key):
+    trajectory, state = rollout.collect(policy, state, key)
+    trajectory = jax.tree.map(jnp.asarray, trajectory)
+    return trajectory, *_follow(trajectory, begun), state

@@ -1,0 +1,143 @@
+"""What the updates did: their gradient, and how far they moved policy and critic."""
+
+import dataclasses
+
+import numpy as np
+
+from ..charts import Chart, Estimate, Intervals, Level, Line, Lines
+from ..folders import Told
+from ..measure import Measured
+from ..series import Series, series
+from .learning import STEPS
+
+_MEASUREMENTS = (
+    ("entropy", "Entropy of the policy", "nats", "How much chance is left in an action.", ()),
+    ("kl", "KL of an update", "nats", "From the policy that acted to the one after the update.", ()),
+    ("clipped", "Clipped rows", "share of rows", "Rows whose ratio of probabilities left its interval.", ()),
+    (
+        "explained_variance", "Explained variance of the critic", "share",
+        "Of the value targets, before the update. 1 is all of it; at 0 their mean would do as well.",
+        (Level(0.0, "no better than a constant"),),
+    ),
+    ("value_error", "Error of the critic", "squared units of return", "Half the squared error, over the rows.", ()),
+    ("length_mean", "Length of an episode", "steps", "Mean over the episodes that ended.", ()),
+)  # fmt: skip
+_BAND = " Line: interquartile mean over seeds; band: its 95 % interval."
+
+
+def gradient(told: list[Told], measured: list[Measured]) -> list[Chart]:
+    """Norm and noise of the gradient over training, the batch that they suggest, and fresh numbers by layer."""
+    found = [_norm(told), _signal(told), _scale(told)]
+    return [chart for chart in found if chart.lines] + _fresh(told, measured)
+
+
+def updates(told: list[Told]) -> list[Chart]:
+    """Entropy, KL, clipped rows, and the critic."""
+    charts: list[Chart] = []
+    for name, title, unit, about, levels in _MEASUREMENTS:
+        lines = [line for each in told for line in _lines(each, series(each, name), len(told) == 1)]
+        if name == "clipped" and not any(np.nansum(line.y) for line in lines):
+            continue
+        if lines:
+            charts.append(Lines(name, title, about, STEPS, unit, tuple(lines), levels))
+    return charts
+
+
+def _lines(told: Told, found: Series, seeds: bool) -> list[Line]:
+    """The middle of a measurement with its band, and each seed; nothing where there is no number."""
+    if not np.isfinite(found.middle).any():
+        return []
+    low, high = found.band() if len(told.run.seeds) > 1 else (None, None)
+    lines = []
+    if seeds and len(told.run.seeds) > 1:
+        lines = [
+            Line(f"seed {seed}", found.steps, curve, seconds=found.seconds, run=told.index, style="seed")
+            for seed, curve in zip(told.run.seeds, found.seeds, strict=True)
+        ]
+    return [*lines, Line(told.name, found.steps, found.middle, low, high, found.seconds, told.index)]
+
+
+def _norm(told: list[Told]) -> Lines:
+    """The norm, and the standard error that the signal-to-noise ratio implies: norm / sqrt(1 + ratio)."""
+    lines = []
+    for each in told:
+        norm, ratio = series(each, "gradient_norm"), series(each, "signal_to_noise")
+        lines += [
+            dataclasses.replace(line, name="norm") if len(told) == 1 else line for line in _lines(each, norm, False)
+        ]
+        noise = norm.middle / np.sqrt(1 + ratio.middle)
+        if np.isfinite(noise).any():
+            name = "its noise" if len(told) == 1 else f"{each.name}, noise"
+            lines.append(Line(name, norm.steps, noise, seconds=norm.seconds, run=each.index, style="second"))
+    about = (
+        "Of the mean gradient of a rollout. Dashed: the root of its variance, tr Σ / n; where the two meet, the "
+        "gradient is all noise."
+    )
+    return Lines("gradient_norm", "Norm of the gradient", about, STEPS, "norm", tuple(lines), log=_positive(lines))
+
+
+def _signal(told: list[Told]) -> Lines:
+    lines = [line for each in told for line in _lines(each, series(each, "signal_to_noise"), len(told) == 1)]
+    about = (
+        "|G|² over the variance of a rollout's gradient. Above 1 two rollouts mostly agree (McCandlish et al. 2018)."
+    )
+    level = (Level(1.0, "as much noise as signal"),)
+    title = "Signal-to-noise of the gradient"
+    return Lines("signal_to_noise", title, about, STEPS, "ratio", tuple(lines), level, log=_positive(lines))
+
+
+def _scale(told: list[Told]) -> Lines:
+    """The batch whose gradient is as large as its noise: rows of a rollout over their signal-to-noise."""
+    lines, levels = [], []
+    for each in told:
+        ratio, rows = series(each, "signal_to_noise"), each.run.settings.steps_per_rollout
+        with np.errstate(all="ignore"):
+            scale = np.where(ratio.middle > 0, rows / ratio.middle, np.nan)
+        if np.isfinite(scale).any():
+            lines.append(Line(each.name, ratio.steps, scale, seconds=ratio.seconds, run=each.index))
+            levels.append(Level(float(rows), f"the rollout of {each.name}" if len(told) > 1 else "this run's rollout"))
+    about = "The batch whose gradient is as large as its noise, tr Σ / |G|²: larger ones bring little more."
+    title = "Gradient noise scale"
+    levels = levels if len({level.value for level in levels}) > 1 else levels[:1]
+    return Lines("noise_scale", title, about, STEPS, "agent steps", tuple(lines), tuple(levels), log=_positive(lines))
+
+
+def _positive(lines: list[Line]) -> bool:
+    """Whether a logarithmic axis can show some of the curves, and they need one."""
+    values = np.concatenate([line.y for line in lines if line.style != "seed"] or [np.zeros(0)])
+    values = values[np.isfinite(values) & (values > 0)]
+    return len(values) > 1 and bool(values.max() > 20 * values.min())
+
+
+def _fresh(told: list[Told], measured: list[Measured]) -> list[Chart]:
+    """What the audits of the last policies say of the gradient."""
+    by_layer, shares = [], []
+    for each, fresh in zip(told, measured, strict=True):
+        prefix = f"{each.name}: " if len(told) > 1 else ""
+        checks = {} if fresh.audit is None else {check.name: check for check in fresh.audit.checks}
+        for name, check in checks.items():
+            row = (check.size, check.size - 1.96 * check.error, check.size + 1.96 * check.error, each.index)
+            if name.startswith("signal-to-noise"):
+                layer = name.removeprefix("signal-to-noise").strip(" ,")
+                by_layer.append(Estimate(f"{prefix}{layer or 'all'}", *row, strong=not layer))
+            if name in _SHARES:
+                shares.append(Estimate(f"{prefix}{_SHARES[name]}", *row))
+    found: list[Chart] = []
+    if by_layer:
+        about = "Fresh rollouts of the last policy, |G|² over tr Σ of one; 95 % intervals by the jackknife."
+        levels = (Level(1.0, "as much noise as signal"),)
+        found.append(Intervals("by_layer", "Signal-to-noise by layer", about, "ratio", tuple(by_layer), levels))
+    if shares:
+        about = "Fresh rollouts and updates of the last policy; 95 % intervals."
+        levels = (Level(0.0, ""), Level(1.0, ""))
+        found.append(Intervals("last_update", "The last policy's updates", about, "share", tuple(shares), levels))
+    return found
+
+
+_SHARES = {
+    "cosine of halves": "cosine between halves of the rollouts",
+    "cosine to the rest": "cosine of a rollout to the others",
+    "effective sample size": "effective sample size after an update",
+    "clipped rows": "clipped rows",
+    "critic's explained variance": "critic: explained variance of Monte-Carlo returns",
+}
