@@ -13,4 +13,6 @@ from .report import Check as Check
 from .report import Report as Report
 from .run import run as run
 from .sequences import Sequences as Sequences
+from .tables import loss_tables as loss_tables
 from .tables import objective_tables as objective_tables
+from .tables import tables as tables

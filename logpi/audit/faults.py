@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ..batch import Segments
-from ..credit import AbstractCredit, GAE
+from ..credit import AbstractCredit, Credit, GAE
 from ..models import AbstractActorCritic, entropies, log_probs, trainable, unroll
 from .alignment import align, Alignment
 from .expected import Case, climbed, credited, Rows
@@ -41,6 +41,13 @@ class _Weighted(eqx.Module):
         log_prob = log_probs(output.policy, batch.action)
         weight = jnp.exp(self.power * (log_prob - batch.log_prob))
         return log_prob * jax.lax.stop_gradient(weight * batch.advantage)
+
+
+class _NoAdvantage(AbstractCredit):
+    """No row is better than another."""
+
+    def __call__(self, reward, terminated, truncated, value):
+        return Credit(jnp.zeros_like(reward), value[:-1])
 
 
 _ENTROPIES = Rows(_Entropies())
@@ -141,18 +148,24 @@ def _on_bandit(cases: list[Case]) -> Case:
     return Case(bandit(), cases[0].objective, GAE(1.0) if isinstance(credit, AbstractCredit) else credit)
 
 
-def entropy_bonus(case: Case, found: np.ndarray, coefficient: float) -> tuple[list[Check], float]:
-    """The entropy bonus that an update really has, as a share of its policy gradient; nothing where it cannot be told.
+def entropy_bonus(case: Case, coefficient: float) -> tuple[list[Check], float]:
+    """The entropy bonus that an update really has, as a share of its policy gradient; nothing where there is no such.
 
-    The update is fitted by two gradients: of J, and of the entropy of the policy in each state that is met.
+    The bonus is what is left of the update where every advantage is 0, the policy gradient what this takes away. Both
+    are taken with an exact credit, so that a faulty one is not blamed on the entropy.
     """
-    columns = np.stack([case.truth, case.update(_ENTROPIES)], axis=1)
-    if np.linalg.cond(columns / np.linalg.norm(columns, axis=0)) > 1e3:
+    case = dataclasses.replace(case, credit=GAE(case.problem.gamma))
+    direction, bonus = case.update(_ENTROPIES), case.update(credit=_NoAdvantage())
+    scale = align("", case.update() - bonus, case.truth).scale
+    wanted = coefficient * scale * direction
+    if not np.linalg.norm(wanted) > 1e-9 * np.linalg.norm(case.truth):  # nor where it is NaN, as of equal rows over 0
         return [], 0.0
-    (scale, bonus), *_ = np.linalg.lstsq(columns, found)
-    ratio = float(bonus / scale)
+    found = align("", bonus, wanted)
+    ratio = found.scale * coefficient
+    across = float(np.linalg.norm(bonus - found.scale * wanted) / np.linalg.norm(wanted))
     check = Check(
-        "entropy", ratio / coefficient - 1, 0.0, SAME, f"relative error of the entropy bonus, which is {ratio:.4g}",
+        "entropy", max(found.scale - 1, across, key=abs), 0.0, SAME,
+        f"relative error of the entropy bonus, which is {ratio:.4g}",
         "take entropy() in closed form: the mean of -log_prob over samples has gradient 0",
     )  # fmt: skip
     return [check], ratio

@@ -19,11 +19,13 @@ Batches = Mapping[str, np.ndarray]  # by role; the first axis counts the batches
 Derivative = Callable[[Batches], Float[np.ndarray, "batches *rows"]]
 
 
-def roles_of(loss: Callable[..., Any], known: tuple[str, ...]) -> tuple[str, ...]:
+def roles_of(loss: Any, known: tuple[str, ...]) -> tuple[str, ...]:
     """The names of the arrays that a loss asks for: its arguments without a default value, and the known ones with.
 
     Raises `InputError` for a name that is not `known`, and for a loss without `log_prob`.
     """
+    if not callable(loss):
+        raise InputError(f"the loss is {type(loss).__name__}, but it must be a function of arrays, as of log_prob.")
     parameters = inspect.signature(loss).parameters.values()
     fixed = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     names = tuple(p.name for p in fixed if p.default is p.empty or p.name in known)

@@ -51,7 +51,7 @@ class Auditor:
 
 
 def loss(
-    subject: Callable[..., Any],
+    subject: Any,
     key: PRNGKeyArray | None = None,
     *,
     problem: Sequences | None = None,
@@ -75,7 +75,7 @@ def loss(
     reward for the first token alone; at the KL term (with rewards of 0), if `reference_log_prob` is asked for, and at
     its weight, if that should be `beta`; off policy, if `behaviour_log_prob` is; and at masks, row order, split
     batches and groups of one. A scale is no mistake. `problem` takes the place of the random one, which `key` draws.
-    For `framework`, see `frameworks.derivative_of`. Raises `InputError` for a loss that cannot be called.
+    For `framework`, see `frameworks.derivative_of`. Raises `InputError` for what is no function, or cannot be called.
     """
     check_between("tolerance", tolerance, 0.0)
     check_between("group_size", group_size, 1)

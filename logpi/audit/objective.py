@@ -15,7 +15,7 @@ from ..credit import AbstractCredit, GAE
 from ..errors import check_between, InputError
 from ..estimators.parameters import check_key
 from .alignment import Alignment
-from .expected import Case, CreditLike, Rows, values_of
+from .expected import Case, Rows, values_of
 from .faults import entropy_bonus, every_parameter, importance_weight, next_episode, own_sample, without_bonus
 from .problems import AbstractProblem, default_problems, TabularMDP
 from .report import Check, Report, z_limit
@@ -29,7 +29,7 @@ def objective(
     problem: AbstractProblem | Sequence[AbstractProblem] | None = None,
     *,
     key: PRNGKeyArray | None = None,
-    credit: CreditLike | None = None,
+    credit: Any = None,
     entropy_coef: float = 0.0,
 ) -> Report:
     r"""Audits an algorithm or an objective: writes its expected update as a multiple of $\nabla J$ and a rest.
@@ -49,6 +49,11 @@ def objective(
     key = check_key(jax.random.key(0) if key is None else key)
     key = key if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else jax.random.wrap_key_data(key)
     check_between("entropy_coef", entropy_coef, 0, 1e6)
+    if credit is not None and not callable(credit):
+        raise InputError(
+            f"credit is {type(credit).__name__}, but it must be an AbstractCredit, as logpi.GAE(), or a function "
+            "(reward, terminated, truncated, value) -> (advantage, target)."
+        )
     with jax.enable_x64(True), jax.numpy_rank_promotion("allow"):
         problems = _problems(problem)
         if isinstance(subject, AbstractAlgorithm):
@@ -96,7 +101,7 @@ def _algorithm(subject: Any, problems: list[AbstractProblem], credit: Any, given
     checks += _faults(cases, bases, notes)
     if entropy:
         whole = dataclasses.replace(cases[0], objective=case_of(subject, problems[0], entropy_coef=entropy).objective)
-        checks += entropy_bonus(whole, whole.update(), entropy)[0]
+        checks += entropy_bonus(whole, entropy)[0]
     flat = [row for r in rows for row in r]
     if isinstance(cases[0].credit, AbstractCredit):
         drawn, errors = drawn_rows(subject, problems[0], key, _own(subject, cases[0], given))
@@ -119,10 +124,9 @@ def _function(function: Any, cases: list[Case], entropy: float) -> Report:
     shape = _one_value_per_row(function, cases[0])
     if not shape.passed:
         return Report(name, (shape,), ("the gradient: it needs one value per row",))
-    checks, bases = [shape], [cases[0].update()]
-    ratio = 0.0
+    checks, ratio = [shape], 0.0
     if entropy:
-        bonus, ratio = entropy_bonus(cases[0], bases[0], entropy)
+        bonus, ratio = entropy_bonus(cases[0], entropy)
         checks += bonus
     kept, rows = [], []
     for case in cases:
@@ -149,7 +153,13 @@ def _function(function: Any, cases: list[Case], entropy: float) -> Report:
 def _one_value_per_row(function: Any, case: Case) -> Check:
     batch = case.batch()
     model, rows = case.critics["exact"], batch.weight.size
-    shape = eqx.filter_eval_shape(values_of, function, model, batch).shape
+    try:
+        shape = eqx.filter_eval_shape(values_of, function, model, batch).shape
+    except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as reason:
+        raise InputError(
+            f"the objective breaks down on the problem {case.problem.name} ({type(reason).__name__}: "
+            f"{str(reason).partition(chr(10))[0]}): it must take (model, batch), and JAX must be able to trace it."
+        ) from reason
     size = float(abs(int(np.prod(shape)) - rows))
     return Check(
         "one value per row", size, 0.0, 0.0, f"values more or less than {rows} rows: the shape is {shape}",

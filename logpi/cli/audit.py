@@ -22,6 +22,7 @@ kinds:
   loss NAME|FILE.py:NAME         a loss of arrays (log_prob, reward, mask, ...): grpo, rloo, ... or your own
   env NAME|FILE.py:NAME          an environment: spaces, seeds, ends, time limits
   run RUN                        a run: the noise of its gradient, its critic, whether the update goes up
+  tables                         what every algorithm and every loss of the gallery climbs, as Markdown
 
 Naming a file runs it. logpi audit KIND --help lists the flags of a kind.
 """
@@ -36,6 +37,7 @@ _TARGETS = {
     "loss": ("a loss of the gallery, or FILE.py:NAME", "How the gradient of a loss lies to the true gradient."),
     "env": ("an environment as logpi train takes it, or FILE.py:NAME", "Whether an environment keeps its promises."),
     "run": ("folder of a run, as logpi train makes", "What a run's gradient and critic are worth where it stands."),
+    "tables": ("", "What every algorithm and every loss of the gallery climbs: docs/audit_tables.md. Some minutes."),
 }
 _FLAGS = {
     "policy": [Flag("samples", int, "draws to look at", 20_000)],
@@ -44,13 +46,27 @@ _FLAGS = {
         Flag("exact", str | None, "the name there of the gradient, or of a function that is J", None, metavar="NAME"),
         Flag("replicates", int, "runs of the program", 4000),
     ],
-    "objective": [],
-    "loss": [],
+    "objective": [
+        Flag("credit", str | None, "a credit in place of the usual one, for advantages", None, metavar="FILE.py:NAME"),
+        Flag("entropy_coef", float, "the entropy bonus that an objective of your own means to have", 0.0),
+    ],
+    "loss": [
+        Flag("group_size", int, "sequences in a group", 4),
+        Flag("rows", bool, "every array is flat: a loss over steps, not over sequences", False),
+        Flag("maximise", bool, "it is maximised, not minimised", False),
+        Flag("beta", float | None, "what the weight of the KL term should be", None),
+    ],
     "env": [
         Flag("steps", int, "steps to take", 1000),
         Flag("timeout", float, "seconds that a step may take", 10.0),
+        Flag("time_limit", int | None, "steps after which it cuts, if it does not announce that", None),
     ],
-    "run": [],
+    "run": [
+        Flag("batches", int | None, "rollouts whose gradients are compared; 32, on the host 8", None),
+        Flag("updates", int | None, "updates that are tried; 4, on the host 2", None),
+        Flag("episodes", int | None, "episodes before and after each of them; 256, on the host 32", None),
+    ],
+    "tables": [Flag("write", str | None, "a file for them, in place of stdout", None, metavar="FILE.md")],
 }
 
 
@@ -62,6 +78,8 @@ def audit_command(arguments: Sequence[str]) -> int:
     kind, *rest = arguments
     kind = choose("the kind of audit", kind, list(_TARGETS))
     target, description = _TARGETS[kind]
+    if kind == "tables":
+        return _tables(parse(_FLAGS[kind], rest, "logpi audit tables", description)["write"])
     flags = [Flag("target", str, target, metavar="TARGET", positional=True), *_FLAGS[kind], *_COMMON]
     values = parse(flags, rest, f"logpi audit {kind}", description)
     check_between("--seed", values["seed"], 0, 2**31 - 1)
@@ -76,6 +94,21 @@ def audit_command(arguments: Sequence[str]) -> int:
         report = _AUDITS[kind](audits, values, jax.random.key(values["seed"]))
     print(report.to_json() if values["json"] else report)
     return 0 if report.passed else 1
+
+
+def _tables(path: str | None) -> int:
+    """Prints or writes the tables; 0."""
+    if path is not None and not Path(path).absolute().parent.is_dir():
+        raise InputError(f"{path} cannot be written: its folder does not exist.")
+    with transient("making the tables, which takes some minutes ..."), uninterrupted():
+        from ..audit import tables
+
+        text = tables()
+    if path is None:
+        print(text, end="")
+    else:
+        Path(path).write_text(text, encoding="utf-8")
+    return 0
 
 
 def _policy(audits: Any, values: dict[str, Any], key: Any) -> Any:
@@ -120,27 +153,44 @@ def _program(audits: Any, values: dict[str, Any], key: Any) -> Any:
 def _objective(audits: Any, values: dict[str, Any], key: Any) -> Any:
     from ..training.presets import GENERAL
 
-    target = values["target"]
+    target, credit = values["target"], None
+    if values["credit"] is not None:
+        if not is_object(values["credit"]):
+            raise InputError(f"--credit is {values['credit']!r}, but it must be FILE.py:NAME, a credit or a function.")
+        credit = load_object(values["credit"])
     if is_object(target):
-        return audits.objective(load_object(target), key=key)
-    return audits.objective(GENERAL[choose("the algorithm", target, list(GENERAL))].algorithm, key=key)
+        subject = load_object(target)
+    else:
+        subject = GENERAL[choose("the algorithm", target, list(GENERAL))].algorithm
+    return audits.objective(subject, key=key, credit=credit, entropy_coef=values["entropy_coef"])
 
 
 def _loss(audits: Any, values: dict[str, Any], key: Any) -> Any:
-    target = values["target"]
+    target, gallery = values["target"], audits.gallery
+    how = {"group_size": values["group_size"], "rows": values["rows"], "minimise": not values["maximise"]}
     if is_object(target):
-        return audits.loss(load_object(target), key=key)
-    known = audits.gallery.LOSSES
-    return audits.loss(known[choose("the loss", target, list(known))], key=key)
+        return audits.loss(load_object(target), key, beta=values["beta"], **how)
+    terms = {_typed(recipe.name): recipe.loss for recipe in gallery.KL_RECIPES}
+    known = {_typed(recipe.name): recipe.loss for recipe in gallery.RECIPES} | terms
+    name = choose("the loss", _typed(target), list(known))
+    beta = gallery.kl.BETA if name in terms and values["beta"] is None else values["beta"]
+    return audits.loss(known[name], key, beta=beta, **how)
+
+
+def _typed(name: str) -> str:
+    """A name of the gallery as one types it: "Dr. GRPO" is dr-grpo."""
+    return "-".join(name.lower().replace(".", "").replace(",", "").replace("_", " ").split())
 
 
 def _env(audits: Any, values: dict[str, Any], key: Any) -> Any:
     target = load_object(values["target"]) if is_object(values["target"]) else values["target"]
-    return audits.env(target, seed=values["seed"], steps=values["steps"], timeout=values["timeout"])
+    how = {name: values[name] for name in ("seed", "steps", "timeout", "time_limit")}
+    return audits.env(target, **how)
 
 
 def _run(audits: Any, values: dict[str, Any], key: Any) -> Any:
-    return audits.run(values["target"], key=key)
+    sizes = {name: values[name] for name in ("batches", "updates", "episodes")}
+    return audits.run(values["target"], key=key, **sizes)
 
 
 _AUDITS: dict[str, Callable[[Any, dict[str, Any], Any], Any]] = {

@@ -9,8 +9,8 @@ import pytest
 from logpi.cli.main import main
 
 THINGS = """
-import jax, jax.numpy as jnp, numpyro.distributions as dist
-import logpi
+import gymnasium, jax, jax.numpy as jnp, numpy as np, numpyro.distributions as dist
+import logpi, logpi.models
 
 class LogLinear:
     def log_prob(self, a):
@@ -22,6 +22,31 @@ normal = dist.Normal(1.0, 2.0)
 def coin():
     return dist.Bernoulli(logits=0.3)
 log_linear = LogLinear()
+def objective(model, batch):
+    output, _ = logpi.models.unroll(model, batch.obs, batch.start, batch.memory)
+    return logpi.models.log_probs(output.policy, batch.action) * batch.advantage
+
+def dropped(model, batch):
+    raise ValueError("not ready")
+
+def gae(reward, terminated, truncated, value):
+    # truncation taken for termination
+    advantage, following = np.zeros(len(reward)), 0.0
+    for t in reversed(range(len(reward))):
+        goes_on = not (terminated[t] or truncated[t])
+        following = reward[t] + 0.8 * value[t + 1] * goes_on - value[t] + 0.8 * 0.95 * goes_on * following
+        advantage[t] = following
+    return advantage, advantage + value[:-1]
+
+def sums(log_prob, reward, mask):
+    return -jnp.sum(reward[:, None] * jnp.where(mask, log_prob, 0))
+
+def line(log_prob, rewards):
+    return log_prob.sum()
+
+def short():
+    return gymnasium.make("CartPole-v1", max_episode_steps=9)
+
 params = {"m": 0.7}
 exact = {"m": -1.0}
 
@@ -68,10 +93,50 @@ def test_the_policy_of_a_run(trained: Path, capsys: pytest.CaptureFixture[str]) 
     assert "scores of mean 0" in capsys.readouterr().out
 
 
+FOUND = {  # arguments, and the checks that fail
+    "loss Dr_GRPO": set(),
+    "loss k1-in-the-reward": set(),
+    "loss grpo": {"direction", "deviation", "difficulty", "length"},
+    "loss k1-in-the-loss": {"KL", "KL weight"},
+    "loss {}:sums --group-size 2": set(),
+    "loss {}:sums --maximise --group-size 2": {"sign"},
+    "objective {}:objective --credit {}:gae": {"truncation"},
+    "env CartPole-v1 --steps 60": set(),
+    "env {}:short --steps 60 --time-limit 5": {"time limit"},
+}
+
+
+@pytest.mark.parametrize("words", FOUND)
+def test_every_kind_says_what_it_found(words: str, things: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [word.format(things) for word in words.split()]
+    status = main(["audit", *arguments, "--json"])
+    report = json.loads(capsys.readouterr().out)
+    assert {check["name"] for check in report["checks"] if not check["passed"]} == FOUND[words]
+    assert status == bool(FOUND[words])
+
+
+def test_the_gradient_of_a_run(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["audit", "run", str(trained), "--batches", "4", "--updates", "1", "--episodes", "4", "--json"])
+    report = json.loads(capsys.readouterr().out)
+    assert {"signal-to-noise", "return rises"} <= {check["name"] for check in report["checks"]}
+
+
+def test_the_tables_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from logpi import audit
+
+    monkeypatch.setattr(audit, "tables", lambda: "# Tables\n")  # which take a minute
+    assert main(["audit", "tables"]) == 0 and capsys.readouterr().out == "# Tables\n"
+    assert main(["audit", "tables", "--write", str(tmp_path / "t.md")]) == 0
+    assert (tmp_path / "t.md").read_text() == "# Tables\n" and capsys.readouterr().out == ""
+
+
 def test_help_lists_the_kinds(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["audit", "--help"]) == 0
     said = capsys.readouterr().out
-    assert all(f"\n  {kind} " in said for kind in ("policy", "program", "objective", "loss", "env", "run"))
+    kinds = ("policy", "program", "objective", "loss", "env", "run", "tables")
+    assert all(f"\n  {kind} " in said for kind in kinds)
     assert main(["audit"]) == 2
 
 
@@ -84,6 +149,15 @@ def test_help_lists_the_kinds(capsys: pytest.CaptureFixture[str]) -> None:
         (["program", "right"], "give FILE.py:NAME"),
         (["program", "nowhere.py:right"], "nowhere.py is no file"),
         (["objective", "pppo"], "did you mean ppo?"),
+        (["objective", "{}:dropped"], "breaks down on the problem three states (ValueError: not ready)"),
+        (["objective", "{}:objective", "--credit", "gae"], "must be FILE.py:NAME"),
+        (["objective", "{}:objective", "--credit", "{}:params"], "credit is dict"),
+        (["loss", "grop"], "did you mean grpo?"),
+        (["loss", "{}:params"], "must be a function of arrays"),
+        (["loss", "{}:line"], "asks for rewards"),
+        (["env", "{}:params"], "is no environment"),
+        (["run", "runs/none"], "runs/none"),
+        (["tables", "--write", "nowhere/tables.md"], "its folder does not exist"),
         (["policy", "{}:params"], "no distribution"),
         (["policy", "{}:normal", "--samples", "1"], "samples is 1, but it must be 100 or more"),
         (["policy", "runs/none"], "runs/none"),
