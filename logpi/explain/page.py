@@ -47,7 +47,7 @@ def asset(name: str) -> str:
 
 
 def _place(name: str) -> Traversable:
-    return resources.files(__package__).joinpath("assets", *name.split("/"))
+    return resources.files("logpi.explain").joinpath("assets", *name.split("/"))
 
 
 @functools.cache

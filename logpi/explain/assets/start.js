@@ -2,6 +2,9 @@
 addEventListener("error", (event) => {
   document.documentElement.dataset.error = `${event.message} (${event.lineno}:${event.colno})`;
 });
+addEventListener("securitypolicyviolation", (event) => {
+  document.documentElement.dataset.error = `the page asked for ${event.blockedURI}`;
+});
 for (const place of document.querySelectorAll(".tex")) {
   if ("display" in place.dataset) logpi.controls.formulas(place, place.dataset.tex);
   else katex.render(place.dataset.tex, place, { throwOnError: true });

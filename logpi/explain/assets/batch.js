@@ -1,0 +1,124 @@
+// One batch of a run: its pictures and tables, from the numbers that stand in the page.
+(function (root) {
+  "use strict";
+
+  const { tag, chart, around, number } = root.draw;
+  const { node } = root.controls;
+  const $ = (id) => document.getElementById(id);
+  const percent = (share) => (share === null ? "none" : `${Math.round(share * 100)} %`);
+
+  function words(data) {
+    $("title").textContent = data.title;
+    document.title = `${data.title} · logpi`;
+    $("short").innerHTML = `This network has <b>${data.parameters.toLocaleString("en")}</b> partial derivatives instead of two. Nothing else is
+      different: in a batch of <b>${data.summary.rows.toLocaleString("en")}</b> actions, each pushes all of them.`;
+    $("step-words").innerHTML = data.rate
+      ? `Below, one plain step θ′ = θ + η∇J has been taken, with η = ${number(data.rate)}. It is so long that the policy changes by
+        ${number(data.kl, 2)} nats of KL on average, about as far as a careful update goes. Other rows pull at the same weights, so not every row gets what it asked for.`
+      : "The gradient of this batch is 0: nothing here is better or worse than expected, and no step was taken.";
+  }
+
+  function rowsPicture(data) {
+    const { advantage, change } = data.points;
+    const all = data.summary;
+    const plot = chart($("rows-plot"), {
+      title: "Advantage of each row, and how much likelier its action became", height: 340, left: 66,
+      text: `Of the rows with a positive advantage ${percent(all.up)} became likelier, of those with a negative one ${percent(all.down)} less likely.`,
+      x: { range: around(advantage), label: `advantage A${data.standardised ? ", standard deviations" : ", in units of return"}` },
+      y: { range: around(change), label: "change of log π(a|s), nats" },
+    });
+    const zero = (x1, x2, y1, y2) => plot.marks.append(tag("line", { x1, x2, y1, y2, class: "zero" }));
+    zero(plot.x(0), plot.x(0), plot.box.top, plot.box.bottom);
+    zero(plot.box.left, plot.box.right, plot.y(0), plot.y(0));
+    advantage.forEach((a, i) => plot.marks.append(tag("circle", { cx: plot.x(a).toFixed(1), cy: plot.y(change[i]).toFixed(1), r: 2.6, class: a > 0 ? "up" : "down", opacity: 0.55 })));
+    $("rows-caption").innerHTML = `<span class="key high"></span> A &gt; 0: ${percent(all.up)} of them became likelier. <span class="key low"></span> A &lt; 0:
+      ${percent(all.down)} became less likely.`;
+  }
+
+  function layersPicture(data) {
+    const { layers } = data;
+    const shown = layers.map((l) => l.name.replace(/^\./, ""));
+    const longest = Math.max(...shown.map((s) => s.length));
+    const width = $("layers-plot").clientWidth || 320;
+    const left = Math.min(longest * 6.6 + 16, width * 0.52);
+    const fits = Math.floor((left - 16) / 6.6);
+    const plot = chart($("layers-plot"), {
+      title: "Length of the gradient in each array of parameters", height: 56 + 24 * layers.length, left,
+      text: layers.map((l) => `${l.name}: ${number(l.norm)}.`).join(" "),
+      x: { range: [0, Math.max(...layers.map((l) => l.norm), 1e-12) * 1.16], label: "length of ∂J/∂θ" },
+      y: { range: [layers.length - 0.4, -0.6], label: "", ticks: layers.map((_, i) => i), names: (i) => (shown[i].length > fits ? `…${shown[i].slice(1 - fits)}` : shown[i]), grid: false },
+    });
+    layers.forEach((l, i) => {
+      plot.marks.append(tag("rect", { x: plot.x(0), width: Math.max(plot.x(l.norm) - plot.x(0), 0.5), y: plot.y(i) - 8, height: 16, rx: 2, class: "bar" }));
+      plot.over.append(tag("text", { x: plot.x(l.norm) + 5, y: plot.y(i) + 4 }, l.norm ? number(l.norm, 2) : "0"));
+    });
+    const most = layers.reduce((a, b) => (Math.abs(b.largest) > Math.abs(a.largest) ? b : a));
+    const none = layers.filter((l) => !l.norm).length;
+    $("layers-caption").innerHTML = `The largest partial derivative of all is ${number(most.largest)}, of <code>${escape(most.name)}${most.index.length ? `[${most.index}]` : ""}</code>.
+      ${none ? "What only the critic uses has none." : ""}`;
+  }
+
+  const escape = (text) => node("i", {}, text).innerHTML;
+
+  // Probabilities before and after, as pairs of small bars; a Gaussian's mean and spread as pairs of small lines.
+  function change([before, after]) {
+    const [height, wide] = [34, 11];
+    if (before.probabilities || before.ones) {
+      const [old, now] = [before, after].map((p) => p.probabilities || p.ones);
+      if (old.length > 24) return null;
+      const svg = tag("svg", { width: old.length * (wide * 2 + 8), height, role: "img", "aria-label": old.map((p, a) => `${a}: from ${number(p)} to ${number(now[a])}`).join(", ") });
+      old.forEach((p, a) => {
+        const x = a * (wide * 2 + 8);
+        svg.append(tag("rect", { x, width: wide, y: height - p * height, height: p * height, style: "fill:var(--bar)" }));
+        svg.append(tag("rect", { x: x + wide, width: wide, y: height - now[a] * height, height: now[a] * height, style: `fill:var(--${now[a] >= p ? "high" : "low"})` }));
+      });
+      svg.append(tag("line", { x1: 0, x2: old.length * (wide * 2 + 8), y1: height - 0.5, y2: height - 0.5, style: "stroke:var(--muted)" }));
+      return svg;
+    }
+    if (!before.mean || before.mean.length > 8) return null;
+    return node("span", {}, before.mean.map((m, k) => `${number(m)} ± ${number(before.std[k], 2)} → ${number(after.mean[k])} ± ${number(after.std[k], 2)}`).join("; "));
+  }
+
+  function pushes(place, rows, what) {
+    const head = ["state", "action", "advantage", "length of score", "push", "π(a|s) before", "after", "policy before → after"];
+    const numeric = new Set([2, 3, 4, 5, 6]);
+    const cells = head.map((h, i) => node("th", { scope: "col", class: numeric.has(i) ? "number" : null }, h));
+    const body = rows.map((row) => {
+      const values = [`(${row.obs.replaceAll("-", "−")})`, row.action.map((a) => number(a)).join(", "), ...["advantage", "score", "push", "before", "after"].map((k) => number(row[k]))];
+      const made = values.map((v, i) => node("td", { class: numeric.has(i) ? "number" : null }, v));
+      return node("tr", {}, made, node("td", {}, change(row.policies) || "–"));
+    });
+    place.replaceChildren(node("caption", { class: "quiet" }, what), node("thead", {}, node("tr", {}, cells)), node("tbody", {}, body));
+    if (!rows.length) place.append(node("tbody", {}, node("tr", {}, node("td", { colspan: 8 }, "None in this batch."))));
+  }
+
+  function tables(data) {
+    pushes($("up"), data.up, "Rows pushed up hardest");
+    pushes($("down"), data.down, "Rows pushed down hardest");
+    $("pushes-caption").textContent = "Of the rows with the largest advantages each way, those with the largest push: advantage times the length of the score. "
+      + "An action that was pushed up and still became less likely was outvoted: other rows pulled harder at the same weights. "
+      + "For real actions π is a density. Grey bars: before the step. Coloured: after.";
+    const cell = (v) => node("td", { class: "number", "data-value": v }, number(v, 7));
+    $("largest").replaceChildren(
+      node("thead", {}, node("tr", {}, node("th", { scope: "col" }, "parameter"), node("th", { scope: "col", class: "number" }, "of the policy loss, less sign"), node("th", { scope: "col", class: "number" }, "mean of A ∂ log π"))),
+      node("tbody", {}, data.largest.map((l) => node("tr", {}, node("th", { scope: "row" }, l.name), cell(l.surrogate), cell(l.twin)))));
+    $("largest-words").textContent = `Over all ${data.parameters.toLocaleString("en")} of them the two differ by ${number(data.twin, 2)} times their length${data.twin ? "; numbers of 7 digits are rounded by 1e−7" : ""}.`;
+    const head = ["", "check", "size", "limit", "what it is"].map((h, i) => node("th", { scope: "col", class: i === 2 || i === 3 ? "number" : null }, h));
+    const verdict = (c) => node("tr", {}, node("td", {}, c.passed ? "ok" : "WRONG"), node("th", { scope: "row" }, c.name), node("td", { class: "number" }, number(c.size, 2)), node("td", { class: "number" }, number(c.threshold, 2)), node("td", {}, c.meaning));
+    $("audit").replaceChildren(node("thead", {}, node("tr", {}, head)), node("tbody", {}, data.audit.checks.map(verdict)));
+    const names = ["expected update", "scale", "cosine", "direction error", ""].map((h, i) => node("th", { scope: "col", class: i > 0 && i < 4 ? "number" : null }, h));
+    const line = (r) => node("tr", {}, node("th", { scope: "row" }, r.name), ...["scale", "cosine", "direction_error"].map((k) => node("td", { class: "number" }, number(r[k], 3))), node("td", {}, r.meaning));
+    $("sources").replaceChildren(node("thead", {}, node("tr", {}, names)), node("tbody", {}, data.audit.rows.map(line)));
+  }
+
+  function start() {
+    const data = JSON.parse($("data").textContent);
+    const pictures = () => { rowsPicture(data); layersPicture(data); };
+    words(data);
+    pictures();
+    tables(data);
+    addEventListener("resize", pictures);
+  }
+
+  root.batch = { start };
+})(globalThis.logpi);

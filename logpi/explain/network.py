@@ -1,0 +1,173 @@
+"""One batch of a run: which actions its gradient pushes up and down, through which parameters, and what a step does."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+
+from ..algorithms import PPO
+from ..audit.run_samples import layers, Sampler
+from ..batch import prepare, Segments, with_standard_advantage
+from ..envs import resolve
+from ..errors import InputError
+from ..estimators.parameters import check_key
+from ..models import AbstractActorCritic, log_probs, trainable, unroll
+from ..steps import gradient
+from ..surrogates import score, weighted_mean
+from ..training.environment import make_rollout
+from ..training.loop import with_traced_numbers
+from ..training.run import ACTION_MAPS, load, Run
+from .rows import Rows
+
+KL = 0.01  # nats: how far the one step moves the policy on average, about as far as an update of PPO does
+TRIES = 12  # to find how long a step that is
+CANDIDATES, SHOWN = 32, 6  # rows each way, of the largest advantages, and of those the ones with the largest pushes
+
+
+@dataclasses.dataclass(frozen=True)
+class Look:
+    """A batch of a run, its gradient, and what one plain step up along it does."""
+
+    title: str
+    rows: Rows
+    surrogate: Float[np.ndarray, " parameters"]  # the gradient of what the algorithm climbs for its policy
+    twin: Float[np.ndarray, " parameters"]  # the mean of advantage times score
+    layers: list[tuple[str, tuple[int, ...], slice]]  # names, shapes and places in a gradient
+    rate: float  # of the step; 0 where there is no gradient
+    kl: float  # nats, of the step
+    standardised: bool  # whether the advantages have mean 0 and standard deviation 1
+    algorithm: Any
+
+
+def look(
+    subject: Run | str | Path, key: PRNGKeyArray | None = None, *, seed: int | None = None, env: Any = None
+) -> Look:
+    r"""Draws one rollout of a run's own size with its last policy, and takes a step $\theta' = \theta + \eta \nabla J$.
+
+    The step is so long that the policy changes by 0.01 nats of KL on average. `seed` says which of the run's policies,
+    the first if not given; `env` is its environment, where that is more than a name. Raises `InputError` where there is
+    no run, policy or environment, or an algorithm of one's own.
+    """
+    trained = subject if isinstance(subject, Run) else load(subject, environment=env)
+    source = resolve(env if env is not None else trained.environment or trained.env)
+    seed = trained.seeds[0] if seed is None else seed
+    if seed not in trained.seeds or len(trained.models) < len(trained.seeds):
+        raise InputError(f"seed is {seed}, but the run has policies of {list(trained.seeds[: len(trained.models)])}.")
+    model, settings = trained.models[trained.seeds.index(seed)], trained.settings
+    if not np.isfinite(np.asarray(ravel_pytree(eqx.filter(model, trainable(model)))[0])).all():
+        raise InputError(f"The policy of seed {seed} has parameters that are not finite: give a run that went well.")
+    rollout = make_rollout(source, settings.num_envs, settings.rollout_length, ACTION_MAPS[settings.actions])
+    key = jax.random.key(0) if key is None else check_key(key)
+    algorithm = with_traced_numbers(settings.algorithm)
+    sampler = Sampler(algorithm, model, rollout, settings.reward_scaling, key)
+    try:
+        trajectory = sampler.trajectory()
+    finally:
+        sampler.close()
+    batch, surrogate, twin = _gradients(algorithm, model, trajectory)
+    title = f"{type(settings.algorithm).__name__} on {trained.env}, seed {seed}"
+    return _stepped(title, settings.algorithm, model, batch, (surrogate, twin))
+
+
+def _stepped(title: str, algorithm: Any, model: AbstractActorCritic, batch: Segments, both: tuple) -> Look:
+    surrogate, twin = (np.asarray(ravel_pytree(uphill)[0], np.float64) for uphill in both)
+    rate, after = _step(model, both[0], batch, float(np.linalg.norm(surrogate)))
+    places = [
+        (name, leaf.shape, place)
+        for (name, place), leaf in zip(layers(model), jax.tree.leaves(both[0]), strict=True)
+    ]  # fmt: skip
+    before, policy = _seen(model, batch)
+    later, policy_later = _seen(after, batch)
+    valid = np.asarray(batch.weight) > 0
+    chosen = _candidates(np.asarray(batch.advantage), valid)
+    norms = np.asarray(_score_norms(model, batch, jnp.asarray(chosen)))
+    rows = Rows(
+        np.asarray(batch.advantage), np.asarray(before), np.asarray(later), valid, chosen, norms,
+        jax.tree.map(np.asarray, batch.obs), jax.tree.map(np.asarray, batch.action), policy, policy_later,
+    )  # fmt: skip
+    kl = float(_divergence(policy, policy_later, batch.weight))
+    return Look(title, rows, surrogate, twin, places, rate, kl, isinstance(algorithm, PPO), algorithm)
+
+
+def _step(model: AbstractActorCritic, uphill: PyTree, batch: Segments, norm: float) -> tuple[float, Any]:
+    """How long a step moves the policy by `KL`, and the model after it. A divergence grows as the square of a step."""
+    if norm <= 1e-12:
+        return 0.0, model
+    _, before = _seen(model, batch)
+    rate = 0.1 / norm
+    for _ in range(TRIES):
+        after = _moved(model, uphill, jnp.asarray(rate, jnp.float32))
+        found = float(_divergence(before, _seen(after, batch)[1], batch.weight))
+        if not np.isfinite(found):
+            rate /= 10
+        elif abs(found / KL - 1) < 0.03:
+            return rate, after
+        else:
+            rate *= float(np.clip(np.sqrt(KL / max(found, 1e-12)), 0.1, 10))
+    return rate, _moved(model, uphill, jnp.asarray(rate, jnp.float32))
+
+
+def _candidates(advantage: Float[np.ndarray, "s t"], valid: np.ndarray) -> Int[np.ndarray, "rows 2"]:
+    """Segment and time of the rows with the largest and with the smallest advantages."""
+    flat = np.flatnonzero(valid.ravel())
+    order = flat[np.argsort(advantage.ravel()[flat], kind="stable")]
+    ends = np.unique(np.concatenate([order[:CANDIDATES], order[-CANDIDATES:]]))
+    return np.stack(np.unravel_index(ends, advantage.shape), axis=1)
+
+
+@eqx.filter_jit
+def _gradients(algorithm, model, trajectory):
+    """The batch as the algorithm sees it, the gradient of its surrogate, and the mean of advantage times score."""
+    batch = prepare(model, trajectory, algorithm.credit, algorithm.segment_length)
+    if isinstance(algorithm, PPO):
+        batch = with_standard_advantage(batch)
+
+    def surrogate(model, batch):
+        return algorithm.objective(model, batch)[1].surrogate, ()
+
+    def twin(model, batch):
+        output, _ = unroll(model, batch.obs, batch.start, batch.memory)
+        return score(log_probs(output.policy, batch.action), batch.advantage), ()
+
+    return batch, gradient(surrogate, model, batch)[0], gradient(twin, model, batch)[0]
+
+
+@eqx.filter_jit
+def _moved(model, uphill, rate):
+    params, static = eqx.partition(model, trainable(model))
+    return eqx.combine(jax.tree.map(lambda p, g: p + rate * g, params, uphill), static)
+
+
+@eqx.filter_jit
+def _seen(model, batch):
+    output, _ = unroll(model, batch.obs, batch.start, batch.memory)
+    return log_probs(output.policy, batch.action), output.policy
+
+
+@eqx.filter_jit
+def _divergence(before, after, weight) -> Float[Array, ""]:
+    each = jax.vmap(jax.vmap(lambda p, q: p.kl(q)))(before, after)
+    return weighted_mean(each, weight)
+
+
+@eqx.filter_jit
+def _score_norms(model, batch, chosen) -> Float[Array, " rows"]:
+    """The length of the score of each chosen row, one after the other: a score has as many entries as the model."""
+    params, static = eqx.partition(model, trainable(model))
+
+    def norm(place):
+        segment = jax.tree.map(lambda x: x[place[0]][None], batch)
+
+        def log_prob(params):
+            output, _ = unroll(eqx.combine(params, static), segment.obs, segment.start, segment.memory)
+            return log_probs(output.policy, segment.action)[0, place[1]]
+
+        return jnp.linalg.norm(ravel_pytree(jax.grad(log_prob)(params))[0])
+
+    return jax.lax.map(norm, chosen)
