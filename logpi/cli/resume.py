@@ -7,7 +7,7 @@ from pathlib import Path
 from ..errors import check_between
 from .arguments import Flag, parse
 from .terminal import transient, uninterrupted
-from .train import CARE, care, progress, shown
+from .train import CARE, care, progress, shown, with_log
 
 COMMAND = "logpi resume"
 DESCRIPTION = "Goes on with a training from its newest good checkpoint, to the steps that were planned."
@@ -27,5 +27,5 @@ def resume_command(arguments: Sequence[str]) -> int:
         from ..training.train import resume
 
     with contextlib.closing(progress()) as listener:
-        run = resume(folder, environment=values["env"], **care(values), listener=listener)
+        run = resume(folder, environment=values["env"], **care(values), listener=with_log(listener, values["log"]))
     return shown(run, folder, values["evaluate_episodes"], values["json"])

@@ -28,10 +28,15 @@ CARE = [
     Flag("on_nan", Literal["stop", "skip"], "where NaN comes up: stop, with status 3, or skip that update", "stop"),
     Flag("on_env_error", Literal["stop", "restart"], "where an environment breaks down: stop, or restart it", "stop"),
     Flag("step_timeout", float, "seconds that environments on the host may take for a step", 120.0),
+    Flag("log", Literal["none", "tensorboard", "wandb"], "where live curves go too", "none"),
     Flag("evaluate_episodes", int, "fresh episodes of each seed's policy at the end; 0 for none", 100),
     Flag("json", bool, "one JSON object as the last line of stdout", False),
 ]
 _HOW = [
+    Flag(
+        "from_run", str | None, "repeat this run: its environment, seeds and settings; other flags change it", None,
+        ("--from",), "RUN",
+    ),  # fmt: skip
     Flag("seed", int, "seed of the first run", 0, metavar="S"),
     Flag("seeds", int | None, "how many seeds, from --seed on; they run side by side", None, metavar="K"),
     Flag("out", str | None, "folder for the run; by default runs/ENV-ALGORITHM-TIME", None, metavar="DIR"),
@@ -94,7 +99,7 @@ def _trained(values: dict[str, Any], settings: Any, folder: Path) -> Any:
                 out=folder,
                 overwrite=values["overwrite"],
                 **care(values),
-                listener=listener,
+                listener=with_log(listener, values["log"]),
             )
 
 
@@ -102,21 +107,45 @@ def _understood(arguments: Sequence[str]) -> tuple[dict[str, Any], Any]:
     """What was asked for: the value of every flag, and the settings that they make."""
     with transient("starting JAX ..."), uninterrupted():
         from ..training.presets import GENERAL
-        from .settings import changed, settings_flags, settings_for
+        from ..training.entries import own_env
+        from .settings import changed, settings_again, settings_flags, settings_for
 
     every_switch = [flag for general in GENERAL.values() for flag in settings_flags(general, texts=False)]
-    env = first_word([*_WHAT, *_HOW, *every_switch], arguments) or ""
-    settings = settings_for(env, value_of("--algorithm", arguments), value_of("--credit", arguments))
+    env = first_word([*_WHAT, *_HOW, *every_switch], arguments)
+    named = value_of("--algorithm", arguments), value_of("--credit", arguments)
+    again = _again(arguments)
+    if again is None:
+        settings = settings_for(env or "", *named)
+    else:
+        settings = settings_again(again.settings, *named)
+        arguments = arguments if env else [own_env(again.env), *arguments]
     flags = settings_flags(settings, texts=not {"-h", "--help"}.isdisjoint(arguments))
     values = parse([*_WHAT, *flags, *_HOW], arguments, COMMAND, DESCRIPTION)
     check_between("--seeds", values["seeds"], 1, 10_000, optional=True)
     check_between("--evaluate-episodes", values["evaluate_episodes"], 0)
+    if again is not None and value_of("--seed", arguments) is None and values["seeds"] is None:
+        values["seeds"] = again.seeds
     said = [flag for flag in flags if values[flag.name] != flag.default]
     settings = changed(settings, {flag.name: values[flag.name] for flag in said})
     if said:
         words = " ".join(flag.written(values[flag.name]) for flag in said)
         settings = dataclasses.replace(settings, source=f"{settings.source}; changed: {words}")
     return values, settings
+
+
+def _again(arguments: Sequence[str]) -> Any:
+    """The run that is to be repeated, as its `config.json` says; `None` without --from."""
+    folder = value_of("--from", arguments)
+    if folder is None or not {"-h", "--help"}.isdisjoint(arguments):
+        return None
+    from ..training.entries import check_can_train
+    from ..training.run import read_config
+
+    run = read_config(Path(folder))
+    check_can_train(Path(folder), run.settings)
+    if run.model != "network":
+        raise InputError(f"{folder} holds a model of your own ({run.model}): repeat it from Python, with model=.")
+    return run
 
 
 def _folder_for(env: str, settings: Any) -> Path:
@@ -131,6 +160,13 @@ def _folder_for(env: str, settings: Any) -> Path:
 def care(values: dict[str, Any]) -> dict[str, Any]:
     """What the flags say of how a training is looked after."""
     return {name: values[name] for name in ("checkpoint_every", "on_nan", "on_env_error", "step_timeout")}
+
+
+def with_log(listener: Any, log: str) -> Any:
+    """The listener, and what else the curves go to. Raises `InputError` where its extra is missing."""
+    from ..report.logs import Several, TensorBoard, WandB
+
+    return listener if log == "none" else Several([listener, TensorBoard() if log == "tensorboard" else WandB()])
 
 
 def progress():
