@@ -13,7 +13,7 @@ from typing import Any
 
 from ..credit import GAE, MonteCarlo, NStep
 from ..errors import InputError
-from ..training.presets import GENERAL, preset
+from ..training.presets import algorithm_name, GENERAL, preset
 from ..training.settings import Settings
 from ..transforms import RewardScaling
 from .arguments import choose, Flag
@@ -55,7 +55,24 @@ def settings_for(env: str, algorithm: str | None, credit: str | None) -> Setting
 
     Raises `InputError` for names that there are not.
     """
-    settings = preset(env, choose("--algorithm", algorithm, tuple(GENERAL)) if algorithm else "ppo")
+    return with_credit(preset(env, choose("--algorithm", algorithm, tuple(GENERAL)) if algorithm else "ppo"), credit)
+
+
+def settings_again(settings: Settings, algorithm: str | None, credit: str | None) -> Settings:
+    """The settings of a run, with another kind of credit if one is named.
+
+    Raises `InputError` for another algorithm: its fields are others.
+    """
+    name = algorithm_name(settings.algorithm)
+    if algorithm is not None and choose("--algorithm", algorithm, tuple(GENERAL)) != name:
+        raise InputError(
+            f"--algorithm is {algorithm!r}, but the run of --from is one of {name}: leave out one of them."
+        )
+    return with_credit(settings, credit)
+
+
+def with_credit(settings: Settings, credit: str | None) -> Settings:
+    """Settings with another kind of credit, if one is named. Raises `InputError` for a name that there is not."""
     if credit is None:
         return settings
     kind = CREDITS[choose("--credit", credit, tuple(CREDITS))]
