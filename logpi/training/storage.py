@@ -145,7 +145,7 @@ def load_arrays(path: Path, skeleton: PyTree) -> PyTree:
                     f"{path} holds another model than its configuration says (differing in {shown(odd, 200)})."
                 )
             for name, leaf in expected.items():
-                _check_entry(path, name, file.get_slice(name), jax.eval_shape(_data, leaf))
+                _check_entry(path, name, file.get_slice(name), _stored(leaf))
             leaves = [_from_file(file.get_tensor(name), leaf) for name, leaf in expected.items()]
     except (SafetensorError, OSError) as error:
         said = shown(str(error), 160)[1:-1]
@@ -163,8 +163,13 @@ def _header_limit(names: Iterable[str]) -> int:
     return sum(6 * len(name) + 512 for name in names)
 
 
+def _stored(leaf: Any) -> Any:
+    """Shape and type of an array as it is in a file."""
+    return jax.eval_shape(_data, leaf) if _is_key(leaf) else leaf
+
+
 def _bytes(leaf: Any) -> int:
-    data = jax.eval_shape(_data, leaf)
+    data = _stored(leaf)
     return math.prod(data.shape) * data.dtype.itemsize
 
 
@@ -190,7 +195,7 @@ _DTYPES = {
 }  # fmt: skip
 
 
-def _check_entry(path: Path, name: str, entry: Any, expected: jax.ShapeDtypeStruct) -> None:
+def _check_entry(path: Path, name: str, entry: Any, expected: Any) -> None:
     shape, dtype, needed = tuple(entry.get_shape()), entry.get_dtype(), _DTYPES[str(expected.dtype)]
     if shape != expected.shape:
         raise InputError(f"{path}: {name} has the shape {shape}, but the model needs {expected.shape}.")
