@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from .errors import InputError
+from .errors import InputError, shown
 
 Bound = float | tuple[float, ...]  # one number for all entries, or one for each, in row-major order
 
@@ -126,7 +126,10 @@ def as_member(space: Space, given: PyTree) -> PyTree[np.ndarray]:
         case _:
             shape = space.shape
             dtype = np.uint8 if isinstance(space, Box) and space.dtype == "uint8" else np.float32
-    array = np.asarray(given, dtype)
+    try:
+        array = np.asarray(given, dtype)
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f"{shown(given)} is no member of {space}: give numbers of the shape {shape}.") from None
     if array.shape != shape:
         raise InputError(f"An observation has the shape {array.shape}, but the policy was trained on {shape}.")
     return array

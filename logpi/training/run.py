@@ -17,7 +17,7 @@ from jaxtyping import PyTree
 
 from .. import __version__, spaces
 from ..envs import resolve
-from ..errors import InputError
+from ..errors import InputError, shown
 from ..models import AbstractActorCritic, AbstractPolicy, Deterministic, make_actor_critic
 from ..rollout import AbstractRollout, act
 from .entries import own_env, read_entries, SCHEMA
@@ -99,7 +99,12 @@ class Run:
         return self.agent(0)
 
     def agent(self, index: int) -> Agent:
-        """The policy of the `index`-th seed, to call with an observation."""
+        """The policy of the `index`-th seed, to call with an observation. Raises `InputError` where there is none."""
+        if not isinstance(index, int) or not 0 <= index < len(self.models):
+            last = len(self.models) - 1
+            raise InputError(
+                f"index is {shown(index)}, but the run has {last + 1} policies: give one from 0 to {last}."
+            )
         return Agent(self.models[index], self.obs_space, self.action_space, self.settings.actions)
 
     def evaluate(
