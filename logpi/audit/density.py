@@ -1,12 +1,14 @@
 """Sums and integrals of a density, over whatever its events are."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from ..distributions import AbstractDistribution, FromNumpyro
 from ..errors import InputError
@@ -59,9 +61,29 @@ def grid_of(dist: AbstractDistribution, draws: Array | None, support: Any) -> Gr
     return _plane(dist, draws) if dimensions == 2 else _cloud(dist, draws)
 
 
+def log_prob(dist: AbstractDistribution, event: Array) -> Array:
+    """The log-probability of one event."""
+    return dist.log_prob(event)
+
+
+def each(function: Callable[..., Array], dist: AbstractDistribution, events: Array) -> Float[np.ndarray, "n *numbers"]:
+    """`function(dist, event)` of every event, compiled as one, and once for all that differ in their floats only."""
+    floats, rest = eqx.partition(dist, eqx.is_inexact_array)
+    try:
+        hash(tuple(jax.tree.leaves(rest, is_leaf=eqx.is_array)))
+    except TypeError:  # it holds other arrays, or an object that cannot be looked up
+        return np.asarray(jax.jit(jax.vmap(lambda event: function(dist, event)))(events), np.float64)
+    return np.asarray(_each(function, floats, rest, events), np.float64)
+
+
+@eqx.filter_jit
+def _each(function: Callable[..., Array], floats: PyTree, rest: PyTree, events: Array) -> Array:
+    return jax.vmap(lambda event: function(eqx.combine(floats, rest), event))(events)
+
+
 def log_densities(dist: AbstractDistribution, events: Array) -> Float[np.ndarray, " n"]:
     """The log-density of each event; -inf outside of the support and where it is not a number."""
-    values = np.asarray(jax.jit(jax.vmap(dist.log_prob))(events), np.float64)
+    values = each(log_prob, dist, events)
     if isinstance(dist, FromNumpyro):  # NumPyro's formulas go on beyond the support
         inside = np.asarray(dist.distribution.support(events))
         values = np.where(inside.reshape(len(values), -1).all(axis=1), values, -np.inf)

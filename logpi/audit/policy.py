@@ -15,7 +15,7 @@ from ..estimators.parameters import as_parameters, check_key
 from ..estimators.sites import score
 from ..estimators.support import bounds
 from ..models import AbstractPolicy
-from .density import Grid, grid_of
+from .density import each, Grid, grid_of, log_prob
 from .report import Check, Report, significant
 
 
@@ -91,7 +91,7 @@ def _normalised(grid: Grid) -> Check:
 
 def _scores(dist: AbstractDistribution, draws: Array, notes: list[str]) -> list[Check]:
     """Finite log-probabilities and scores, scores of mean 0, and a support that does not move."""
-    log_probs = np.asarray(jax.vmap(dist.log_prob)(draws))
+    log_probs = each(log_prob, dist, draws)
     share = float(np.mean(~np.isfinite(log_probs)))
     checks = [
         Check("finite log-probabilities", share, 0.0, 0.0, "share of draws", "clip, or work with logits and log-sums")
@@ -104,19 +104,21 @@ def _scores(dist: AbstractDistribution, draws: Array, notes: list[str]) -> list[
     if bounds(eqx.combine(dynamic, static)):
         cure = "use MeasureValued() or Pathwise(), or keep the bounds out of the parameters"
         return [*checks, Check("a support that stays", 1.0, 0.0, 0.0, "1 if it moves with the parameters", cure)]
-    scores = np.asarray(jax.vmap(lambda x: ravel_pytree(score(dist, x))[0])(draws), np.float64)
+    scores = each(_score, dist, draws)
     share = float(np.mean(~np.isfinite(scores).all(axis=1)))
     checks.append(
         Check("finite scores", share, 0.0, 0.0, "share of draws", "keep parameters off the edge of their range")
     )
-    finite = scores[np.isfinite(scores).all(axis=1)]
-    error = finite.std(axis=0, ddof=1) / np.sqrt(len(finite))
-    z = np.abs(finite.mean(axis=0)) / np.maximum(error, 1e-6 * (1 + np.abs(finite).max(initial=0.0)))
+    if share:
+        notes.append("the mean of the scores: some are not finite")
+        return checks
+    error = scores.std(axis=0, ddof=1) / np.sqrt(len(scores))
+    z = np.abs(scores.mean(axis=0)) / np.maximum(error, 1e-6 * (1 + np.abs(scores).max(initial=0.0)))
     worst = int(np.argmax(z))
     return [
         *checks,
         significant(
-            "scores of mean 0", float(finite[:, worst].mean()), float(max(error[worst], 1e-6)), z.size,
+            "scores of mean 0", float(scores[:, worst].mean()), float(max(error[worst], 1e-6)), z.size,
             "largest mean of a derivative of log_prob", "normalise the density; draw from what log_prob says",
         ),
     ]  # fmt: skip
@@ -124,10 +126,8 @@ def _scores(dist: AbstractDistribution, draws: Array, notes: list[str]) -> list[
 
 def _agreement(dist: AbstractDistribution, draws: Array, grid: Grid) -> list[Check]:
     """Moments of the draws against those of the density: means, squares, and the log-density itself."""
-    features = jax.vmap(lambda x: _features(dist, x))
-    seen = np.asarray(features(draws), np.float64)
-    keep = grid.mass > 0
-    expected = np.asarray(features(grid.events), np.float64)[keep]
+    seen, keep = np.asarray(_features(draws), np.float64), grid.mass > 0
+    expected = np.asarray(_features(grid.events), np.float64)[keep]
     mass = grid.mass[keep, None] / grid.mass.sum()
     mean = np.sum(mass * np.where(np.isfinite(expected), expected, 0.0), axis=0)
     spread = seen.std(axis=0, ddof=1) / np.sqrt(len(seen))
@@ -145,17 +145,22 @@ def _agreement(dist: AbstractDistribution, draws: Array, grid: Grid) -> list[Che
     ]  # fmt: skip
 
 
-def _features(dist: AbstractDistribution, event: Array) -> Float[Array, " n"]:
+def _score(dist: AbstractDistribution, event: Array) -> Array:
+    return ravel_pytree(score(dist, event))[0]
+
+
+@jax.jit
+def _features(events: Array) -> Float[Array, "n features"]:
     """What is compared: bounded functions of the entries, so that heavy tails do no harm, and pairs of them."""
-    x = jnp.ravel(jnp.asarray(event, jnp.float32))[:8]
-    bounded = jnp.concatenate([jnp.tanh(x), jnp.cos(x), jnp.sin(2 * x), jax.nn.sigmoid(4 * (x - 0.5))])
-    pairs = jnp.outer(jnp.tanh(x), jnp.tanh(x))[jnp.triu_indices(x.size)]
-    return jnp.concatenate([bounded, pairs])
+    x = jnp.reshape(jnp.asarray(events, jnp.float32), (len(events), -1))[:, :8]
+    bounded = jnp.concatenate([jnp.tanh(x), jnp.cos(x), jnp.sin(2 * x), jax.nn.sigmoid(4 * (x - 0.5))], axis=1)
+    i, j = np.triu_indices(x.shape[1])
+    return jnp.concatenate([bounded, jnp.tanh(x[:, i]) * jnp.tanh(x[:, j])], axis=1)
 
 
 def _entropy(dist: AbstractDistribution, draws: Array) -> list[Check]:
     """Entropy and KL in closed form, where there are any, against the mean over draws."""
-    log_probs = np.asarray(jax.vmap(dist.log_prob)(draws), np.float64)
+    log_probs = each(log_prob, dist, draws)
     checks, error = [], float(log_probs.std(ddof=1) / np.sqrt(len(log_probs)))
     try:
         size = float(dist.entropy()) + float(log_probs.mean())
@@ -165,7 +170,7 @@ def _entropy(dist: AbstractDistribution, draws: Array) -> list[Check]:
         pass
     try:
         other = _moved(dist)
-        ratio = log_probs - np.asarray(jax.vmap(other.log_prob)(draws), np.float64)
+        ratio = log_probs - each(log_prob, other, draws)
         size, error = float(dist.kl(other)) - float(ratio.mean()), float(ratio.std(ddof=1) / np.sqrt(len(ratio)))
         cure = "kl(other) is the expectation of log_prob - other.log_prob under the distribution itself, in nats"
         checks.append(significant("KL", size, error, 1, "closed form minus mean log-ratio", cure, floor=1e-4))
