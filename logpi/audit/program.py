@@ -41,7 +41,8 @@ def program(
     check_between("replicates", replicates, 100)
     check_between("intervals", intervals, 20)
     first, second, third = jax.random.split(check_key(key), 3)
-    checks = [_draws(program, params, first)]
+    summed = isinstance(program, Expectation) and not _uses_key(program, params, first)
+    checks = [] if summed else [_draws(program, params, first)]
     if not isinstance(program, Expectation):  # some of logpi's estimators share random numbers on purpose
         checks.append(_keys_once(program, params, first))
     truth = reference(program, params, third, exact, replicates)
@@ -55,9 +56,12 @@ def program(
             )
         )  # fmt: skip
     checks.append(_bias(whole, truth))
-    if not truth.error.any():  # or the intervals would have to hold something that is not known itself
+    if not summed and not truth.error.any():  # or the intervals would have to hold something that is not known itself
         checks.append(_coverage(subject, where, second, truth.gradient, intervals))
-    notes = _variance(program, params, first, whole, replicates) if truth.directions is None else ()
+    if summed:
+        notes = ("draws and errors: it sums over all events, and draws none",)
+    else:
+        notes = _variance(program, params, first, whole, replicates) if truth.directions is None else ()
     return Report(getattr(program, "__name__", type(program).__name__), tuple(checks), notes)
 
 
@@ -78,9 +82,13 @@ def _variance(program: Program, params: PyTree, key: PRNGKeyArray, whole: Estima
     return (f"variance of the gradient: {share:.3g} of the plain score function's with as many events",)
 
 
+def _uses_key(program: Program, params: PyTree, key: PRNGKeyArray) -> bool:
+    return facts(program, *as_parameters(params), key).draws
+
+
 def _draws(program: Program, params: PyTree, key: PRNGKeyArray) -> Check:
     """Without use of its key every call is the same, and the errors mean nothing."""
-    ignored = not facts(program, *as_parameters(params), key).draws
+    ignored = not _uses_key(program, params, key)
     return Check(
         "draws from its key", float(ignored), 0.0, 0.0, "1 if the key is not used",
         "pass the key on to what draws; a key made inside gives the same draws for ever",
