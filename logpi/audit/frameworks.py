@@ -86,11 +86,11 @@ def _jax(loss: Callable[..., Any], roles: tuple[str, ...], trial: Batches) -> De
         return jnp.asarray(batches["log_prob"]), {n: jnp.asarray(batches[n]) for n in roles if n != "log_prob"}
 
     def derivative(batches: Batches) -> np.ndarray:
-        with jax.enable_x64(True):
+        with jax.enable_x64(True), jax.numpy_rank_promotion("allow"):  # silent broadcasting is for the audit to find
             return np.asarray(many(*put(batches)), np.float64)
 
     many = jax.jit(jax.vmap(jax.grad(one)))
-    with jax.enable_x64(True):
+    with jax.enable_x64(True), jax.numpy_rank_promotion("allow"):
         jax.eval_shape(many, *put(trial))  # traced, not compiled: that is for the batches to come
     return derivative
 
