@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 
@@ -56,15 +57,18 @@ def tables(reports: Sequence[Report] | None = None) -> str:
     return objective_tables(reports) + "\n" + loss_tables()
 
 
-def loss_tables() -> str:
-    """The tables of the gallery's losses and KL terms as Markdown. All is exact: nothing is drawn but the problem."""
+def loss_tables(rows: Sequence[dict[str, Any]] | None = None, terms: Sequence[dict[str, Any]] | None = None) -> str:
+    """The tables of the gallery's losses and KL terms as Markdown. All is exact: nothing is drawn but the problem.
+
+    `rows` and `terms` are `gallery.table()` and `gallery.kl_table()`, where they are there already.
+    """
     lines = [LOSSES]
-    for row in gallery.table():
+    for row in gallery.table() if rows is None else rows:
         numbers = [row["direction_error"], row["difficulty"], row["end_after_right"], row["end_after_wrong"]]
         cells = [row["name"], _number(row["scale"]), row["formula"], *map(_number, numbers), row["bias"]]
         lines.append("| " + " | ".join(cells) + " |\n")
     lines.append("\n" + KL_TERMS)
-    for row in gallery.kl_table():
+    for row in gallery.kl_table() if terms is None else terms:
         what = row["really"] or row["bias"] or "the KL"
         cells = [row["name"], _number(row["scale"]), _number(row["direction_error"]), what]
         lines.append("| " + " | ".join(cells) + " |\n")

@@ -1,6 +1,7 @@
 """What the gallery claims of each loss is what the exact expectation over all groups of four finds."""
 
 import dataclasses
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,7 @@ from logpi.audit.gallery import advantages, kl, losses
 from logpi.audit.kl_terms import frozen
 from logpi.audit.loss import audited
 from logpi.audit.sequences import draw, first_token_right, pass_rates
+from logpi.audit.tables import loss_tables
 
 EXACT = 1e-12
 
@@ -25,6 +27,19 @@ def table():
 @pytest.fixture(scope="module")
 def kl_table():
     return {row["name"]: row for row in gallery.kl_table()}
+
+
+def test_the_document_holds_both_tables(table, kl_table):
+    """Every word as it is, every number to its three digits."""
+    document = (Path(__file__).parents[2] / "docs" / "audit_tables.md").read_text("utf-8")
+    written = document[document.index("## Losses of sequences") :].split("|")
+    found = loss_tables(list(table.values()), list(kl_table.values())).split("|")
+    assert len(written) == len(found) > 200
+    for old, new in zip(written, found, strict=True):
+        try:
+            assert float(new) == pytest.approx(float(old), rel=0.0051)
+        except ValueError:
+            assert new == old
 
 
 def expected(loss, problem, group_size=4):
