@@ -1,6 +1,5 @@
-"""Every planted bug in a distribution is found by its name; what is correct passes."""
+"""Correct distributions pass, whatever their events; what cannot be looked at is said. The bugs are in the zoo."""
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
@@ -8,78 +7,12 @@ import pytest
 
 import logpi
 from logpi import audit
-from logpi.distributions import Bernoulli, Categorical, Joint, Normal
+from logpi.distributions import Bernoulli, Categorical, Joint
+from tests.audit.planted.distributions import LogLinear, Squashed, wrong
 
 KEY = jax.random.key(0)
 
 
-class LogLinear(eqx.Module):
-    """exp(alpha + beta a), which is no distribution."""
-
-    alpha: jax.Array
-    beta: jax.Array
-
-    def log_prob(self, a):
-        return self.alpha + self.beta * a
-
-
-class Squashed(eqx.Module):
-    """tanh of a Gaussian; `slope` says whether its log-density takes the log-slope off."""
-
-    mean: jax.Array
-    slope: bool = eqx.field(static=True)
-
-    def sample(self, key):
-        return jnp.tanh(self.mean + jax.random.normal(key))
-
-    def log_prob(self, y):
-        y = jnp.clip(y, -1 + 1e-6, 1 - 1e-6)
-        density = dist.Normal(self.mean, 1.0).log_prob(jnp.arctanh(y))
-        return density - (jnp.log1p(-(y**2)) if self.slope else 0.0)
-
-
-class Wrong(eqx.Module):
-    """A Gaussian with one thing wrong."""
-
-    mean: jax.Array
-    what: str = eqx.field(static=True)
-
-    def sample(self, key):
-        std = 1.05 if self.what == "sampler" else 1.0
-        return self.mean + std * jax.random.normal(key, self.mean.shape)
-
-    def log_prob(self, x):
-        log_probs = Normal(self.mean, jnp.zeros_like(self.mean))
-        if self.what == "entries":
-            return -0.5 * (x - self.mean) ** 2
-        if self.what == "constant":
-            return -0.5 * jnp.sum((x - self.mean) ** 2)
-        if self.what == "nan":
-            return jnp.where(x[0] > self.mean[0] + 2, jnp.nan, log_probs.log_prob(x))
-        if self.what == "score":
-            return log_probs.log_prob(x) + jnp.sum(self.mean - jax.lax.stop_gradient(self.mean))
-        return log_probs.log_prob(x)
-
-    def entropy(self):
-        return Normal(self.mean, jnp.zeros_like(self.mean)).entropy() * (0.9 if self.what == "entropy" else 1.0)
-
-
-def wrong(what: str) -> Wrong:
-    """In two dimensions."""
-    return Wrong(jnp.array([0.3, -0.8]), what)
-
-
-ZOO = {
-    "a policy that is not normalised": (LogLinear(jnp.array(0.5), jnp.array(-0.2)), jnp.arange(4.0), "normalised"),
-    "a forgotten log-slope of tanh": (Squashed(jnp.array(0.5), False), None, "normalised"),
-    "a forgotten constant": (wrong("constant"), None, "normalised"),
-    "a log-probability for each entry": (wrong("entries"), None, "one log-probability per event"),
-    "a sampler of another width": (wrong("sampler"), None, "draws follow the density"),
-    "NaN in the tail": (wrong("nan"), None, "finite log-probabilities"),
-    "an entropy of 9/10": (wrong("entropy"), None, "entropy"),
-    "a score off by a constant": (wrong("score"), None, "scores of mean 0"),
-    "bounds that move": (dist.Uniform(0.0, 2.0), None, "a support that stays"),
-}
 CORRECT = {
     "squashed": (Squashed(jnp.array(0.5), True), (-1.0, 1.0)),
     "two numbers": (wrong("nothing"), None),
@@ -93,16 +26,6 @@ CORRECT = {
     "coins of NumPyro": (dist.Bernoulli(logits=jnp.array([0.0, 1.0])).to_event(1), None),
     "joint": (Joint((Categorical(jnp.zeros(3)), Categorical(jnp.ones(2)))), None),
 }
-
-
-@pytest.mark.parametrize("bug", ZOO)
-def test_each_bug_is_found(bug):
-    subject, support, name = ZOO[bug]
-    report = audit.policy(subject, KEY, support=support)
-    assert name in [finding.name for finding in report.findings], str(report)
-    finding = next(finding for finding in report.findings if finding.name == name)
-    assert abs(finding.size) > finding.threshold and finding.cure
-    assert "WRONG" in str(report) and finding.cure in str(report)
 
 
 @pytest.mark.parametrize("name", CORRECT)
