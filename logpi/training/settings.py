@@ -4,7 +4,7 @@ import dataclasses
 from typing import Literal
 
 from ..algorithms import AbstractAlgorithm, PPO
-from ..errors import check_part, check_whole, choice, InputError
+from ..errors import check_part, check_whole, choice, InputError, shown
 from ..models import Network
 from ..transforms import RewardScaling
 
@@ -38,8 +38,8 @@ class Settings:
             )
         if self.num_updates >= 2**31:
             raise InputError(
-                f"steps is {self.steps:.3g}, which is {self.num_updates:.3g} updates, but it must be less than 2^31 of "
-                "them: give fewer steps or larger rollouts."
+                f"steps is {shown(self.steps)} with {self.steps_per_rollout:,} in a rollout, but it must be less than 2^31 "
+                "rollouts: give fewer steps or larger rollouts."
             )
         choice("actions", self.actions, ("clip", "rescale"))
         check_part("algorithm", self.algorithm, "PPO()")
