@@ -38,8 +38,8 @@ class Settings:
             )
         if self.num_updates >= 2**31:
             raise InputError(
-                f"steps is {shown(self.steps)} with {self.steps_per_rollout:,} in a rollout, but it must be less than 2^31 "
-                "rollouts: give fewer steps or larger rollouts."
+                f"steps is {shown(self.steps)} with {self.steps_per_rollout:,} in a rollout, but it must be less than "
+                "2^31 rollouts: give fewer steps or larger rollouts."
             )
         choice("actions", self.actions, ("clip", "rescale"))
         check_part("algorithm", self.algorithm, "PPO()")

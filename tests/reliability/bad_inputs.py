@@ -121,7 +121,7 @@ ENVIRONMENTS = {
     "an option": (lambda _: logpi.train(logpi.envs.resolve("probe:recall", depth=3)), "does not take these options"),
 }
 POLICIES = {
-    "an observation's shape": (lambda f: folders.run(f).policy(np.zeros(7)), r"shape \(7,\), but .* trained on \(3,\)"),
+    "an observation's shape": (lambda f: folders.run(f).policy(np.zeros(7)), r"shape \(7,\), but .* trained on \(4,\)"),
     "an observation of text": (lambda f: folders.run(f).policy("left"), "'left' is no member of .*: give numbers"),
     "a seed that is not there": (
         lambda f: folders.run(f).agent(5),

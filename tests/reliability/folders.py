@@ -17,7 +17,7 @@ from logpi import spaces
 from logpi.models import make_actor_critic
 from logpi.training.run import Run
 
-OBS, ACTION = spaces.Box((3,)), spaces.Discrete(2)
+OBS, ACTION = spaces.Box((4,)), spaces.Discrete(2)
 NETWORK = logpi.Network(width=4, depth=1)
 SETTINGS = logpi.Settings(steps=16, num_envs=2, rollout_length=4, network=NETWORK)
 
