@@ -9,7 +9,7 @@ import difflib
 import errno
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from ..errors import InputError, TrainingFault
@@ -24,6 +24,8 @@ commands:
   resume RUN      go on with a training that was interrupted or killed
   evaluate RUN    what the policies of a run earn in fresh episodes
   watch RUN       see a policy act, in a window or as a video
+  report RUN ...  one page of curves, gradients and findings, for a browser
+  explain [RUN]   one page that shows what a policy gradient differentiates
   audit KIND ...  whether a gradient, a policy, an environment or a run is what it says
 
 examples:
@@ -32,12 +34,14 @@ examples:
   logpi resume runs/pendulum
   logpi evaluate runs/pendulum --episodes 200 --deterministic
   logpi watch runs/pendulum --video pendulum.gif
+  logpi report runs/pendulum --out pendulum.html
+  logpi explain --open
   logpi audit run runs/pendulum
 
 logpi COMMAND --help lists the flags of a command; logpi train ENV --help also the preset for that environment.
 logpi --version tells the version.
 """
-COMMANDS = ("train", "resume", "evaluate", "watch", "audit")
+COMMANDS = ("train", "resume", "evaluate", "watch", "report", "explain", "audit")
 # What the file system refuses and a person can mend; any other OSError is a fault of ours and keeps its traceback.
 _REFUSALS = (
     errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EISDIR, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOSPC,
@@ -99,27 +103,30 @@ def _dispatch(arguments: list[str]) -> int:
 
             print(f"logpi {__version__}")
             return 0
-        case ["train", *rest]:
-            from .train import train_command
+        case [command, *rest]:
+            return _command(command)(rest)
+    return 2
 
-            return train_command(rest)
-        case ["resume", *rest]:
-            from .resume import resume_command
 
-            return resume_command(rest)
-        case ["evaluate", *rest]:
-            from .evaluate import evaluate_command
-
-            return evaluate_command(rest)
-        case ["watch", *rest]:
-            from .watch import watch_command
-
-            return watch_command(rest)
-        case ["audit", *rest]:
-            from .audit import audit_command
-
-            return audit_command(rest)
-    wrong = arguments[0]
-    near = difflib.get_close_matches(wrong, COMMANDS, n=1)
-    cure = f"did you mean {near[0]}?" if near else f"the commands are {', '.join(COMMANDS)}; see logpi --help."
-    raise InputError(f"{wrong!r} is no command of logpi: {cure}")
+def _command(name: str) -> Callable[[Sequence[str]], int]:
+    """What a command runs, imported only then. Raises `InputError` where there is none of this name."""
+    match name:
+        case "train":
+            from .train import train_command as command
+        case "resume":
+            from .resume import resume_command as command
+        case "evaluate":
+            from .evaluate import evaluate_command as command
+        case "watch":
+            from .watch import watch_command as command
+        case "report":
+            from .report import report_command as command
+        case "explain":
+            from .explain import explain_command as command
+        case "audit":
+            from .audit import audit_command as command
+        case _:
+            near = difflib.get_close_matches(name, COMMANDS, n=1)
+            cure = f"did you mean {near[0]}?" if near else f"the commands are {', '.join(COMMANDS)}; see logpi --help."
+            raise InputError(f"{name!r} is no command of logpi: {cure}")
+    return command
