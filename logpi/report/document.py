@@ -11,7 +11,7 @@ from typing import Any
 
 from ..training.run import Run
 from .charts import as_data, Chart, shown, table
-from .findings import Finding, findings
+from .findings import compared, Finding, findings, of_measured, worst_first
 from .folders import tell, Told, with_names
 from .measure import measure, Measured
 from .panels import behaviour, comparison, learning, repeat, updates
@@ -47,7 +47,11 @@ def page(
     told = with_names([tell(subject, i) for i, subject in enumerate(subjects)])
     measured = [measure(each, episodes, env, says) if fresh else Measured() for each in told]
     sections = _sections(told, measured, list(films) or [None] * len(told))
-    found = _linked([finding for each in told for finding in findings(each)], sections)
+    found = [finding for each in told for finding in findings(each)]
+    for env in dict.fromkeys(each.run.env for each in told):
+        found += compared([each for each in told if each.run.env == env])
+    found += [finding for each, m in zip(told, measured, strict=True) for finding in of_measured(each, m)]
+    found = _linked(worst_first(found), sections)
     return _document(told, measured, sections, found, refresh)
 
 
@@ -144,7 +148,7 @@ def _document(
 <section id=findings aria-labelledby=findings-title><h2 id=findings-title>Findings</h2>
 {_findings(found, told)}</section>
 <nav aria-label=Sections>{links}<span id=controls></span></nav>
-<noscript><p class=note>The figures need scripts; the same numbers are in the tables below them.</p></noscript>
+<noscript><p class=aside>The figures need scripts; the same numbers are in the tables below them.</p></noscript>
 <main>{body}</main>
 {_notes(notes)}
 <footer>Made by logpi. This page is one file: it loads nothing and sends nothing.</footer>

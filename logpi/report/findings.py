@@ -1,6 +1,7 @@
 """What a run shows, in words: a table of rules, each with its threshold, its sentence and the chart that shows it."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -8,6 +9,8 @@ import numpy as np
 from ..spaces import Box
 from .charts import shown
 from .folders import Told
+from .measure import Measured
+from .panels.comparison import improvements, scored
 from .series import final_scores, Series, series
 
 LATE = 1 / 3  # of a training, counted from its end
@@ -44,7 +47,44 @@ def findings(told: Told) -> list[Finding]:
         text = rule.sentence(told, rule.threshold)
         if text is not None:
             found.append(Finding(text, rule.level, rule.chart, told.index))
+    return worst_first(found)
+
+
+def worst_first(found: list[Finding]) -> list[Finding]:
+    """Faults, warnings, notes, and what is good; each kind in the order it came."""
     return sorted(found, key=lambda finding: ("fault", "warning", "note", "good").index(finding.level))
+
+
+def compared(told: list[Told]) -> list[Finding]:
+    """Of each pair of runs in one environment: which ends above, or that nobody can tell."""
+    found = []
+    for better, other, p in improvements(scored(told)):
+        between = f"[{shown(p.low)}, {shown(p.high)}]"
+        if p.low > 0.5:
+            text = f"It ends above {other.name} with probability {shown(p.value)} {between}."
+        elif math.isnan(p.low):
+            text = f"It ends above {other.name}, but a run of one seed says nothing of chance: train more seeds."
+        else:
+            text = f"It cannot be told from {other.name}: it ends above with probability {shown(p.value)} {between}."
+        found.append(Finding(text, "note", "improvement", better.index))
+    return found
+
+
+def of_measured(told: Told, measured: Measured) -> list[Finding]:
+    """What fresh episodes and the audit of the last policy found."""
+    found = []
+    if len(measured.evaluations) == 2:
+        drawn, likeliest = (measured.evaluations[how].mean for how in (False, True))
+        if drawn.high < likeliest.low or likeliest.high < drawn.low:
+            text = (
+                f"Its likeliest actions earn {likeliest}, actions drawn as in training {drawn}: say which you report."
+            )
+            found.append(Finding(text, "note", "evaluation", told.index))
+    for check in () if measured.audit is None else measured.audit.findings:
+        size = f"{shown(check.size)} ± {shown(check.error)}" if check.error else shown(check.size)
+        text = f"The audit of its last policy found {check.name}: {size}, {check.meaning}; {check.cure}."
+        found.append(Finding(text, "warning", "by_layer" if "gradient" in check.name else "last_update", told.index))
+    return found
 
 
 def _late(found: Series) -> np.ndarray:
@@ -176,7 +216,7 @@ def _fell(told: Told, threshold: float) -> str | None:
     width = max(1, round(known.sum() * 0.05))
     smooth = np.convolve(found.middle[known], np.ones(width) / width, "valid")
     best, last, first = float(smooth.max()), float(smooth[-1]), float(smooth[0])
-    low = float(found.band()[0][known][np.argmax(smooth)])
+    low = float(found.band[0][known][np.argmax(smooth)])
     if best - last <= threshold * (best - min(first, last)) or last >= low:
         return None
     steps = found.steps[known][np.argmax(smooth)]
@@ -188,7 +228,7 @@ def _fell(told: Told, threshold: float) -> str | None:
 
 def _no_rise(told: Told, threshold: float) -> str | None:
     found = series(told, "return_mean")
-    low, high = (band[np.isfinite(band)] for band in found.band())
+    low, high = (band[np.isfinite(band)] for band in found.band)
     parts = max(1, round(len(low) * 0.1))
     if len(low) < FEW or low[-parts:].mean() > high[:parts].mean() + threshold:
         return None
@@ -216,7 +256,7 @@ def _rose(told: Told, _: float) -> str | None:
     scores = final_scores(told)
     if known.sum() < FEW or not np.isfinite(scores).all() or _no_rise(told, 0.0) is not None:
         return None
-    start, low, high = float(found.middle[known][0]), *(float(b[known][-1]) for b in found.band())
+    start, low, high = float(found.middle[known][0]), *(float(b[known][-1]) for b in found.band)
     over = f" over {len(scores)} seeds" if len(scores) > 1 else ""
     return (
         f"The return rose from {shown(start)} to {shown(float(found.middle[known][-1]))} "

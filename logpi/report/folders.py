@@ -18,7 +18,7 @@ COLUMNS = (
     "steps", "iteration", "episodes", "return_mean", "return_squares", "length_mean", "entropy", "kl", "clipped",
     "value_error", "explained_variance", "gradient_norm", "signal_to_noise", "reward", "dropped",
 )  # fmt: skip
-Column = Float[np.ndarray, " rows"]
+Column = Float[np.ndarray, " _"]  # of a seed: each may have come to another number of rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Told:
     fault: dict[str, Any] | None = None
     notes: tuple[str, ...] = ()  # what could not be read
     index: int = 0  # its place among the runs of the report, which is its colour
+    found: dict[str, Any] = dataclasses.field(default_factory=dict, repr=False)  # what was made of its columns already
 
     @property
     def steps(self) -> int:
@@ -66,17 +67,13 @@ def tell(subject: Run | str | Path, index: int = 0) -> Told:
         return Told(subject.env, subject, columns, (nothing, nothing), status, None, evaluation, index=index)
     folder = Path(subject)
     config, notes = read_config(folder), []
-    rows = read_rows(folder)
     fault = _optional(folder / "fault.json", notes)
     status = _status(folder, config, fault)
-    run = dataclasses.replace(config, history=rows)
-    if status in ("complete", "interrupted", "stopped"):
-        try:
-            run = load(folder)
-        except InputError as error:
-            notes.append(str(error))
+    run = _with_models(folder, config, notes) if status in ("complete", "interrupted", "stopped") else config
+    rows = run.history or read_rows(folder)
     times, evaluation = _times(folder, notes), _optional(folder / "evaluation.json", notes)
     columns = _columns(config.seeds, rows, str(folder))
+    run = dataclasses.replace(run, history=[])  # the columns say it in a tenth of the memory
     return Told(folder.resolve().name, run, columns, times, status, folder, evaluation, fault, tuple(notes), index)
 
 
@@ -102,6 +99,15 @@ def _status(folder: Path, config: Run, fault: Any) -> str:
             return "unfinished"
     except InputError:
         return "running"
+
+
+def _with_models(folder: Path, config: Run, notes: list[str]) -> Run:
+    """With policies and history, where its policies can be read; without either, where they cannot."""
+    try:
+        return load(folder)
+    except InputError as error:
+        notes.append(str(error))
+        return config
 
 
 def _optional(path: Path, notes: list[str]) -> dict[str, Any] | None:

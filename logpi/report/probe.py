@@ -24,7 +24,7 @@ class Stage:
     name: str
     steps: float
     first: Float[np.ndarray, "states columns"]  # probabilities; of Gaussians, means
-    second: Float[np.ndarray, "states columns"]  # of Gaussians, standard deviations; else empty
+    second: Float[np.ndarray, "states _"]  # of Gaussians, standard deviations; else empty
     average: Float[np.ndarray, " columns"]  # of `first` over all states met; of Gaussians, of `second`
 
 

@@ -1,6 +1,7 @@
 """From rows to curves: a training divided into parts, and what each part came to."""
 
 import dataclasses
+import functools
 
 import numpy as np
 from jaxtyping import Float
@@ -10,7 +11,7 @@ from .folders import Told
 
 POINTS = 200  # along a curve, at most: more cannot be told apart on a screen
 FEWEST, ROWS = 40, 3  # points, where there are as many rows; and rows for each, where there are more
-RESAMPLES = 2000
+RESAMPLES = 1000
 Points = Float[np.ndarray, " points"]
 Curves = Float[np.ndarray, "seeds points"]
 
@@ -40,6 +41,7 @@ class Series:
         """Over seeds."""
         return _where_all(self.seeds, np.median(self.seeds, axis=0))
 
+    @functools.cached_property
     def band(self) -> tuple[Points, Points]:
         """Of 95 %: over seeds by the percentile bootstrap of their interquartile mean; of one, over its own numbers."""
         if len(self.seeds) == 1:
@@ -52,6 +54,12 @@ class Series:
 
 def series(told: Told, name: str) -> Series:
     """A column of a run; of `return_mean` and `length_mean`, the mean over the episodes of each part."""
+    if name not in told.found:
+        told.found[name] = _series(told, name)
+    return told.found[name]
+
+
+def _series(told: Told, name: str) -> Series:
     rows = min((len(c["steps"]) for c in told.columns.values()), default=0)
     count = max(1, min(rows, POINTS, max(FEWEST, rows // ROWS)))
     edges = np.linspace(0, max(told.steps, 1), count + 1)
@@ -63,7 +71,7 @@ def series(told: Told, name: str) -> Series:
     return Series(steps, mean, error, least, most, rows / count, seconds_at(told, steps))
 
 
-def _parts(columns: dict[str, np.ndarray], name: str, edges: Points) -> tuple[Points, Points, Points, Points]:
+def _parts(columns: dict[str, np.ndarray], name: str, edges: np.ndarray) -> tuple[Points, Points, Points, Points]:
     """Mean, standard error, least and most of a seed's rows in each part."""
     value, count = columns[name], len(edges) - 1
     kept = np.isfinite(value)

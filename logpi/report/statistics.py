@@ -13,6 +13,7 @@ from ..errors import InputError
 from ..training.statistics import interquartile_mean, Interval
 
 Scores = Float[np.ndarray, "runs tasks"]
+Any2D = Float[np.ndarray, "_ _"]  # scores of several algorithms, each with runs of its own
 RESAMPLES = 2000
 
 
@@ -37,7 +38,7 @@ def spread(scores: Scores) -> float:
     return float(np.mean(high - low))
 
 
-def probability_of_improvement(one: Scores, other: Scores) -> float:
+def probability_of_improvement(one: Any2D, other: Any2D) -> float:
     r"""$\frac{1}{M}\sum_m P(X_m > Y_m)$: that a run of one beats a run of the other; ties count half.
 
     Agarwal et al. 2021, section 4.3, by the U statistic of Mann and Whitney. Raises `InputError` unless both have the
@@ -60,7 +61,7 @@ def resampled(scores: Scores, rng: np.random.Generator) -> Scores:
     return np.take_along_axis(scores, drawn, axis=0)
 
 
-def interval(statistic: Callable[..., float], *scores: Scores, resamples: int = RESAMPLES) -> Interval:
+def interval(statistic: Callable[..., float], *scores: Any2D, resamples: int = RESAMPLES) -> Interval:
     """A statistic, and its stratified percentile bootstrap interval of 95 %; always the same resamples.
 
     NaN bounds where a single run leaves nothing to draw from.
@@ -84,7 +85,7 @@ def profile_band(
     return low, high
 
 
-def _check_tasks(one: Scores, other: Scores) -> None:
+def _check_tasks(one: Any2D, other: Any2D) -> None:
     if one.shape[1] != other.shape[1]:
         raise InputError(
             f"One has scores of {one.shape[1]} tasks and the other of {other.shape[1]}: give both the same tasks."

@@ -49,12 +49,15 @@
   }
 
   function levels(svg, chart, box, x, y) {
+    let before = null;
     for (const level of chart.levels ?? []) {
       if (y) {
         const at = y(level.value);
         if (at < box.top - 1 || at > box.bottom + 1) continue;
         add(svg, "line", { class: "level", x1: box.left, x2: box.right, y1: at, y2: at });
-        add(svg, "text", { class: "halo", x: box.right, y: at - 5, "text-anchor": "end" }, level.text);
+        const near = before !== null && Math.abs(before - at) < 15;
+        add(svg, "text", { class: "halo", x: near ? box.left + 4 : box.right, y: at - 5, "text-anchor": near ? "start" : "end" }, level.text);
+        before = at;
       } else {
         const at = x(level.value);
         if (at < box.left - 1 || at > box.right + 1) continue;
@@ -69,15 +72,18 @@
   function drawLines(svg, chart, width) {
     const kept = chart.lines.filter((line) => line.style !== "seed" || state.seeds);
     const named = kept.filter((line) => !["seed", "range"].includes(line.style));
-    const room = named.length > 1 ? Math.min(width * 0.28, 16 + LETTER * Math.max(...named.map((l) => l.name.length))) : 14;
-    const height = chart.wide ? Math.max(250, Math.min(400, width * 0.42)) : 225;
-    const strong = kept.filter((line) => line.style !== "range");
+    // Names stand at the ends of their curves; where that takes too much of the width, in rows above.
+    const widest = 16 + LETTER * Math.max(...named.map((l) => l.name.length));
+    const aside = named.length > 1 && named.length < 9 && widest < width * 0.28;
+    const room = aside ? widest : 14, rows = aside || named.length < 2 ? [] : legend(named, width);
+    const height = (chart.wide ? Math.max(250, Math.min(400, width * 0.42)) : 225) + 18 * rows.length;
+    const strong = kept.filter((line) => line.style !== "range" || chart.wide);
     // On a logarithmic axis single seeds fall to nothing: the middle says how far it goes.
     const values = strong.flatMap((line) => (chart.log ? (line.style === "seed" ? [] : line.y) : [line.y, line.low ?? [], line.high ?? []].flat()));
     const [low, high] = extent(values, chart.log);
     const yTicks = chart.log ? logTicks(low, high) : ticks(low, high, height / 55);
     const left = 12 + LETTER * Math.max(1, ...yTicks.map((t) => brief(t).length));
-    const box = { left, right: width - room, top: 26, bottom: height - 42 };
+    const box = { left, right: width - room, top: 26 + 18 * rows.length, bottom: height - 42 };
     const xs = kept.flatMap(places);
     const steps = chart.x.includes("steps");
     const [first, last] = steps ? [0, Math.max(...xs.filter(finite), 1)] : extent(xs, false, 0);
@@ -98,8 +104,25 @@
       if (chart.marks) at.forEach((p, i) => finite(line.y[i]) && add(inside, "circle", { cx: x(p), cy: y(line.y[i]), r: 3, fill: tone }));
     }
     levels(svg, chart, box, x, y);
-    if (named.length > 1) names(svg, named, box, x, y, room);
+    if (aside) names(svg, named, box, x, y, room);
+    for (const { line, left: at, top } of rows.flat()) {
+      add(svg, "line", { x1: at, x2: at + 14, y1: top - 4, y2: top - 4, stroke: colour(line.run), "stroke-width": 2.5, "stroke-dasharray": LOOKS[line.style][2] });
+      add(svg, "text", { class: "name", x: at + 19, y: top, style: `fill:${colour(line.run)}` }, line.name);
+    }
     return { box, x, y, named };
+  }
+
+  /** Places for the names of curves in rows under the title. */
+  function legend(named, width) {
+    const rows = [[]];
+    let left = 0;
+    for (const line of named) {
+      const size = 36 + LETTER * line.name.length;
+      if (left && left + size > width) { rows.push([]); left = 0; }
+      rows.at(-1).push({ line, left, top: 12 + 18 * rows.length });
+      left += size;
+    }
+    return rows;
   }
 
   /** The names of curves at their ends, moved apart. */

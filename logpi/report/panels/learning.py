@@ -33,7 +33,7 @@ def curves(told: list[Told]) -> Lines:
 
 
 def _one(told: Told, found: Series, alone: bool) -> list[Line]:
-    low, high = found.band()
+    low, high = found.band
     several = len(told.run.seeds) > 1
     lines = []
     if alone:

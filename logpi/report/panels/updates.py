@@ -47,7 +47,7 @@ def _lines(told: Told, found: Series, seeds: bool) -> list[Line]:
     """The middle of a measurement with its band, and each seed; nothing where there is no number."""
     if not np.isfinite(found.middle).any():
         return []
-    low, high = found.band() if len(told.run.seeds) > 1 else (None, None)
+    low, high = found.band if len(told.run.seeds) > 1 else (None, None)
     lines = []
     if seeds and len(told.run.seeds) > 1:
         lines = [
