@@ -33,12 +33,12 @@ VALUES = (
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """A file of a run folder: where it is, what it holds, and what reads it (and says what is wrong, if it returns)."""
+    """A file of a run folder: where it is, what it holds, and what reads it."""
 
     name: str
     path: Path
     original: bytes
-    read: Callable[[], str]
+    read: Callable[[], Any]
     mutate: Callable[[random.Random, bytes], bytes]
 
 
@@ -53,7 +53,9 @@ def real_folder(folder: Path) -> tuple[Path, Any]:
     import logpi
     from logpi import spaces
     from logpi.training.checkpoint import write_checkpoint
-    from logpi.training.run import Run, versions
+    from logpi.training.rows import rewrite_rows
+    from logpi.training.run import policy_file, Run, versions, write_config
+    from logpi.training.storage import save_arrays
 
     obs, act = spaces.Box((3,), (-1.0, -1.0, 0.0), float("inf")), spaces.Discrete(2)
     network = logpi.Network(width=4, depth=1)
@@ -61,8 +63,11 @@ def real_folder(folder: Path) -> tuple[Path, Any]:
     settings = logpi.Settings(logpi.PPO(), network=network, reward_scaling=logpi.RewardScaling())
     numbers = {"return_mean": 0.25, "return_squares": None, "entropy": 0.6931471805599453, "dropped": True}
     rows = [{"seed": 0, "iteration": i, "steps": 8 * i, "episodes": 2, **numbers} for i in (1, 2)]
-    run = Run("CartPole-v1", settings, (0,), (model,), obs, act, rows, {"steps": 16, "signal": None}, versions())
-    run.save(folder)
+    run = Run("CartPole-v1", settings, (0,), (), obs, act, rows, {"steps": 16, "signal": None}, versions())
+    folder.mkdir()
+    write_config(folder, run.config())
+    rewrite_rows(folder, rows)
+    save_arrays(folder / policy_file(0), model)
     write_checkpoint(folder / "checkpoints", model, 2)
     return folder, jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), model)
 
@@ -76,34 +81,21 @@ def targets(folder: Path, skeleton: Any) -> list[Target]:
 
     said: list[str] = []
 
-    def config() -> str:
-        read_config(folder)
-        return ""
-
-    def rows() -> str:
-        read_rows(folder)
-        return ""
-
-    def anything() -> str:
-        from_json(read_json(noise))
-        return ""
-
-    def policy() -> str:
-        load_arrays(weights, skeleton)
-        return ""
-
-    def checkpoint() -> str:
+    def checkpoint() -> list[str]:
         said.clear()
         load_newest(folder, skeleton, said.append)
-        return "".join(said)
+        return said
+
+    def policy() -> None:
+        load_arrays(weights, skeleton)
 
     inside = folder / "checkpoints" / "00000002"
     noise, weights = folder / "noise.json", folder / "policy-seed0.safetensors"
     noise.write_bytes(b"{}")
     files = [
-        ("config.json", folder / "config.json", config, _changed_json),
-        ("metrics.jsonl", folder / "metrics.jsonl", rows, _changed_lines),
-        ("random JSON", noise, anything, _random_json),
+        ("config.json", folder / "config.json", lambda: read_config(folder), _changed_json),
+        ("metrics.jsonl", folder / "metrics.jsonl", lambda: read_rows(folder), _changed_lines),
+        ("random JSON", noise, lambda: from_json(read_json(noise)), _random_json),
         ("policy", weights, policy, _changed_arrays),
         ("manifest.json", inside / "manifest.json", checkpoint, _changed_json),
         ("checkpoint", inside / "state.safetensors", checkpoint, _changed_arrays),
@@ -134,14 +126,15 @@ def _outcome(target: Target) -> str:
     from logpi import InputError
 
     try:
-        words = target.read()
+        found = target.read()
     except InputError as error:
         return _clean(str(error))
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a panic of the Rust below is none of Exception
         return f"failed: {type(error).__name__}: {error}"
-    return _clean(words) if words else "loaded"
+    # Of a checkpoint the list of what is wrong comes back.
+    return _clean(found[0]) if target.path.parent.name.isdigit() and found else "loaded"
 
 
 def _clean(sentence: str) -> str:

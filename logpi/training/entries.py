@@ -58,6 +58,8 @@ def _check(path: Path, found: dict[str, Any]) -> None:
             raise InputError(f"{path} has {shown(text)} for {name}, which is no plain text: the run folder is damaged.")
     if not isinstance(found["settings"].network, Network):
         raise InputError(f"{path} has no good network: the run folder is damaged.")
+    if not all(isinstance(version, str) for version in found["versions"].values()):
+        raise InputError(f"{path} has {shown(found['versions'])} for versions: the run folder is damaged.")
     seeds = found["seeds"]
     good = all(isinstance(s, int) and not isinstance(s, bool) and 0 <= s < 2**31 for s in seeds)
     if not good or not 1 <= len(seeds) <= MOST_SEEDS or len(set(seeds)) < len(seeds):
