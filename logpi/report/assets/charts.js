@@ -91,7 +91,7 @@
     svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     const time = state.time && kept.some((line) => line.seconds);
     const labels = { x: time ? "wall time of training, seconds" : chart.x, y: chart.y };
-    frame(svg, box, x, y, ticks(first, last, (box.right - box.left) / (chart.wide ? 85 : 58)), yTicks, labels);
+    frame(svg, box, x, y, ticks(first, last, (box.right - box.left) / (width > 600 ? 85 : 58)), yTicks, labels);
     const clip = `clip-${chart.key}`;
     add(add(add(svg, "defs"), "clipPath", { id: clip }), "rect", { x: box.left, y: box.top - 6, width: box.right - box.left + 4, height: box.bottom - box.top + 7 });
     const inside = add(svg, "g", { "clip-path": `url(#${clip})`, fill: "none", "stroke-linejoin": "round" });

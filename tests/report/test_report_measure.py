@@ -1,0 +1,88 @@
+"""What a report measures anew: whole episodes, and actions on a probe, of a short training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import logpi
+from logpi.audit import Check, Report
+from logpi.report import measure as measuring
+from logpi.report.findings import of_measured
+from logpi.report.folders import tell
+from logpi.report.measure import measure
+from logpi.report.panels import behaviour
+
+EPISODES = 12
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CartPole of a few updates, with two checkpoints on the way."""
+    path = tmp_path_factory.mktemp("run") / "cartpole"
+    settings = logpi.Settings(logpi.PPO(num_epochs=1), steps=4 * 128, num_envs=4, rollout_length=32)
+    logpi.train("CartPole-v1", settings=settings, out=path, checkpoint_every=2, seeds=1)
+    return path
+
+
+@pytest.fixture(scope="module")
+def measured(trained: Path) -> measuring.Measured:
+    """All of it, but for the audit, which has tests of its own."""
+    wrong = Check("critic's explained variance", -1.0, 0.01, 0.05, "of returns", "raise value_coef")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(measuring, "audit_run", lambda run, env=None: Report("PPO", (wrong,)))
+        return measure(tell(trained), EPISODES)
+
+
+def test_episodes_are_whole_and_told_apart(measured: measuring.Measured) -> None:
+    assert measured.notes == () and set(measured.evaluations) == {False, True}
+    drawn = measured.evaluations[False]
+    assert not drawn.deterministic and measured.evaluations[True].deterministic
+    np.testing.assert_array_equal(drawn.returns, drawn.lengths)  # CartPole gives 1 a step
+    assert drawn.returns.shape == (1, EPISODES) and drawn.returns.min() >= 8
+    assert measured.episodes is not None
+    # A policy of 4 updates falls: what ends before the limit of 500 was terminated.
+    np.testing.assert_array_equal(measured.episodes.terminated, measured.episodes.lengths < 500)
+
+
+def test_the_probe_asks_the_policies_themselves(trained: Path, measured: measuring.Measured) -> None:
+    probe = measured.probe
+    assert probe is not None and not probe.continuous and probe.actions == ("0", "1")
+    assert probe.stages[0].name == "before training"
+    assert probe.stages[-1].name == "at the end" and len(probe.stages) == 3  # with the checkpoint of update 2
+    for stage in probe.stages:
+        np.testing.assert_allclose(stage.first.sum(1), 1.0, rtol=1e-5)
+    # The first policy hardly knows: its last layer begins at a hundredth.
+    assert abs(probe.stages[0].first - 0.5).max() < 0.05
+    assert not np.allclose(probe.stages[0].first, probe.stages[-1].first, atol=1e-4)
+
+
+def test_the_last_stage_is_the_saved_policy(trained: Path, measured: measuring.Measured) -> None:
+    told = tell(trained)
+    rollout = measuring.make_rollout(
+        measuring.resolve("CartPole-v1"), EPISODES, measuring.CHUNK, measuring.ACTION_MAPS["clip"]
+    )
+    model = told.run.models[0]
+    _, trajectory = measuring.play(model, rollout, 0, jax.random.key(1))
+    first = jax.tree.map(lambda x: x[0, 0], trajectory.obs)
+    expected = jax.nn.softmax(model(first, model.initial_memory())[0].logits)
+    assert measured.probe is not None
+    np.testing.assert_allclose(measured.probe.stages[-1].first[0], expected, rtol=1e-5)
+
+
+def test_findings_of_the_audit_are_told(trained: Path, measured: measuring.Measured) -> None:
+    found = of_measured(tell(trained), measured)
+    assert any("critic's explained variance: -1 ± 0.01" in finding.text for finding in found)
+
+
+def test_behaviour_has_its_charts(trained: Path, measured: measuring.Measured) -> None:
+    charts = behaviour.charts(tell(trained), measured)
+    assert [chart.key for chart in charts] == ["lengths-0", "actions-0", "probe-0"]
+
+
+def test_an_environment_that_is_not_there_is_a_note(trained: Path) -> None:
+    found = measure(tell(trained), env="Nowhere-v0")
+    assert not found.evaluations and len(found.notes) == 1 and "Nowhere-v0" in found.notes[0]
