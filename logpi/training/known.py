@@ -46,7 +46,8 @@ def build(name: str, fields: dict[str, Any]) -> Any:
         if kind in SPACES:
             _check_space(made)
     except TypeError as error:
-        raise InputError(f"The configuration of {name} lacks something ({error}): the run folder is damaged.") from None
+        said = shown(str(error), 160)[1:-1]
+        raise InputError(f"The configuration of {name} lacks something ({said}): the run folder is damaged.") from None
     return made
 
 
