@@ -50,7 +50,10 @@ class Rows:
         """The rows pushed hardest up (`sign` 1) or down (-1), of those chosen."""
         pushes = self.advantage[tuple(self.chosen.T)] * self.score_norms
         order = [i for i in np.argsort(-sign * pushes, kind="stable") if sign * pushes[i] > 0]
-        return [self._row(tuple(self.chosen[i]), float(self.score_norms[i])) for i in order[:count]]
+        return [
+            self._row((int(self.chosen[i][0]), int(self.chosen[i][1])), float(self.score_norms[i]))
+            for i in order[:count]
+        ]
 
     def _row(self, place: tuple[int, int], norm: float) -> dict[str, Any]:
         advantage = float(self.advantage[place])

@@ -102,12 +102,12 @@
     $("largest").replaceChildren(
       node("thead", {}, node("tr", {}, node("th", { scope: "col" }, "parameter"), node("th", { scope: "col", class: "number" }, "of the policy loss, less sign"), node("th", { scope: "col", class: "number" }, "mean of A ∂ log π"))),
       node("tbody", {}, data.largest.map((l) => node("tr", {}, node("th", { scope: "row" }, l.name), cell(l.surrogate), cell(l.twin)))));
-    $("largest-words").textContent = `Over all ${data.parameters.toLocaleString("en")} of them the two differ by ${number(data.twin, 2)} times their length${data.twin ? "; numbers of 7 digits are rounded by 1e−7" : ""}.`;
+    $("largest-words").textContent = `Over all ${data.parameters.toLocaleString("en")} of them ${data.twin ? `the two differ by ${number(data.twin, 2)} times their length; numbers of 7 digits are rounded by 1e−7` : "the two are equal to the last digit"}.`;
     const head = ["", "check", "size", "limit", "what it is"].map((h, i) => node("th", { scope: "col", class: i === 2 || i === 3 ? "number" : null }, h));
     const verdict = (c) => node("tr", {}, node("td", {}, c.passed ? "ok" : "WRONG"), node("th", { scope: "row" }, c.name), node("td", { class: "number" }, number(c.size, 2)), node("td", { class: "number" }, number(c.threshold, 2)), node("td", {}, c.meaning));
     $("audit").replaceChildren(node("thead", {}, node("tr", {}, head)), node("tbody", {}, data.audit.checks.map(verdict)));
     const names = ["expected update", "scale", "cosine", "direction error", ""].map((h, i) => node("th", { scope: "col", class: i > 0 && i < 4 ? "number" : null }, h));
-    const line = (r) => node("tr", {}, node("th", { scope: "row" }, r.name), ...["scale", "cosine", "direction_error"].map((k) => node("td", { class: "number" }, number(r[k], 3))), node("td", {}, r.meaning));
+    const line = (r) => node("tr", {}, node("th", { scope: "row" }, r.name.replace(/^three states: /, "")), ...["scale", "cosine", "direction_error"].map((k) => node("td", { class: "number" }, number(r[k], 3))), node("td", {}, r.meaning));
     $("sources").replaceChildren(node("thead", {}, node("tr", {}, names)), node("tbody", {}, data.audit.rows.map(line)));
   }
 

@@ -41,14 +41,17 @@
     };
   }
 
-  function show() {
+  // While a climb runs, only the pictures in which one follows it.
+  function show(running = false) {
     const seen = look();
     const P = root.pictures;
-    for (const picture of [P.policyPicture, P.hillPicture, P.pushPicture, P.sumPicture, P.errorPicture, P.climbPicture, P.twinTable]) picture(state, seen);
+    const moving = [P.policyPicture, P.hillPicture, P.climbPicture];
+    const still = [P.pushPicture, P.sumPicture, P.errorPicture, P.twinTable];
+    for (const picture of running ? moving : [...moving, ...still]) picture(state, seen);
     const now = $("now");
     now.innerHTML = `J = <b data-name="J" data-value="${seen.J}">${number(seen.J, 4)}</b> after ${climb.trail.length - 1} steps`;
     document.documentElement.dataset.theta = state.theta.join(",");
-    write();
+    if (!running) write();
   }
 
   let asked = false;
@@ -84,7 +87,7 @@
     const frame = () => {
       if (climb.running <= 0) return settle();
       for (let i = 0; i < 2 && climb.running > 0; i++, climb.running--) stepOnce();
-      show();
+      show(true);
       requestAnimationFrame(frame);
     };
     return requestAnimationFrame(frame);

@@ -1,0 +1,128 @@
+"""The page of a run: its numbers against the library's own, and in a browser."""
+
+import html
+import json
+import re
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.flatten_util import ravel_pytree
+
+import logpi
+from logpi.audit import Report
+from logpi.audit.report import Check
+from logpi.cli.explain import explain_command
+from logpi.envs import resolve
+from logpi.errors import InputError
+from logpi.explain.network import KL, look
+from logpi.explain.run import _finite, as_data
+from logpi.models import make_actor_critic, Network, trainable
+from logpi.training.run import Run
+from logpi.training.settings import Settings
+from tests.pages import chromium
+
+FOUND = Report("PPO", (Check("policy gradient", 1e-16, 0.0, 1e-6, "part of the update across the gradient", ""),))
+
+
+def untrained(algorithm, env="gymnasium:CartPole-v1", **network) -> Run:
+    """A run with a policy that has learned nothing yet: its gradient is as good as any."""
+    source = resolve(env)
+    settings = Settings(
+        algorithm=algorithm, network=Network(width=8, depth=1, **network), num_envs=4, rollout_length=16
+    )
+    obs, action = source.obs_space, source.action_space
+    model = make_actor_critic(obs, action, settings.network, key=jax.random.key(3))
+    return Run(env, settings, (0,), (model,), obs, action, [], {}, {})
+
+
+@pytest.fixture(scope="module")
+def ppo():
+    """A run and one batch of it."""
+    run = untrained(logpi.PPO())
+    return run, look(run, jax.random.key(1))
+
+
+def test_the_surrogates_gradient_is_the_mean_of_advantage_times_score(ppo):
+    _, seen = ppo
+    assert np.linalg.norm(seen.twin) > 1e-3
+    np.testing.assert_allclose(seen.surrogate, seen.twin, atol=1e-6 * np.abs(seen.twin).max())
+    critic = [place for name, _, place in seen.layers if name.startswith("critic")]
+    assert critic and all((seen.surrogate[place] == 0).all() for place in critic)
+
+
+def test_a_push_is_the_advantage_times_the_length_of_the_librarys_score(ppo):
+    run, seen = ppo
+    (model,) = run.models
+    params, static = eqx.partition(model, trainable(model))
+    place = tuple(seen.rows.chosen[0])
+    obs, action = jnp.asarray(seen.rows.obs[place]), jnp.asarray(seen.rows.action[place])
+    score = logpi.score(params, action, of=lambda p: eqx.combine(p, static)(obs, ())[0])
+    length = float(jnp.linalg.norm(ravel_pytree(score)[0]))
+    np.testing.assert_allclose(seen.rows.score_norms[0], length, rtol=1e-5)
+    up, down = seen.rows.pushed(1, 6), seen.rows.pushed(-1, 6)
+    assert all(row["push"] > 0 for row in up) and all(row["push"] < 0 for row in down)
+    assert [row["push"] for row in up] == sorted((row["push"] for row in up), reverse=True)
+    for row in up + down:
+        np.testing.assert_allclose(row["policies"][0]["probabilities"][int(row["action"][0])], row["before"], rtol=1e-5)
+        np.testing.assert_allclose(row["policies"][1]["probabilities"][int(row["action"][0])], row["after"], rtol=1e-5)
+
+
+def test_the_step_goes_uphill_as_far_as_it_says(ppo):
+    _, seen = ppo
+    assert abs(seen.kl / KL - 1) < 0.05
+    valid = seen.rows.valid
+    gain = seen.rows.advantage[valid] @ (seen.rows.log_prob_after - seen.rows.log_prob)[valid]
+    assert gain > 0
+
+
+def test_gaussians_and_memories_have_a_page_too():
+    gaussian = look(untrained(logpi.REINFORCE(), "gymnasium:Pendulum-v1", memory="gru"), jax.random.key(2))
+    assert not gaussian.standardised and "std" in gaussian.rows.pushed(-1, 1)[0]["policies"][0]
+    json.dumps(_finite(as_data(gaussian, FOUND)), allow_nan=False)
+
+
+@pytest.mark.skipif(chromium.find() is None, reason="there is no Chromium on this machine")
+def test_the_page_in_a_browser(ppo, tmp_path):
+    from logpi.explain.page import assemble
+    from logpi.explain.run import _SCRIPTS
+
+    data = _finite(as_data(ppo[1], FOUND))
+    path = tmp_path / "run.html"
+    path.write_text(assemble("run.html", _SCRIPTS, **{"/*DATA*/": json.dumps(data, allow_nan=False)}), encoding="utf-8")
+    document = chromium.dom(path, width=390)
+    assert 'data-ready="yes"' in document and "data-error" not in document
+    assert len(re.findall(r'class="chart"', document)) == 2
+    cells = [float(v) for v in re.findall(r'data-value="([^"]*)"', document)]
+    np.testing.assert_allclose(cells[::2], [row["surrogate"] for row in data["largest"]], rtol=1e-6)
+    assert "PPO on gymnasium:CartPole-v1, seed 0" in html.unescape(document)
+
+
+def test_the_command_writes_the_page_and_says_so(tmp_path, capsys):
+    out = tmp_path / "page.html"
+    assert explain_command(["--out", str(out)]) == 0
+    assert f"written to {out}" in capsys.readouterr().err
+    assert out.read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--out", "{tmp}"], "which is a folder"),
+        (["--out", "{tmp}/none/page.html"], "does not exist"),
+        (["--seed", "1", "--out", "{tmp}/page.html"], "no run is given"),
+        (["{tmp}/none", "--out", "{tmp}/page.html"], "none"),
+        (["{tmp}", "--out", "{tmp}/page.html"], "run"),
+    ],
+)
+def test_mistakes_are_told_in_a_sentence(arguments, words, tmp_path):
+    with pytest.raises(InputError, match=words):
+        explain_command([a.replace("{tmp}", str(tmp_path)) for a in arguments])
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_a_seed_that_is_not_there_is_told(ppo):
+    with pytest.raises(InputError, match="seed is 7"):
+        look(ppo[0], seed=7)
