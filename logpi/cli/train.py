@@ -33,10 +33,7 @@ CARE = [
     Flag("json", bool, "one JSON object as the last line of stdout", False),
 ]
 _HOW = [
-    Flag(
-        "from_run", str | None, "repeat this run: its environment, seeds and settings; other flags change it", None,
-        ("--from",), "RUN",
-    ),  # fmt: skip
+    Flag("from_run", str | None, "repeat this run; other flags change it", None, ("--from",), "RUN"),
     Flag("seed", int, "seed of the first run", 0, metavar="S"),
     Flag("seeds", int | None, "how many seeds, from --seed on; they run side by side", None, metavar="K"),
     Flag("out", str | None, "folder for the run; by default runs/ENV-ALGORITHM-TIME", None, metavar="DIR"),
@@ -106,8 +103,8 @@ def _trained(values: dict[str, Any], settings: Any, folder: Path) -> Any:
 def _understood(arguments: Sequence[str]) -> tuple[dict[str, Any], Any]:
     """What was asked for: the value of every flag, and the settings that they make."""
     with transient("starting JAX ..."), uninterrupted():
-        from ..training.presets import GENERAL
         from ..training.entries import own_env
+        from ..training.presets import GENERAL
         from .settings import changed, settings_again, settings_flags, settings_for
 
     every_switch = [flag for general in GENERAL.values() for flag in settings_flags(general, texts=False)]
