@@ -96,7 +96,7 @@ class WandB(AbstractListener):
 
     def __init__(self, **options: Any):
         try:
-            import wandb
+            import wandb  # pyright: ignore[reportMissingImports]
         except ImportError:
             raise InputError("Weights & Biases needs the extra wandb: pip install 'logpi[wandb]'.") from None
         self._wandb, self._options, self._runs = wandb, options, {}

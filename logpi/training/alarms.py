@@ -64,13 +64,13 @@ class Alarms:
         entropy = row["entropy"]
         if entropy is None:
             return ""
-        seen.entropy = entropy if seen.entropy is None else seen.entropy
-        seen.low = seen.low + 1 if self._is_low(entropy, seen.entropy) else 0
+        first = seen.entropy = entropy if seen.entropy is None else seen.entropy
+        seen.low = seen.low + 1 if self._is_low(entropy, first) else 0
         if seen.low != LASTING or "entropy" in seen.told:
             return ""
         seen.told.add("entropy")
         return (
-            f"the entropy of seed {row['seed']} collapsed from {seen.entropy:.3g} to {entropy:.3g} nats, so the policy "
+            f"the entropy of seed {row['seed']} collapsed from {first:.3g} to {entropy:.3g} nats, so the policy "
             "hardly tries anything new: if its return is not good yet, raise --entropy-coef."
         )
 
