@@ -45,7 +45,7 @@ def env(
     check_between("steps", steps, 1)
     check_between("timeout", timeout, 1e-3)
     check_between("seed", seed, 0, 2**31 - 1)
-    check_between("time_limit", time_limit, 1)
+    check_between("time_limit", time_limit, 1, optional=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Gymnasium's and NumPy's, about what is looked at here
         try:

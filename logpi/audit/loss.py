@@ -1,7 +1,6 @@
 """Does the gradient of a loss from elsewhere climb the expected reward?"""
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -117,7 +116,7 @@ def _main(problem: Sequences | None, key: PRNGKeyArray, rows: bool) -> Sequences
 
 
 def audited(
-    subject: Callable[..., Any],
+    subject: Any,
     problem: Sequences,
     group_size: int,
     *,

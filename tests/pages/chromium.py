@@ -10,6 +10,7 @@ QUIET = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--no-default-browser-check",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",
     "--disable-dev-shm-usage", "--hide-scrollbars",
+    "--force-prefers-reduced-motion",  # what would be animated is there at once, however busy the machine is
 )  # fmt: skip
 
 
