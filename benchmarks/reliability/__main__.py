@@ -16,7 +16,7 @@ from .experiments import EXPERIMENTS, run
 
 RECORDS = Path(__file__).with_name("results.json")
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
-BEGIN, END = "<!-- measured: python -m benchmarks.reliability -->", "<!-- end of measured -->"
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 MEANINGS = {
     "kills": "SIGKILL at random moments, with a checkpoint after every update, until the training was done",
     "signals": "SIGINT and SIGTERM: status 130 and 143, policies saved, resumed to the same bits",
