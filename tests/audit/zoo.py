@@ -99,6 +99,11 @@ def _env(name: str, check: str, make: Any, *also: str, pitfall: str = "", **how:
     return Bug("env", name, check, report, also, pitfall)
 
 
+def _vector(name: str, mode: str) -> Bug:
+    """A vector is given as it is: a function makes one environment."""
+    return Bug("env", name, "autoreset mode", lambda key: audit.env(environments.vector(mode)), (), AUTORESET)
+
+
 def _line(bug: str, check: str, *also: str, pitfall: str = "", **how: Any) -> Bug:
     # One cause is told once; some have two effects.
     also = (*also, "results of reset and step", "actions accepted", "dtype and shape", "autoreset mode")
@@ -230,8 +235,8 @@ ENVIRONMENTS = (
     _line("info", "results of reset and step"),
     _env("a bound that is refused", "actions accepted", environments.Narrow),
     _env("cannot be made", "no exception", environments.fails),
-    _env("resets in the same step", "autoreset mode", lambda: environments.vector("SAME_STEP"), pitfall=AUTORESET),
-    _env("never resets", "autoreset mode", lambda: environments.vector("DISABLED"), pitfall=AUTORESET),
+    _vector("resets in the same step", "SAME_STEP"),
+    _vector("never resets", "DISABLED"),
     _env("counter: branch", "no exception", environments.Counter("branch"), WHATEVER, steps=40),
     _env("counter: types", "state keeps its types", environments.Counter("types"), WHATEVER, steps=40),
     _env("counter: outside", "observations in the space", environments.Counter("outside"), WHATEVER, steps=40),
