@@ -22,7 +22,7 @@ from .listener import AbstractListener, Plan, recent_return
 from .loop import CompiledLoop, HostLoop, make_loop, Trainer, TrainingState, with_traced_numbers
 from .presets import algorithm_name
 from .rows import read_rows, rewrite_rows, Rows
-from .run import clear_folder, locked, make_folder, policy_file, Run, versions, write_config
+from .run import clear_folder, locked, make_folder, policy_file, read_config, Run, versions, write_config
 from .settings import Settings
 from .side_by_side import side_by_side
 from .starting import make_model, start_compiled
@@ -88,6 +88,8 @@ class Session:
         compiling = 0.0 if self.rollout.compiled else loop.compile_seconds
         self.listener.finished(interruption.is_set())
         summary = self._summary(at, starting + compiling, seconds - compiling)
+        if folder is not None and self.resume and not rows.new_steps:  # nothing was left to do: its times stand
+            summary |= read_config(folder).summary | {"interrupted": False, "signal": None}
         run = self._as_run(tuple(trainer.policy(state) for state in at.states), rows.all, summary)
         if folder is not None:
             for chosen, trained in zip(self.seeds, run.models, strict=True):

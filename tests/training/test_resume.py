@@ -133,7 +133,8 @@ def test_a_host_learner_goes_on_from_the_very_bits(tmp_path: Path) -> None:
 def test_a_complete_run_stays_as_it_is(tmp_path: Path) -> None:
     train(tmp_path / "run")
     before, recorder = files(tmp_path / "run"), Recorder()
-    logpi.resume(tmp_path / "run", listener=recorder)
+    seconds = logpi.load(tmp_path / "run").summary["train_seconds"]
+    assert logpi.resume(tmp_path / "run", listener=recorder).summary["train_seconds"] == seconds > 0
     assert files(tmp_path / "run") == before and "nothing is left to do" in recorder.warnings[0]
 
 
