@@ -52,7 +52,7 @@ def grid_of(dist: AbstractDistribution, draws: Array | None, support: Any) -> Gr
             "an interval (low, high)."
         )
     dimensions = 1 if draws is None else int(np.prod(draws.shape[1:]))
-    if draws is not None and jnp.issubdtype(draws.dtype, jnp.integer):
+    if draws is not None and _counts(dist, draws):
         if dimensions > 1:
             raise InputError("several counts have too many combinations to sum: audit one of them.")
         return _sum_over(dist, jnp.arange(int(draws.max()) + TAIL).reshape(-1, *draws.shape[1:]))
@@ -79,6 +79,13 @@ def each(function: Callable[..., Array], dist: AbstractDistribution, events: Arr
 @eqx.filter_jit
 def _each(function: Callable[..., Array], floats: PyTree, rest: PyTree, events: Array) -> Array:
     return jax.vmap(lambda event: function(eqx.combine(floats, rest), event))(events)
+
+
+def _counts(dist: AbstractDistribution, draws: Array) -> bool:
+    """Whether events are whole numbers: some of NumPyro's (the geometric) are drawn as floats."""
+    return jnp.issubdtype(draws.dtype, jnp.integer) or (
+        isinstance(dist, FromNumpyro) and bool(dist.distribution.is_discrete)
+    )
 
 
 def log_densities(dist: AbstractDistribution, events: Array) -> Float[np.ndarray, " n"]:

@@ -19,6 +19,7 @@ CORRECT = {
     "normal": (dist.Normal(1.0, 2.0), None),
     "gamma": (dist.Gamma(2.0, 1.0), None),
     "poisson": (dist.Poisson(3.0), None),
+    "geometric": (dist.Geometric(0.3), None),  # whole numbers, drawn as floats
     "cauchy": (dist.Cauchy(0.0, 1.0), None),
     "three numbers": (dist.MultivariateNormal(jnp.ones(3), jnp.eye(3)), None),
     "categorical": (Categorical(jnp.array([1.0, -0.5, 0.0])), None),
