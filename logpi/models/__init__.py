@@ -16,6 +16,7 @@ from .encoders import FlatEncoder as FlatEncoder
 from .encoders import ImageEncoder as ImageEncoder
 from .encoders import make_encoder as make_encoder
 from .feedforward import FeedForwardActorCritic as FeedForwardActorCritic
+from .make import as_actor_critic as as_actor_critic
 from .make import make_actor_critic as make_actor_critic
 from .make import Network as Network
 from .normalizer import Normalized as Normalized

@@ -1,7 +1,7 @@
 """A model for a pair of spaces, from a few words."""
 
 import dataclasses
-from typing import Literal
+from typing import Any, Literal
 
 import equinox as eqx
 import jax
@@ -10,7 +10,7 @@ from jaxtyping import PRNGKeyArray
 from ..errors import check_between, check_whole, choice, InputError, shown
 from ..heads import make_head
 from ..spaces import is_image, Space
-from .base import AbstractActorCritic
+from .base import AbstractActorCritic, AbstractPolicy, WithoutCritic
 from .encoders import make_encoder
 from .feedforward import FeedForwardActorCritic
 from .normalizer import Normalized, Normalizer
@@ -68,3 +68,18 @@ def make_actor_critic(
         cell = {"gru": eqx.nn.GRUCell, "lstm": eqx.nn.LSTMCell}[network.memory]
         model = RecurrentActorCritic(encoder, head, cell=cell, width=network.width, key=model_key)
     return Normalized(model, Normalizer(obs_space)) if network.normalize_observations else model
+
+
+def as_actor_critic(model: Any, obs_space: Space, action_space: Space, key: PRNGKeyArray) -> AbstractActorCritic:
+    """An actor-critic from what a user gives: a policy, or a function `(obs_space, action_space, key)` that makes one.
+
+    A policy without a critic gets one that is 0 everywhere. Raises `InputError` for anything else.
+    """
+    if not isinstance(model, AbstractPolicy) and not callable(model):
+        raise InputError(
+            f"model is {shown(model)}, but it must be a logpi.AbstractPolicy or a function that makes one: give one."
+        )
+    made = model if isinstance(model, AbstractPolicy) else model(obs_space, action_space, key)
+    if not isinstance(made, AbstractPolicy):
+        raise InputError(f"model gave {shown(made)}, but it must be a logpi.AbstractPolicy: derive your class from it.")
+    return made if isinstance(made, AbstractActorCritic) else WithoutCritic(made)

@@ -5,7 +5,7 @@ import dataclasses
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from jaxtyping import PyTree
 from .. import __version__, spaces
 from ..envs import resolve
 from ..errors import InputError, shown
-from ..models import AbstractActorCritic, AbstractPolicy, Deterministic, make_actor_critic
+from ..models import AbstractActorCritic, AbstractPolicy, as_actor_critic, Deterministic, make_actor_critic
 from ..rollout import AbstractRollout, act
 from .entries import own_env, read_entries, SCHEMA
 from .environment import make_rollout
@@ -231,21 +231,27 @@ def versions() -> dict[str, str]:
     }
 
 
-def load(folder: str | Path, *, model: AbstractActorCritic | None = None, environment: Any = None) -> Run:
+def load(
+    folder: str | Path,
+    *,
+    model: AbstractPolicy | Callable[..., AbstractPolicy] | None = None,
+    environment: Any = None,
+) -> Run:
     """The run in a folder. Nothing in it is executed: a configuration is data, and policies are arrays.
 
-    A run of a model of the user's own needs `model`, one of the same structure; a run in an environment that is more
-    than a name needs `environment` to be evaluated. Raises `InputError` where the folder holds no run, or a damaged
-    one.
+    A run of a model of the user's own needs `model`: the policy or the function that `train` was given, or one of the
+    same structure. A run in an environment that is more than a name needs `environment` to be evaluated. Raises
+    `InputError` where the folder holds no run, or a damaged one.
     """
     config = read_config(Path(folder))
     if model is None and config.model != "network":
         raise InputError(f"{folder} holds a model of your own ({config.model}): give one like it as model=.")
+    given, key = (config.obs_space, config.action_space), jax.random.key(0)
     if model is None:
-        model = eqx.filter_eval_shape(
-            make_actor_critic, config.obs_space, config.action_space, config.settings.network, key=jax.random.key(0)
-        )
-    models = tuple(load_arrays(Path(folder) / policy_file(seed), model) for seed in config.seeds)
+        skeleton = eqx.filter_eval_shape(make_actor_critic, *given, config.settings.network, key=key)
+    else:
+        skeleton = as_actor_critic(model, *given, key)
+    models = tuple(load_arrays(Path(folder) / policy_file(seed), skeleton) for seed in config.seeds)
     return dataclasses.replace(config, models=models, history=read_rows(Path(folder)), environment=environment)
 
 

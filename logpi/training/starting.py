@@ -6,8 +6,7 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Int, PRNGKeyArray
 
-from ..errors import InputError, shown
-from ..models import AbstractActorCritic, AbstractPolicy, make_actor_critic, Network, WithoutCritic
+from ..models import AbstractActorCritic, as_actor_critic, make_actor_critic, Network, WithoutCritic
 from ..rollout import AbstractRollout
 from .loop import Trainer, TrainingState
 from .settings import Settings
@@ -31,12 +30,6 @@ def make_model(model: Any, settings: Settings, rollout: AbstractRollout, key) ->
     """The model to train, and where it came from."""
     if model is None:
         return _make_network(rollout.obs_space, rollout.action_space, settings.network, key), "network"
-    if not isinstance(model, AbstractPolicy) and not callable(model):
-        raise InputError(
-            f"model is {shown(model)}, but it must be a logpi.AbstractPolicy or a function that makes one: give one."
-        )
-    made = model if isinstance(model, AbstractPolicy) else model(rollout.obs_space, rollout.action_space, key)
-    if not isinstance(made, AbstractPolicy):
-        raise InputError(f"model gave {shown(made)}, but it must be a logpi.AbstractPolicy: derive your class from it.")
-    name = f"{type(made).__module__}.{type(made).__qualname__}"
-    return (made if isinstance(made, AbstractActorCritic) else WithoutCritic(made)), name
+    made = as_actor_critic(model, rollout.obs_space, rollout.action_space, key)
+    policy = made.policy if isinstance(made, WithoutCritic) else made
+    return made, f"{type(policy).__module__}.{type(policy).__qualname__}"
