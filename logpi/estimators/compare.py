@@ -157,13 +157,13 @@ def _row(estimator, result: Estimate, variance, evaluations, seconds, unit, refe
     return Row(describe(estimator), norm, bias, z, evaluations, _work(variance, evaluations) / unit, seconds)
 
 
-def describe(estimator: AbstractEstimator) -> str:
+def describe(estimator: eqx.Module) -> str:
     """An estimator as one would write it, without the fields that stand at their default and without long arrays."""
     fields = []
     for field in dataclasses.fields(estimator):
         value = getattr(estimator, field.name)
         if isinstance(value, eqx.Module):
-            fields.append(describe(value))  # pyright: ignore[reportArgumentType]
+            fields.append(describe(value))
         elif isinstance(value, (int, float, str, tuple)) and value != field.default:
             fields.append(f"{field.name}={value}")
     return f"{type(estimator).__name__}({', '.join(fields)})"

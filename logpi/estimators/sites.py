@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.lax import stop_gradient
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree, Real
 
 from ..distributions import as_distribution
 from ..errors import InputError
@@ -37,7 +37,7 @@ def sample(
 
 
 def cost(
-    value: Float[Array, "*n"] | float, log_prob: Float[Array, "*n"] | float, baseline: Float[Array, "..."] | float = 0.0
+    value: Real[Array, "*n"] | float, log_prob: Float[Array, "*n"] | float, baseline: Real[Array, "..."] | float = 0.0
 ) -> Float[Array, "*n"]:
     r"""$e^{\ell - \bar\ell} (c - \bar b) + \bar b$, with $\ell$ the log-probability of all that came before a cost.
 
@@ -50,12 +50,13 @@ def cost(
     return jnp.exp(log_prob - stop_gradient(log_prob)) * (value - baseline) + baseline
 
 
-def score(policy: PyTree, event: PyTree[Array], of: Any = None) -> PyTree:
+def score(policy: PyTree, event: PyTree, of: Any = None) -> PyTree:
     r"""$\nabla_\theta \log \pi_\theta(x)$: how each parameter would have to move to make an event more probable.
 
     `policy` is a distribution, anything with a `log_prob`, or parameters that `of` turns into one. The result has its
     structure: one number for each parameter, `None` where a leaf is not a float. A density need not be normalised here.
     """
+    event = jax.tree.map(jnp.asarray, event)  # a number of Python's is an event too
     dynamic, static = as_parameters(policy)
 
     def log_prob(dynamic):
