@@ -45,7 +45,7 @@ NUMPYRO = {
 }
 ENVIRONMENTS = (
     *("gymnasium:CartPole-v1", "gymnasium:MountainCar-v0", "gymnasium:Acrobot-v1", "gymnasium:Pendulum-v1"),
-    *("gymnasium:FrozenLake-v1", "gymnasium:Taxi-v3", "gymnasium:CliffWalking-v1", "gymnasium:Blackjack-v1"),
+    *("gymnasium:FrozenLake-v1", "gymnasium:Taxi-v4", "gymnasium:CliffWalking-v1", "gymnasium:Blackjack-v1"),
     *("gymnasium:MountainCarContinuous-v0", "gymnasium:Reacher-v5", "envpool:CartPole-v1", "envpool:Blackjack-v1"),
 )
 
