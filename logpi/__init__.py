@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from .training.run import load as load
     from .training.run import Run as Run
     from .training.settings import Settings as Settings
+    from .training.train import resume as resume
     from .training.train import train as train
     from .transforms import RewardScaling as RewardScaling
 
@@ -135,8 +136,8 @@ _HOME = {
     "VIMCO": "estimators",
 }
 _MODULES = (
-    "algorithms", "audit", "batch", "climbing", "credit", "distributions", "envs", "errors", "estimators", "heads",
-    "models", "rollout", "spaces", "steps", "surrogates", "training", "trajectory", "transforms",
+    "algorithms", "audit", "batch", "climbing", "credit", "distributions", "envs", "errors", "estimators", "explain",
+    "heads", "models", "report", "rollout", "spaces", "steps", "surrogates", "training", "trajectory", "transforms",
 )  # fmt: skip
 
 __all__ = [*_HOME, "__version__"]

@@ -1,15 +1,23 @@
-"""Pages that explain: what a policy gradient differentiates, by hand and in a network that was trained."""
+"""Pages and figures that explain: what a policy gradient differentiates, by hand and in a network that was trained."""
 
-import importlib
 from typing import Any, TYPE_CHECKING
 
 from .page import page as page
 
 if TYPE_CHECKING:
+    from .pictures import figure as figure
     from .run import run_page as run_page
+
+__all__ = ["figure", "page", "run_page"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "run_page":  # only this one needs JAX
-        return importlib.import_module(".run", __package__).run_page
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """Imported when it is first asked for: only these need JAX."""
+    match name:
+        case "figure":
+            from .pictures import figure as found
+        case "run_page":
+            from .run import run_page as found
+        case _:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return found

@@ -1,17 +1,21 @@
-"""What people see of a run: its progress, its curve, its numbers, and the report page."""
+"""What people see of a run: its progress, its curve, its numbers, the report page, and its figures."""
 
 from typing import Any, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .document import page as page
+    from .drawing import figures as figures
 
-__all__ = ["page"]
+__all__ = ["figures", "page"]
 
 
 def __getattr__(name: str) -> Any:
-    """`page`, imported when it is first asked for: the progress of a training needs none of it."""
-    if name == "page":
-        from .document import page
-
-        return page
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """Imported when it is first asked for: the progress of a training needs none of it."""
+    match name:
+        case "page":
+            from .document import page as found
+        case "figures":
+            from .drawing import figures as found
+        case _:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return found

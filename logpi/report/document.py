@@ -43,16 +43,24 @@ def page(
     `refresh`, the page loads itself anew after so many seconds. Raises `InputError` for a folder without a run, or a
     damaged one.
     """
-    subjects = [runs] if isinstance(runs, Run | str | Path) else list(runs)
-    told = with_names([tell(subject, i) for i, subject in enumerate(subjects)])
-    measured = [measure(each, episodes, env, says) if fresh else Measured() for each in told]
-    sections = _sections(told, measured, list(films) or [None] * len(told))
+    told, measured, sections = gather(runs, fresh=fresh, episodes=episodes, env=env, says=says, films=films)
     found = [finding for each in told for finding in findings(each)]
     for env in dict.fromkeys(each.run.env for each in told):
         found += compared([each for each in told if each.run.env == env])
     found += [finding for each, m in zip(told, measured, strict=True) for finding in of_measured(each, m)]
     found = _linked(worst_first(found), sections)
     return _document(told, measured, sections, found, refresh)
+
+
+def gather(
+    runs: Sequence[Run | str | Path] | Run | str | Path, *, fresh: bool, episodes: int | None = None, env: Any = None,
+    says: Callable[[str], object] = str, films: Sequence[bytes | None] = (),
+) -> tuple[list[Told], list[Measured], list[Section]]:  # fmt: skip
+    """What runs tell of themselves, what was measured of them now, and the parts of the page on both."""
+    subjects = [runs] if isinstance(runs, Run | str | Path) else list(runs)
+    told = with_names([tell(subject, i) for i, subject in enumerate(subjects)])
+    measured = [measure(each, episodes, env, says) if fresh else Measured() for each in told]
+    return told, measured, _sections(told, measured, list(films) or [None] * len(told))
 
 
 def _sections(told: list[Told], measured: list[Measured], films: list[bytes | None]) -> list[Section]:
