@@ -18,6 +18,7 @@ help:
 	@echo 'make test-all   the slow tests too'
 	@echo 'make lint       ruff: style, imports, format'
 	@echo 'make types      basedpyright over logpi/'
+	@echo 'make site       the documentation as a site, in site/'
 	@echo 'make lock       remake requirements/*.lock; ARGS=--upgrade takes newer versions'
 	@echo 'make clean      remove what these made, runs/ left alone'
 	@echo 'PYTHON=python3.12 with any of them chooses the interpreter (3.11 or newer)'
@@ -43,6 +44,10 @@ types:
 	@$(MAKE_ENVIRONMENT) .venv-test requirements/test.lock
 	@$(CLEAN) $(BIN)/basedpyright --pythonpath $(BIN)/python
 
+site:
+	@$(MAKE_ENVIRONMENT) .venv-test requirements/test.lock
+	@$(CLEAN) $(BIN)/python -m mkdocs build --site-dir site
+
 # The tests' lock first; base.lock then takes the same versions. --no-build: everything must have a wheel.
 COMPILE = .venv-lock/bin/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-build \
 	--fork-strategy fewest --group build --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' \
@@ -55,7 +60,7 @@ lock:
 		--output-file requirements/base.lock >/dev/null
 
 clean:
-	rm -rf .venv .venv-test .venv-lock .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-test .venv-lock .pytest_cache .ruff_cache .hypothesis site
 	find logpi tests examples benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || :
 
 .PHONY: help cartpole test test-all lint types lock clean

@@ -39,6 +39,7 @@ _TARGETS = {
     "run": ("folder of a run, as logpi train makes", "What a run's gradient and critic are worth where it stands."),
     "tables": ("", "What every algorithm and every loss of the gallery climbs: docs/audit_tables.md. Some minutes."),
 }
+KINDS = list(_TARGETS)
 _FLAGS = {
     "policy": [Flag("samples", int, "draws to look at", 20_000)],
     "program": [
@@ -70,18 +71,25 @@ _FLAGS = {
 }
 
 
+def usage(kind: str) -> tuple[str, list[Flag]]:
+    """What a kind of audit is for, and its flags."""
+    target, description = _TARGETS[kind]
+    if not target:
+        return description, _FLAGS[kind]
+    return description, [Flag("target", str, target, metavar="TARGET", positional=True), *_FLAGS[kind], *_COMMON]
+
+
 def audit_command(arguments: Sequence[str]) -> int:
     """Audits, prints the report, and returns 0 where all is well, 1 where something is wrong."""
     if not arguments or arguments[0] in ("-h", "--help"):
         print(HELP, end="")
         return 0 if arguments else 2
     kind, *rest = arguments
-    kind = choose("the kind of audit", kind, list(_TARGETS))
-    target, description = _TARGETS[kind]
-    if kind == "tables":
-        return _tables(parse(_FLAGS[kind], rest, "logpi audit tables", description)["write"])
-    flags = [Flag("target", str, target, metavar="TARGET", positional=True), *_FLAGS[kind], *_COMMON]
+    kind = choose("the kind of audit", kind, KINDS)
+    description, flags = usage(kind)
     values = parse(flags, rest, f"logpi audit {kind}", description)
+    if kind == "tables":
+        return _tables(values["write"])
     check_between("--seed", values["seed"], 0, 2**31 - 1)
     with transient("starting JAX ..."), uninterrupted():
         import jax

@@ -11,7 +11,7 @@ from .terminal import says, transient, uninterrupted
 
 COMMAND = "logpi evaluate"
 DESCRIPTION = "What the policies of a run earn in fresh episodes: mean, 95 % interval, and over seeds."
-_FLAGS = [
+FLAGS = [
     Flag("run", str, "folder of a run, as logpi train makes", metavar="RUN", positional=True),
     Flag("episodes", int, "fresh episodes of each seed's policy", 100),
     Flag("deterministic", bool, "take each policy's likeliest actions, in place of drawing them", False),
@@ -23,7 +23,7 @@ _FLAGS = [
 
 def evaluate_command(arguments: Sequence[str]) -> int:
     """Evaluates, prints a table, and writes `evaluation.json` unless it was in another environment."""
-    values = parse(_FLAGS, arguments, COMMAND, DESCRIPTION)
+    values = parse(FLAGS, arguments, COMMAND, DESCRIPTION)
     check_between("--episodes", values["episodes"], 1)
     check_between("--seed", values["seed"], 0, 2**31 - 1)
     folder = Path(values["run"])

@@ -14,7 +14,7 @@ DESCRIPTION = (
     "Writes a page that says what a policy gradient differentiates: by hand, with policies of a few parameters, or for "
     "RUN, one batch of a policy that was trained. One HTML file, which works offline."
 )
-_FLAGS = [
+FLAGS = [
     Flag("run", str | None, "folder of a run, as logpi train makes", None, metavar="RUN", positional=True),
     Flag("out", str, "where the page goes", "explain.html", metavar="FILE"),
     Flag("open", bool, "show it in the browser", False),
@@ -24,8 +24,8 @@ _FLAGS = [
 
 def explain_command(arguments: Sequence[str]) -> int:
     """Writes the page, and says where it is."""
-    given = {"-h", "--help"} & set(arguments) or first_word(_FLAGS, arguments) is not None
-    flags = _FLAGS if given else _FLAGS[1:]  # a word that has its place must be there
+    given = {"-h", "--help"} & set(arguments) or first_word(FLAGS, arguments) is not None
+    flags = FLAGS if given else FLAGS[1:]  # a word that has its place must be there
     values: dict[str, Any] = {"run": None} | parse(flags, arguments, COMMAND, DESCRIPTION)
     out = Path(values["out"])
     if out.is_dir():

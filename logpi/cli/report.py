@@ -10,7 +10,7 @@ from .terminal import says, transient, uninterrupted
 
 COMMAND = "logpi report"
 DESCRIPTION = "Writes what runs show as one HTML page: curves with intervals, the gradient, actions, findings in words."
-_FLAGS = [
+FLAGS = [
     Flag("run", str, "folder of a run, as logpi train makes; several are compared", metavar="RUN", positional=True),
     Flag("out", str, "the file to write", "report.html", metavar="FILE"),
     Flag("quick", bool, "only what the folders say: no fresh episodes, no audit", False),
@@ -24,7 +24,7 @@ _FLAGS = [
 def report_command(arguments: Sequence[str]) -> int:
     """Writes the page, or shows it at a local address until Ctrl-C."""
     folders, rest = _split(arguments)
-    values = parse(_FLAGS, [*folders[:1], *rest], COMMAND, DESCRIPTION)
+    values = parse(FLAGS, [*folders[:1], *rest], COMMAND, DESCRIPTION)
     if values["episodes"] is not None:
         check_between("--episodes", values["episodes"], 1)
     check_between("--port", values["port"], 0, 65535)
@@ -51,7 +51,7 @@ def report_command(arguments: Sequence[str]) -> int:
 def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """The words that are folders, and the rest: flags and their values."""
     folders, rest = [], list(arguments)
-    while (word := first_word(_FLAGS, rest)) is not None:
+    while (word := first_word(FLAGS, rest)) is not None:
         folders.append(word)
         rest = _without(rest, word)
     return folders, rest
@@ -60,7 +60,7 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 def _without(arguments: list[str], word: str) -> list[str]:
     """Without the first argument that is this word and not the value of a flag."""
     for i, argument in enumerate(arguments):
-        if argument == word and first_word(_FLAGS, arguments[: i + 1]) == word:
+        if argument == word and first_word(FLAGS, arguments[: i + 1]) == word:
             return arguments[:i] + arguments[i + 1 :]
     return arguments
 

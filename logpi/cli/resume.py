@@ -11,7 +11,7 @@ from .train import CARE, care, progress, shown, with_log
 
 COMMAND = "logpi resume"
 DESCRIPTION = "Goes on with a training from its newest good checkpoint, to the steps that were planned."
-_FLAGS = [
+FLAGS = [
     Flag("run", str, "folder of a run, as logpi train makes", metavar="RUN", positional=True),
     Flag("env", str | None, "the environment, where the run names one of a module to be imported", None, metavar="ENV"),
     *CARE,
@@ -20,7 +20,7 @@ _FLAGS = [
 
 def resume_command(arguments: Sequence[str]) -> int:
     """Resumes, and returns the exit status, as `logpi train` does."""
-    values = parse(_FLAGS, arguments, COMMAND, DESCRIPTION)
+    values = parse(FLAGS, arguments, COMMAND, DESCRIPTION)
     check_between("--evaluate-episodes", values["evaluate_episodes"], 0)
     folder = Path(values["run"])
     with transient("starting JAX ..."), uninterrupted():

@@ -40,7 +40,7 @@ _HOW = [
     Flag("overwrite", bool, "write over the run that the folder holds", False),
     *CARE,
 ]
-_NOT_SETTINGS = {flag.name for flag in (*_WHAT, *_HOW)}
+FLAGS = [*_WHAT, *_HOW]  # and one for every setting of the algorithm, from settings.settings_flags
 
 
 def train_command(arguments: Sequence[str]) -> int:
@@ -108,7 +108,7 @@ def _understood(arguments: Sequence[str]) -> tuple[dict[str, Any], Any]:
         from .settings import changed, settings_again, settings_flags, settings_for
 
     every_switch = [flag for general in GENERAL.values() for flag in settings_flags(general, texts=False)]
-    env = first_word([*_WHAT, *_HOW, *every_switch], arguments)
+    env = first_word([*FLAGS, *every_switch], arguments)
     named = value_of("--algorithm", arguments), value_of("--credit", arguments)
     again = _again(arguments)
     if again is None:

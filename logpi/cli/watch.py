@@ -15,7 +15,7 @@ from .video import check_video, write_video
 COMMAND = "logpi watch"
 DESCRIPTION = "Shows a policy of a run acting, in a window, or as a video with --video."
 MAX_STEPS = 10_000  # of an episode; a video of more than that is a mistake
-_FLAGS = [
+FLAGS = [
     Flag("run", str, "folder of a run, as logpi train makes", metavar="RUN", positional=True),
     Flag("video", str | None, "file to write in place of a window: .mp4 or .gif", None, metavar="FILE"),
     Flag("episodes", int, "how many episodes", 1),
@@ -27,7 +27,7 @@ _WITHOUT_PICTURES = {"gymnax": "gymnax draws none of its environments", "probe":
 
 def watch_command(arguments: Sequence[str]) -> int:
     """Shows the episodes, and says what each came to."""
-    values = parse(_FLAGS, arguments, COMMAND, DESCRIPTION)
+    values = parse(FLAGS, arguments, COMMAND, DESCRIPTION)
     check_between("--episodes", values["episodes"], 1)
     video = Path(values["video"]) if values["video"] else None
     if video is not None:

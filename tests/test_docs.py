@@ -1,0 +1,100 @@
+"""Every code block of every page runs, and the site is built from them without a warning."""
+
+import os
+import re
+import runpy
+import shlex
+import shutil
+import subprocess
+import sys
+import webbrowser
+from pathlib import Path
+
+import pytest
+
+import logpi
+from logpi.cli.main import main
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+    for path in sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+}
+# What makes a command of the pages a matter of seconds; it stands behind what the page says, and the last one counts.
+SHORTER = {
+    "train": "--steps 256 --envs 2 --rollout-length 32 --num-minibatches 1 --num-epochs 1 --evaluate-episodes 2",
+    "resume": "--evaluate-episodes 2",
+    "report": "--quick",
+    "audit": "--batches 4 --updates 1 --episodes 8",
+}
+
+
+def blocks(name: str, language: str) -> list[str]:
+    """The code blocks of a page in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", PAGES[name], flags=re.DOTALL | re.MULTILINE)
+
+
+def commands() -> list[str]:
+    """Every command of ours in the pages' shell blocks, once, without its comment."""
+    lines = [line for name in PAGES for block in blocks(name, "sh") for line in block.splitlines()]
+    ours = [re.sub(r"\s+#.*", "", line) for line in lines if line.startswith("logpi ")]
+    return sorted(set(ours))
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if blocks(name, "python")])
+def test_the_blocks_of_a_page_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They belong together, as one file; their own assertions hold."""
+    script = tmp_path / "page.py"
+    script.write_text("\n".join(blocks(name, "python")), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(script))
+
+
+@pytest.fixture(scope="module")
+def a_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small run, of one seed."""
+    folder = tmp_path_factory.mktemp("docs") / "run"
+    logpi.train("CartPole-v1", steps=256, num_envs=2, rollout_length=32, out=folder)
+    return folder
+
+
+def test_there_are_commands() -> None:
+    assert {line.split()[1] for line in commands()} == {
+        "train", "resume", "evaluate", "watch", "report", "explain", "audit",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("line", commands())
+def test_a_command_of_the_pages_runs(
+    line: str, a_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Shortened, in a folder that holds the runs that it names."""
+    words = shlex.split(line)[1:]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(webbrowser, "open", lambda url: True)
+    if "--follow" in words:
+        pytest.skip("it does not end by itself: tests/report drives it")
+    if words[0] != "train":
+        for folder in re.findall(r"runs/\w+", line):
+            (tmp_path / "runs").mkdir(exist_ok=True)
+            shutil.copytree(a_run, tmp_path / folder, dirs_exist_ok=True)
+    status = main([*words, *SHORTER.get(words[0], "").split()])
+    assert status in ((0, 1) if words[0] == "audit" else (0,)), capsys.readouterr().err
+
+
+def test_the_site_is_built(tmp_path: Path) -> None:
+    """Strictly: a link that leads nowhere, or a page in no menu, would end it."""
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)],
+        cwd=ROOT,
+        env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "--checkpoint-every" in (tmp_path / "reference" / "commands" / "index.html").read_text(encoding="utf-8")
+    assert "Schulman" in (tmp_path / "reference" / "python" / "index.html").read_text(encoding="utf-8")
+    pages = "".join(path.read_text(encoding="utf-8") for path in tmp_path.rglob("index.html"))
+    loaded = re.findall(r'<(?:script|link|img)[^>]+(?:src|href)="(https?://[^"]+)"', pages)
+    assert loaded == []  # from elsewhere
