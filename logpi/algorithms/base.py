@@ -53,15 +53,8 @@ class AbstractAlgorithm(eqx.Module):
         """The state after learning from a trajectory that `policy(state)` collected."""
 
 
-def check_parts(algorithm: Any) -> None:
-    """Raises `InputError` where an on-policy algorithm has no optimiser or credit, or no good `segment_length`."""
-    check_part("optimiser", algorithm.optimiser, "Adam()")
-    check_part("credit", algorithm.credit, "GAE()")
-    check_whole("segment_length", algorithm.segment_length, 1, 2**31 - 1, optional=True)
-
-
-class AbstractSingleStep(AbstractAlgorithm):
-    """One step up the gradient of an `objective` for each rollout; what is to be climbed is left open."""
+class AbstractOnPolicy(AbstractAlgorithm):
+    """A model and an optimiser that learn from what the model itself has just done; how is left open."""
 
     optimiser: eqx.AbstractVar[AbstractOptimiser]
     credit: eqx.AbstractVar[AbstractCredit]
@@ -69,8 +62,10 @@ class AbstractSingleStep(AbstractAlgorithm):
     segment_length: eqx.AbstractVar[int | None]
 
     def __check_init__(self):
+        check_part("optimiser", self.optimiser, "Adam()")
+        check_part("credit", self.credit, "GAE()")
         check_between("value_coef", self.value_coef, 0, MOST)
-        check_parts(self)
+        check_whole("segment_length", self.segment_length, 1, 2**31 - 1, optional=True)
 
     def init(self, model: AbstractActorCritic, num_updates: int | Int[Array, ""], key: PRNGKeyArray) -> Learner:
         """The model with a fresh optimiser."""
@@ -79,6 +74,10 @@ class AbstractSingleStep(AbstractAlgorithm):
     def policy(self, state: Learner) -> AbstractActorCritic:
         """The model."""
         return state.model
+
+
+class AbstractSingleStep(AbstractOnPolicy):
+    """One step up the gradient of an `objective` for each rollout; what is to be climbed is left open."""
 
     def update(self, state: Learner, trajectory: Trajectory, key: PRNGKeyArray) -> tuple[Learner, UpdateInfo]:
         """Credit, and one step up the gradient over the whole rollout."""

@@ -2,19 +2,19 @@
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..batch import explained_variance, prepare, Segments, with_standard_advantage
 from ..credit import AbstractCredit, GAE
 from ..errors import check_between, check_whole
 from ..models import AbstractActorCritic, entropies, log_probs, observe, unroll
-from ..steps import AbstractOptimiser, Adam, epochs, init_learner, Learner, step_up
+from ..steps import AbstractOptimiser, Adam, epochs, Learner, step_up
 from ..surrogates import approximate_kl, clipped_ratio, clipped_squared_error
 from ..trajectory import Trajectory
-from .base import AbstractAlgorithm, check_parts, MOST, Record, UpdateInfo
+from .base import AbstractOnPolicy, MOST, Record, UpdateInfo
 
 
-class PPO(AbstractAlgorithm):
+class PPO(AbstractOnPolicy):
     """Several passes over each rollout, with a surrogate that stops pulling once the policy has moved far enough.
 
     - `optimiser`: what climbs.
@@ -41,19 +41,9 @@ class PPO(AbstractAlgorithm):
     def __check_init__(self):
         for name in ("clip", "value_clip", "target_kl"):
             check_between(name, getattr(self, name), 0)
-        for name in ("value_coef", "entropy_coef"):
-            check_between(name, getattr(self, name), 0, MOST)
+        check_between("entropy_coef", self.entropy_coef, 0, MOST)
         for name in ("num_epochs", "num_minibatches"):
             check_whole(name, getattr(self, name), 1, 2**31 - 1)
-        check_parts(self)
-
-    def init(self, model: AbstractActorCritic, num_updates: int | Int[Array, ""], key: PRNGKeyArray) -> Learner:
-        """The model with a fresh optimiser."""
-        return init_learner(model, self.optimiser, num_updates)
-
-    def policy(self, state: Learner) -> AbstractActorCritic:
-        """The model."""
-        return state.model
 
     def update(self, state: Learner, trajectory: Trajectory, key: PRNGKeyArray) -> tuple[Learner, UpdateInfo]:
         """Credit once, then `num_epochs` passes over the rollout in shuffled minibatches."""

@@ -155,7 +155,7 @@ def _check(flags: Sequence[Flag], arguments: Sequence[str], command: str) -> Non
             raise InputError(f"{name} takes no value: write {name} alone.")
         if flag.takes_value and not equals and re.match(r"--|-[a-zA-Z](?!nf$|an$)", after):
             raise InputError(f"{name} needs a value: write {name} {_metavar(flag)}.")
-    words = [flag for flag in flags if flag.positional]
+    words = [flag for flag in flags if flag.positional and flag.default is REQUIRED]
     if words and first_word(flags, arguments) is None:
         raise InputError(f"{words[0].spelled[0]} is missing ({words[0].help}): write {command} {words[0].spelled[0]}.")
 

@@ -3,10 +3,9 @@
 import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from ..errors import check_between, InputError
-from .arguments import first_word, Flag, parse
+from .arguments import Flag, parse
 from .terminal import says, transient, uninterrupted
 
 COMMAND = "logpi explain"
@@ -24,9 +23,7 @@ FLAGS = [
 
 def explain_command(arguments: Sequence[str]) -> int:
     """Writes the page, and says where it is."""
-    given = {"-h", "--help"} & set(arguments) or first_word(FLAGS, arguments) is not None
-    flags = FLAGS if given else FLAGS[1:]  # a word that has its place must be there
-    values: dict[str, Any] = {"run": None} | parse(flags, arguments, COMMAND, DESCRIPTION)
+    values = parse(FLAGS, arguments, COMMAND, DESCRIPTION)
     out = Path(values["out"])
     if out.is_dir():
         raise InputError(f"--out is {out}, which is a folder: give the name of a file, as {out / 'explain.html'}.")
