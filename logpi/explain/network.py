@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..algorithms import PPO
 from ..audit.run_samples import layers, Sampler
@@ -27,7 +27,8 @@ from .rows import Rows
 
 KL = 0.01  # nats: how far the one step moves the policy on average, about as far as an update of PPO does
 TRIES = 12  # to find how long a step that is
-CANDIDATES, SHOWN = 32, 6  # rows each way, of the largest advantages, and of those the ones with the largest pushes
+SHOWN = 6  # rows each way, those with the largest pushes
+AT_ONCE = 16  # rows whose scores are held at one time: each is as large as the model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,10 +86,9 @@ def _stepped(title: str, algorithm: Any, model: AbstractActorCritic, batch: Segm
     before, policy = _seen(model, batch)
     later, policy_later = _seen(after, batch)
     valid = np.asarray(batch.weight) > 0
-    chosen = _candidates(np.asarray(batch.advantage), valid)
-    norms = np.asarray(_score_norms(model, batch, jnp.asarray(chosen)))
     rows = Rows(
-        np.asarray(batch.advantage), np.asarray(before), np.asarray(later), valid, chosen, norms,
+        np.asarray(batch.advantage), np.asarray(before), np.asarray(later), valid,
+        np.asarray(_score_norms(model, batch)),
         jax.tree.map(np.asarray, batch.obs), jax.tree.map(np.asarray, batch.action), policy, policy_later,
     )  # fmt: skip
     kl = float(_divergence(policy, policy_later, batch.weight))
@@ -111,14 +111,6 @@ def _step(model: AbstractActorCritic, uphill: PyTree, batch: Segments, norm: flo
         else:
             rate *= float(np.clip(np.sqrt(KL / max(found, 1e-12)), 0.1, 10))
     return rate, _moved(model, uphill, jnp.asarray(rate, jnp.float32))
-
-
-def _candidates(advantage: Float[np.ndarray, "s t"], valid: np.ndarray) -> Int[np.ndarray, "rows 2"]:
-    """Segment and time of the rows with the largest and with the smallest advantages."""
-    flat = np.flatnonzero(valid.ravel())
-    order = flat[np.argsort(advantage.ravel()[flat], kind="stable")]
-    ends = np.unique(np.concatenate([order[:CANDIDATES], order[-CANDIDATES:]]))
-    return np.stack(np.unravel_index(ends, advantage.shape), axis=1)
 
 
 @eqx.filter_jit
@@ -157,8 +149,8 @@ def _divergence(before, after, weight) -> Float[Array, ""]:
 
 
 @eqx.filter_jit
-def _score_norms(model, batch, chosen) -> Float[Array, " rows"]:
-    """The length of the score of each chosen row, one after the other: a score has as many entries as the model."""
+def _score_norms(model, batch) -> Float[Array, "segments time"]:
+    """The length of the score of each row, few at a time: a score has as many entries as the model."""
     params, static = eqx.partition(model, trainable(model))
 
     def norm(place):
@@ -170,4 +162,6 @@ def _score_norms(model, batch, chosen) -> Float[Array, " rows"]:
 
         return jnp.linalg.norm(ravel_pytree(jax.grad(log_prob)(params))[0])
 
-    return jax.lax.map(norm, chosen)
+    shape = batch.start.shape
+    places = jnp.stack(jnp.indices(shape), axis=-1).reshape(-1, 2)
+    return jax.lax.map(norm, places, batch_size=AT_ONCE).reshape(shape)

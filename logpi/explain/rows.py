@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Float, Int, PyTree
+from jaxtyping import Bool, Float, PyTree
 
 from ..distributions import Bernoulli, Categorical, Normal
 
@@ -21,42 +21,48 @@ class Rows:
     log_prob: Float[np.ndarray, "s t"]  # of the action taken, nats
     log_prob_after: Float[np.ndarray, "s t"]
     valid: Bool[np.ndarray, "s t"]
-    chosen: Int[np.ndarray, "rows 2"]  # segment and time of those whose score is known
-    score_norms: Float[np.ndarray, " rows"]
+    score_norms: Float[np.ndarray, "s t"]  # lengths of the scores
     obs: PyTree
     action: PyTree
     policy: Any  # the distribution of each row
     policy_after: Any
 
+    @property
+    def change(self) -> Float[np.ndarray, "s t"]:
+        """Of the log-probability of the action taken, nats."""
+        return self.log_prob_after - self.log_prob
+
+    @property
+    def push(self) -> Float[np.ndarray, "s t"]:
+        """Advantage times the length of the score: how hard a row pulls at the parameters, and which way."""
+        return self.advantage * self.score_norms
+
     def points(self) -> dict[str, list[float]]:
-        """Advantage and change of the log-probability of each row; of evenly spaced ones, where they are many."""
+        """Push and change of the log-probability of each row; of evenly spaced ones, where they are many."""
         places = np.flatnonzero(self.valid.ravel())
         places = places[:: max(1, -(-len(places) // MOST_POINTS))]
-        change = (self.log_prob_after - self.log_prob).ravel()[places]
-        return {"advantage": _plain(self.advantage.ravel()[places]), "change": _plain(change)}
+        return {"push": _plain(self.push.ravel()[places]), "change": _plain(self.change.ravel()[places])}
 
     def summary(self) -> dict[str, float]:
-        """Of all rows: how many there are, and which share went the way it was pushed."""
-        change = (self.log_prob_after - self.log_prob)[self.valid]
-        advantage = self.advantage[self.valid]
-        up, down = advantage > 0, advantage < 0
-        return {
-            "rows": int(self.valid.sum()),
-            "up": float(np.mean(change[up] > 0)) if up.any() else float("nan"),
-            "down": float(np.mean(change[down] < 0)) if down.any() else float("nan"),
-        }
+        r"""Of all rows: how many there are, and what the step gained.
+
+        `gain` is the mean of advantage times change of the log-probability, which is what a step along the gradient
+        raises: to first order by $\eta |\nabla J|^2$, as $\nabla J$ is the mean of advantage times score. `won` and
+        `lost` are the parts of the rows that went the way they asked for, and of those that went the other way.
+        """
+        parts = (self.advantage * self.change)[self.valid].astype(float)
+        won, lost = np.maximum(parts, 0.0).mean(), np.minimum(parts, 0.0).mean()
+        return {"rows": int(self.valid.sum()), "gain": float(won + lost), "won": float(won), "lost": float(lost)}
 
     def pushed(self, sign: int, count: int) -> list[dict[str, Any]]:
-        """The rows pushed hardest up (`sign` 1) or down (-1), of those chosen."""
-        pushes = self.advantage[tuple(self.chosen.T)] * self.score_norms
-        order = [i for i in np.argsort(-sign * pushes, kind="stable") if sign * pushes[i] > 0]
-        return [
-            self._row((int(self.chosen[i][0]), int(self.chosen[i][1])), float(self.score_norms[i]))
-            for i in order[:count]
-        ]
+        """The rows of the whole batch that are pushed hardest up (`sign` 1) or down (-1)."""
+        pushes = np.where(self.valid, sign * self.push, 0.0)
+        order = np.argsort(-pushes, axis=None, kind="stable")[:count]
+        places = [tuple(int(i) for i in np.unravel_index(top, pushes.shape)) for top in order]
+        return [self._row(place) for place in places if pushes[place] > 0]
 
-    def _row(self, place: tuple[int, int], norm: float) -> dict[str, Any]:
-        advantage = float(self.advantage[place])
+    def _row(self, place: tuple[int, ...]) -> dict[str, Any]:
+        advantage, norm = float(self.advantage[place]), float(self.score_norms[place])
         return {
             "obs": _observation(jax.tree.map(lambda x: x[place], self.obs)),
             "action": _numbers(jax.tree.map(lambda x: x[place], self.action)),

@@ -46,6 +46,7 @@ def as_data(seen: Look, found: audit.Report) -> dict[str, Any]:
         "rate": seen.rate,
         "kl": seen.kl,
         "norm": float(np.linalg.norm(seen.surrogate)),
+        "promised": seen.rate * float(np.linalg.norm(seen.surrogate)) ** 2,  # of the gain, to first order
         "parameters": len(seen.surrogate),
         "points": rows.points(),
         "summary": rows.summary(),

@@ -1,5 +1,6 @@
 """The page of a run: its numbers against the library's own, and in a browser."""
 
+import dataclasses
 import html
 import json
 import re
@@ -18,6 +19,7 @@ from logpi.cli.explain import explain_command
 from logpi.envs import resolve
 from logpi.errors import InputError
 from logpi.explain.network import KL, look
+from logpi.explain.rows import Rows
 from logpi.explain.run import _finite, as_data
 from logpi.models import make_actor_critic, Network, trainable
 from logpi.training.run import Run
@@ -57,25 +59,65 @@ def test_a_push_is_the_advantage_times_the_length_of_the_librarys_score(ppo):
     run, seen = ppo
     (model,) = run.models
     params, static = eqx.partition(model, trainable(model))
-    place = tuple(seen.rows.chosen[0])
+    place = (5, 0)  # of a model without memory every row is a segment
     obs, action = jnp.asarray(seen.rows.obs[place]), jnp.asarray(seen.rows.action[place])
     score = logpi.score(params, action, of=lambda p: eqx.combine(p, static)(obs, ())[0])
     length = float(jnp.linalg.norm(ravel_pytree(score)[0]))
-    np.testing.assert_allclose(seen.rows.score_norms[0], length, rtol=1e-5)
+    np.testing.assert_allclose(seen.rows.score_norms[place], length, rtol=1e-5)
     up, down = seen.rows.pushed(1, 6), seen.rows.pushed(-1, 6)
     assert all(row["push"] > 0 for row in up) and all(row["push"] < 0 for row in down)
-    assert [row["push"] for row in up] == sorted((row["push"] for row in up), reverse=True)
+    pushes = np.sort((seen.rows.advantage * seen.rows.score_norms)[seen.rows.valid].astype(float))
+    np.testing.assert_allclose([row["push"] for row in up], pushes[::-1][:6], rtol=1e-6)
+    np.testing.assert_allclose([row["push"] for row in down], pushes[:6], rtol=1e-6)
     for row in up + down:
         np.testing.assert_allclose(row["policies"][0]["probabilities"][int(row["action"][0])], row["before"], rtol=1e-5)
         np.testing.assert_allclose(row["policies"][1]["probabilities"][int(row["action"][0])], row["after"], rtol=1e-5)
 
 
+def test_the_hardest_push_is_found_among_all_rows(ppo):
+    """A small advantage with a long score pushes harder than the largest advantages; a row that only reset does not."""
+    advantage = np.linspace(0.1, 1.0, 200)[:, None]
+    norms, valid = np.full((200, 1), 0.01), np.ones((200, 1), bool)
+    norms[100], norms[120] = 50.0, 1e6
+    valid[120] = False
+    rows = Rows(
+        advantage, np.zeros((200, 1)), np.zeros((200, 1)), valid, norms, np.zeros((200, 1, 2)), np.zeros((200, 1)),
+        None, None,
+    )  # fmt: skip
+    (row,) = rows.pushed(1, 1)
+    np.testing.assert_allclose(row["push"], 50 * advantage[100, 0])
+    assert rows.pushed(-1, 6) == []
+    mirrored = dataclasses.replace(rows, advantage=-advantage)
+    assert mirrored.pushed(-1, 1)[0]["push"] == -row["push"] and mirrored.pushed(1, 6) == []
+
+
+def test_a_step_raises_the_mean_of_advantage_times_change_as_promised(ppo):
+    r"""By $\eta |\nabla J|^2$ to first order: here with a hundredth of the page's step, and its sign with all of it."""
+    run, seen = ppo
+    data = as_data(seen, FOUND)
+    parts = (seen.rows.advantage * (seen.rows.log_prob_after - seen.rows.log_prob))[seen.rows.valid]
+    assert (parts < -1e-5).any()  # not every row gets what it asked for
+    summary = data["summary"]
+    np.testing.assert_allclose(summary["gain"], parts.mean(), rtol=1e-5)
+    np.testing.assert_allclose(summary["won"] + summary["lost"], summary["gain"], rtol=1e-9)
+    assert summary["won"] > 0 > summary["lost"] and summary["gain"] > 0
+    (model,) = run.models
+    params, static = eqx.partition(model, trainable(model))
+    flat, back = ravel_pytree(params)
+    rows = seen.rows
+    after = eqx.combine(back(flat + jnp.asarray(seen.surrogate, flat.dtype) * seen.rate / 100), static)
+
+    def log_prob(model, obs, action):
+        return model(obs, ())[0].log_prob(action)
+
+    before, later = (jax.vmap(log_prob, (None, 0, 0))(m, rows.obs[:, 0], rows.action[:, 0]) for m in (model, after))
+    gain = np.mean((rows.advantage[:, 0] * np.asarray(later - before))[rows.valid[:, 0]])
+    np.testing.assert_allclose(gain, data["promised"] / 100, rtol=0.05)
+
+
 def test_the_step_goes_uphill_as_far_as_it_says(ppo):
     _, seen = ppo
     assert abs(seen.kl / KL - 1) < 0.05
-    valid = seen.rows.valid
-    gain = seen.rows.advantage[valid] @ (seen.rows.log_prob_after - seen.rows.log_prob)[valid]
-    assert gain > 0
 
 
 def test_gaussians_and_memories_have_a_page_too():
@@ -95,7 +137,10 @@ def test_the_page_in_a_browser(ppo, tmp_path):
     document = chromium.dom(path, width=390)
     assert 'data-ready="yes"' in document and "data-error" not in document
     assert len(re.findall(r'class="chart"', document)) == 2
-    cells = [float(v) for v in re.findall(r'data-value="([^"]*)"', document)]
+    heads = re.findall(r'<td role="cell"[^>]*data-head="([^"]*)"', document)
+    assert len(heads) == 8 * (len(data["up"]) + len(data["down"])) and heads[4] == "push"
+    assert f'data-value="{data["summary"]["gain"]}"' in document
+    cells = [float(v) for v in re.findall(r'<td class="number" data-value="([^"]*)"', document)]
     np.testing.assert_allclose(cells[::2], [row["surrogate"] for row in data["largest"]], rtol=1e-6)
     assert "PPO on gymnasium:CartPole-v1, seed 0" in html.unescape(document)
 

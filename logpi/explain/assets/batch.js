@@ -5,7 +5,6 @@
   const { tag, chart, around, number } = root.draw;
   const { node } = root.controls;
   const $ = (id) => document.getElementById(id);
-  const percent = (share) => (share === null ? "none" : `${Math.round(share * 100)} %`);
 
   function words(data) {
     $("title").textContent = data.title;
@@ -14,25 +13,28 @@
       different: in a batch of <b>${data.summary.rows.toLocaleString("en")}</b> actions, each pushes all of them.`;
     $("step-words").innerHTML = data.rate
       ? `Below, one plain step θ′ = θ + η∇J has been taken, with η = ${number(data.rate)}. It is so long that the policy changes by
-        ${number(data.kl, 2)} nats of KL on average, about as far as a careful update goes. Other rows pull at the same weights, so not every row gets what it asked for.`
+        ${number(data.kl, 2)} nats of KL on average, about as far as a careful update goes. It promises the rows together, not each of them, what they asked for.`
       : "The gradient of this batch is 0: nothing here is better or worse than expected, and no step was taken.";
   }
 
   function rowsPicture(data) {
-    const { advantage, change } = data.points;
-    const all = data.summary;
+    const { push, change } = data.points;
+    const { gain, won, lost } = data.summary;
     const plot = chart($("rows-plot"), {
-      title: "Advantage of each row, and how much likelier its action became", height: 340, left: 66,
-      text: `Of the rows with a positive advantage ${percent(all.up)} became likelier, of those with a negative one ${percent(all.down)} less likely.`,
-      x: { range: around(advantage), label: `advantage A${data.standardised ? ", standard deviations" : ", in units of return"}` },
+      title: "Push of each row, and how much likelier its action became", height: 340, left: 66,
+      text: `The mean of advantage times change is ${number(gain)}: ${number(won)} from rows that went where they pushed, ${number(lost)} from the others.`,
+      x: { range: around(push), label: "push: advantage times length of the score" },
       y: { range: around(change), label: "change of log π(a|s), nats" },
     });
     const zero = (x1, x2, y1, y2) => plot.marks.append(tag("line", { x1, x2, y1, y2, class: "zero" }));
     zero(plot.x(0), plot.x(0), plot.box.top, plot.box.bottom);
     zero(plot.box.left, plot.box.right, plot.y(0), plot.y(0));
-    advantage.forEach((a, i) => plot.marks.append(tag("circle", { cx: plot.x(a).toFixed(1), cy: plot.y(change[i]).toFixed(1), r: 2.6, class: a > 0 ? "up" : "down", opacity: 0.55 })));
-    $("rows-caption").innerHTML = `<span class="key high"></span> A &gt; 0: ${percent(all.up)} of them became likelier. <span class="key low"></span> A &lt; 0:
-      ${percent(all.down)} became less likely.`;
+    push.forEach((p, i) => plot.marks.append(tag("circle", { cx: plot.x(p).toFixed(1), cy: plot.y(change[i]).toFixed(1), r: 2.6, class: p * change[i] >= 0 ? "up" : "down", opacity: 0.55 })));
+    $("rows-caption").innerHTML = `What a step along ∇J raises is the mean over rows of A times the change of log π: here by
+      <b data-name="gain" data-value="${gain}">${number(gain)}</b>, to first order by η|∇J|² = ${number(data.promised)}.
+      <span class="key high"></span> Rows that went where they pushed add ${number(won)}; <span class="key low"></span> those that went the
+      other way add ${number(lost)}. A single row can go the other way because all rows share the same parameters.
+      ${data.standardised ? "A is counted in standard deviations." : ""}`;
   }
 
   function layersPicture(data) {
@@ -80,23 +82,24 @@
   }
 
   function pushes(place, rows, what) {
-    const head = ["state", "action", "advantage", "length of score", "push", "π(a|s) before", "after", "policy before → after"];
-    const numeric = new Set([2, 3, 4, 5, 6]);
-    const cells = head.map((h, i) => node("th", { scope: "col", class: numeric.has(i) ? "number" : null }, h));
+    const head = ["state", "action", "advantage", "length of score", "push", "π(a|s) before", "π(a|s) after", "policy before → after"];
+    const classes = ["first", "", "number", "number", "number", "number", "number", "policy"];
+    const cells = head.map((h, i) => node("th", { scope: "col", role: "columnheader", class: classes[i] }, h));
+    // On a phone a row is a card: each cell brings its heading along, and the roles say that it still is a table.
     const body = rows.map((row) => {
       const values = [`(${row.obs.replaceAll("-", "−")})`, row.action.map((a) => number(a)).join(", "), ...["advantage", "score", "push", "before", "after"].map((k) => number(row[k]))];
-      const made = values.map((v, i) => node("td", { class: numeric.has(i) ? "number" : null }, v));
-      return node("tr", {}, made, node("td", {}, change(row.policies) || "–"));
+      const made = [...values, change(row.policies) || "–"].map((v, i) => node("td", { role: "cell", class: classes[i], "data-head": head[i] }, v));
+      return node("tr", { role: "row" }, made);
     });
-    place.replaceChildren(node("caption", { class: "quiet" }, what), node("thead", {}, node("tr", {}, cells)), node("tbody", {}, body));
-    if (!rows.length) place.append(node("tbody", {}, node("tr", {}, node("td", { colspan: 8 }, "None in this batch."))));
+    const none = () => node("tr", { role: "row" }, node("td", { role: "cell", class: "policy", colspan: head.length }, "None in this batch."));
+    place.replaceChildren(node("caption", { class: "quiet" }, what), node("thead", { role: "rowgroup" }, node("tr", { role: "row" }, cells)), node("tbody", { role: "rowgroup" }, rows.length ? body : none()));
   }
 
   function tables(data) {
     pushes($("up"), data.up, "Rows pushed up hardest");
     pushes($("down"), data.down, "Rows pushed down hardest");
-    $("pushes-caption").textContent = "Of the rows with the largest advantages each way, those with the largest push: advantage times the length of the score. "
-      + "An action that was pushed up and still became less likely was outvoted: other rows pulled harder at the same weights. "
+    $("pushes-caption").textContent = "Of all rows, those with the largest push: advantage times the length of the score. "
+      + "An action that was pushed up and still became less likely was outvoted: other rows pulled harder at the same parameters. "
       + "For real actions π is a density. Grey bars: before the step. Coloured: after.";
     const cell = (v) => node("td", { class: "number", "data-value": v }, number(v, 7));
     $("largest").replaceChildren(
