@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import logpi
-from logpi.distributions import Categorical
+from logpi.distributions import Categorical, Normal
 from logpi.explain.page import asset, page
 from tests.pages import chromium
 
@@ -87,6 +87,30 @@ def test_sliders_change_the_picture_and_the_numbers_agree_with_the_library(tmp_p
     np.testing.assert_allclose(shown(document, "twin"), shown(document, "push"), atol=1e-8)
     theta = [float(v) for v in noted(document, "theta").split(",")]
     np.testing.assert_allclose(shown(document, "exact"), exact(theta, [0, 1, 5, 2]), atol=1e-6)
+
+
+@in_browser
+def test_the_page_opens_on_a_climb_that_every_picture_shows(tmp_path):
+    """Ten steps of a Gaussian over two hills, with the exact gradient of where they led."""
+    path = tmp_path / "page.html"
+    path.write_text(page(), encoding="utf-8")
+    document = chromium.dom(path, width=390, budget_ms=4000)
+    assert noted(document, "ready") == "yes" and "after 10 steps" in document
+    mean, log_std = (float(v) for v in noted(document, "theta").split(","))
+    with jax.enable_x64(True):
+        actions = jnp.linspace(mean - 40, mean + 40, 200_001)
+        reward = jnp.exp(-((actions + 2) ** 2)) + 2 * jnp.exp(-((actions - 2) ** 2))
+
+        def value(theta):
+            return jnp.sum(reward * jnp.exp(jax.vmap(Normal(theta[0], theta[1]).log_prob)(actions))) * 80 / 200_000
+
+        J, slope = jax.value_and_grad(value)(jnp.array([mean, log_std]))
+    np.testing.assert_allclose(shown(document, "exact"), slope, atol=1e-6)
+    np.testing.assert_allclose(shown(document, "J"), J, atol=1e-6)
+    pushes, climb = document.split('id="push-plot"')[1], document.split('id="climb-plot"')[1]
+    heights = [float(h) for h in re.findall(r'<rect x="[^"]*" y="[^"]*" width="[^"]*" height="([^"]*)"', pushes)]
+    assert sum(h > 3 for h in heights) > 10  # both parameters are pushed
+    assert [curve.count("L") for curve in re.findall(r'<path d="(M[^"]*)"', climb)[:4]] == [10, 9, 9, 9]
 
 
 # Goes from one address to the next, and keeps the pictures of each.

@@ -171,7 +171,7 @@
   function lines(row, title, label, range, curves) {
     const all = curves.flatMap((c) => c.values);
     const text = all.length ? curves.map((c) => `${c.name || "It goes"}: from ${number(c.values[0])} to ${number(c.values.at(-1))}.`).join(" ") : "No steps yet.";
-    const plot = chart(row, { title, text, height: 230, x: { range, label: "steps" }, y: { range: around(all.length ? all : [0], curves.length > 1 ? 0.22 : 0.08), label } });
+    const plot = chart(row, { title, text, height: 230, left: 64, x: { range, label: "steps" }, y: { range: around(all.length ? all : [0], curves.length > 1 ? 0.22 : 0.08), label } });
     for (const { values, kind, name } of curves.filter((c) => c.values.length)) {
       const points = values.map((v, i) => [plot.x(i), plot.y(v)]);
       plot.marks.append(path(points, { class: kind }));

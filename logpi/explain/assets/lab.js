@@ -11,7 +11,10 @@
   const PRESETS = { bernoulli: { one: [0, 1], offset: [30, 31] }, gaussian: null };
   const RATES = { gaussian: 0.05 };
 
-  const state = { policy: "loglinear", estimator: "score", baseline: "none", samples: 32, seed: 1, pair: [0, 1] };
+  // What stands there before anybody asks: every picture shows something, and the climb has begun.
+  const OPENING = "policy=gaussian&theta=-0.5,0.2&reward=hills&estimator=score&baseline=loo&samples=64&seed=1&rate=0.6&steps=10";
+
+  const state = { policy: "gaussian", estimator: "score", baseline: "none", samples: 32, seed: 1, pair: [0, 1] };
   const climb = { trail: [], heights: [], twins: { followed: [], low: [], high: [] }, running: 0 };
 
   const presets = (policy) => (policy in PRESETS ? PRESETS[policy] : M.tables);
@@ -188,9 +191,9 @@
   const numbersOf = (text) => (text || "").split(",").map(Number);
   const whole = (text, low, high) => Math.min(high, Math.max(low, Math.round(Number(text) || low)));
 
-  // What the address asks for, as far as it makes sense. Returns how many steps to take.
+  // What the address asks for, as far as it makes sense; without one, the opening. Returns how many steps to take.
   function read() {
-    const asked = new URLSearchParams(location.hash.slice(1));
+    const asked = new URLSearchParams(location.hash.slice(1) || OPENING);
     if (Object.hasOwn(M.policies, asked.get("policy") || "")) choosePolicy(asked.get("policy"));
     const { range } = M.policies[state.policy];
     const theta = numbersOf(asked.get("theta"));
@@ -209,7 +212,7 @@
   }
 
   function start() {
-    choosePolicy("loglinear");
+    choosePolicy(state.policy);
     const steps = read();
     restart();
     for (let i = 0; i < steps; i++) stepOnce();
