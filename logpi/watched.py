@@ -84,7 +84,7 @@ class Watched:
         return obs, {**info, RESTARTED: sentence}
 
     def _sentence(self, error: Exception, action: Any) -> str:
-        what = "as it was reset" if action is None else f"at step {self._step}, on the action {_shown(action)}"
+        what = "as it was reset" if action is None else f"at step {self._step}, on the action {shown_action(action)}"
         seed = "" if self._seed is None else f" (seed {self._seed})"
         return (
             f"Environment {self._index} of {self._name}{seed} broke down in episode {self._episode} {what} "
@@ -92,5 +92,6 @@ class Watched:
         )
 
 
-def _shown(action: Any) -> str:
+def shown_action(action: Any) -> str:
+    """An action in a line; of a long one its ends."""
     return np.array2string(np.asarray(action), threshold=8, precision=3, separator=", ").replace("\n", "")

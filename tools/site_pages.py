@@ -74,7 +74,8 @@ def python() -> str:
 
 def _offered(module: Any) -> list[tuple[str, str]]:
     """The public classes and functions of a module, or of the modules below it, and where each is defined."""
-    named = [(name, thing) for name, thing in vars(module).items() if not name.startswith("_")]
+    names = getattr(module, "__all__", vars(module))  # names that are looked up when first used are in the first alone
+    named = [(name, getattr(module, name)) for name in names if not name.startswith("_")]
     made = [(name, thing) for name, thing in named if inspect.isclass(thing) or inspect.isfunction(thing)]
     mine = [(name, thing) for name, thing in made if thing.__module__.startswith(module.__name__)]
     return [(name, f"{thing.__module__}.{thing.__name__}") for name, thing in mine]

@@ -13,11 +13,10 @@ from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from ..algorithms import PPO
 from ..credit import GAE, MonteCarlo, NStep
-from ..envs import EnvSource, resolve
+from ..envs import EnvSource
 from ..errors import check_between, InputError
 from ..estimators.parameters import check_key
 from ..models import AbstractActorCritic, trainable
-from ..training.entries import own_env
 from ..training.environment import make_rollout
 from ..training.evaluation import run_episodes
 from ..training.loop import with_traced_numbers
@@ -57,7 +56,7 @@ def run(
     own.
     """
     trained = subject if isinstance(subject, Run) else load(subject, environment=env)
-    source = resolve(env if env is not None else trained.environment or own_env(trained.env))
+    source = trained.source(env)
     usual = (32, 4, 256) if source.compiled else (8, 2, 32)
     given = (batches, updates, episodes)
     batches, updates, episodes = (size if g is None else g for g, size in zip(given, usual, strict=True))

@@ -138,13 +138,13 @@ def _first_obs(run: Any, seed: int) -> Any:
     """What the policy of a run sees first in its environment."""
     import jax
 
-    from ..envs import resolve
     from ..training.environment import make_rollout
     from ..training.run import ACTION_MAPS
 
-    rollout = make_rollout(resolve(run.environment or run.env), 1, 1, ACTION_MAPS[run.settings.actions])
+    rollout = make_rollout(run.source(), 1, 1, ACTION_MAPS[run.settings.actions])
     key = jax.random.key(seed)
-    trajectory, _ = rollout.collect(run.policy.model, rollout.init(run.policy.model, key), key)
+    trajectory, state = rollout.collect(run.policy.model, rollout.init(run.policy.model, key), key)
+    rollout.close(state)
     return jax.tree.map(lambda x: x[0, 0], trajectory.obs)
 
 

@@ -40,6 +40,7 @@ _HOW = [
     Flag("overwrite", bool, "write over the run that the folder holds", False),
     *CARE,
 ]
+_EMPTY = {"config.json", "metrics.jsonl", "times.jsonl"}  # the files of a run of which nothing has come yet
 FLAGS = [*_WHAT, *_HOW]  # and one for every setting of the algorithm, from settings.settings_flags
 
 
@@ -52,7 +53,7 @@ def train_command(arguments: Sequence[str]) -> int:
     except InputError as error:
         from .settings import in_flags
 
-        raise InputError(in_flags(str(error), values)) from None
+        raise type(error)(in_flags(str(error), values)) from None  # a fault has a status of its own
     return shown(run, folder, values["evaluate_episodes"], values["json"])
 
 
@@ -215,10 +216,10 @@ def _no_litter(folder: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        metrics = folder / "metrics.jsonl"
-        if new and metrics.exists() and metrics.stat().st_size == 0:
-            with contextlib.suppress(OSError):
-                (folder / "config.json").unlink(missing_ok=True)
-                metrics.unlink()
+        with contextlib.suppress(OSError):
+            left = {path.name: path.stat().st_size for path in folder.iterdir()} if new else {"": 0}
+            if not any(size for name, size in left.items() if name != "config.json") and left.keys() <= _EMPTY:
+                for name in left:
+                    (folder / name).unlink()
                 folder.rmdir()
         raise

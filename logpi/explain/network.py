@@ -14,7 +14,6 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from ..algorithms import PPO
 from ..audit.run_samples import layers, Sampler
 from ..batch import prepare, Segments, with_standard_advantage
-from ..envs import resolve
 from ..errors import InputError
 from ..estimators.parameters import check_key
 from ..models import AbstractActorCritic, log_probs, trainable, unroll
@@ -22,7 +21,7 @@ from ..steps import gradient
 from ..surrogates import score, weighted_mean
 from ..training.environment import make_rollout
 from ..training.loop import with_traced_numbers
-from ..training.run import ACTION_MAPS, load, Run
+from ..training.run import ACTION_MAPS, check_spaces, load, Run
 from .rows import Rows
 
 KL = 0.01  # nats: how far the one step moves the policy on average, about as far as an update of PPO does
@@ -56,7 +55,7 @@ def look(
     no run, policy or environment, or an algorithm of one's own.
     """
     trained = subject if isinstance(subject, Run) else load(subject, environment=env)
-    source = resolve(env if env is not None else trained.environment or trained.env)
+    source = trained.source(env)
     seed = trained.seeds[0] if seed is None else seed
     if seed not in trained.seeds or len(trained.models) < len(trained.seeds):
         raise InputError(f"seed is {seed}, but the run has policies of {list(trained.seeds[: len(trained.models)])}.")
@@ -64,6 +63,7 @@ def look(
     if not np.isfinite(np.asarray(ravel_pytree(eqx.filter(model, trainable(model)))[0])).all():
         raise InputError(f"The policy of seed {seed} has parameters that are not finite: give a run that went well.")
     rollout = make_rollout(source, settings.num_envs, settings.rollout_length, ACTION_MAPS[settings.actions])
+    check_spaces(trained, source.name, rollout)
     key = jax.random.key(0) if key is None else check_key(key)
     algorithm = with_traced_numbers(settings.algorithm)
     sampler = Sampler(algorithm, model, rollout, settings.reward_scaling, key)

@@ -60,11 +60,10 @@ def tell(subject: Run | str | Path, index: int = 0) -> Told:
     named in `notes`.
     """
     if isinstance(subject, Run):
-        evaluation = None if subject.evaluation is None else subject.evaluation.as_dict()
         status = "interrupted" if subject.summary.get("interrupted") else "complete"
         nothing = np.zeros(0)
         columns = _columns(subject.seeds, subject.history, "The run")
-        return Told(subject.env, subject, columns, (nothing, nothing), status, None, evaluation, index=index)
+        return Told(subject.env, subject, columns, (nothing, nothing), status, index=index)
     folder = Path(subject)
     config, notes = read_config(folder), []
     fault = _optional(folder / "fault.json", notes)
@@ -90,15 +89,16 @@ def with_names(told: list[Told]) -> list[Told]:
 
 
 def _status(folder: Path, config: Run, fault: Any) -> str:
+    try:
+        with locked(folder):
+            pass
+    except InputError:
+        return "running"  # also where an earlier part of it was interrupted
     if fault is not None:
         return "stopped"
     if config.summary:
         return "interrupted" if config.summary.get("interrupted") else "complete"
-    try:
-        with locked(folder):
-            return "unfinished"
-    except InputError:
-        return "running"
+    return "unfinished"
 
 
 def _with_models(folder: Path, config: Run, notes: list[str]) -> Run:

@@ -25,24 +25,31 @@ def serve(folders: Sequence[str | Path], port: int = 0) -> http.server.Threading
     """
     for i, folder in enumerate(folders):
         tell(folder, i)
-    handler = type("Handler", (_Handler,), {"folders": tuple(folders)})
     try:
-        return http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
+        server = _Server(("127.0.0.1", port), _Handler)
     except OSError as error:
         raise InputError(f"Port {port} cannot be had ({error.strerror}): give another, or 0 for any.") from None
+    server.folders = tuple(folders)
+    return server
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    """Holds what its handlers, one for each request, show."""
+
+    folders: tuple[str | Path, ...] = ()
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     """Answers for `/` alone."""
 
-    folders: tuple[str | Path, ...] = ()
+    server: _Server
 
     def do_GET(self) -> None:
         """The page; other addresses are not there."""
         if self.path.partition("?")[0] != "/" or not self._local():
             self.send_error(404)
             return
-        data = _now(self.folders).encode()
+        data = _now(self.server.folders).encode()
         self.send_response(200)
         for name, value in (*_HEADERS, ("Content-Length", str(len(data)))):
             self.send_header(name, value)

@@ -1,5 +1,6 @@
 """What is measured anew for a report: fresh episodes both ways, an audit of the gradient, actions on some states."""
 
+import contextlib
 import dataclasses
 from collections.abc import Callable
 from typing import Any
@@ -12,14 +13,13 @@ from jaxtyping import Bool, Float, PRNGKeyArray
 
 from ..audit import Report
 from ..audit import run as audit_run
-from ..envs import resolve
 from ..errors import InputError
 from ..models import AbstractPolicy, Deterministic
 from ..rollout import AbstractRollout
 from ..training.environment import make_rollout
 from ..training.episodes import follow, no_episodes
 from ..training.evaluation import Evaluation
-from ..training.run import ACTION_MAPS
+from ..training.run import ACTION_MAPS, check_spaces
 from ..trajectory import Trajectory
 from .folders import Told
 from .probe import Probe, probe
@@ -58,12 +58,13 @@ def measure(told: Told, episodes: int | None = None, env: Any = None, says: Call
     if len(told.run.models) < len(told.run.seeds) or not told.run.models:
         return Measured()
     try:
-        source = resolve(env if env is not None else told.run.environment or told.run.env)
+        source = told.run.source(env)
+        episodes = episodes or USUAL[not source.compiled]
+        num_envs = min(episodes, USUAL[0] if source.compiled else HOST_ENVS)
+        rollout = make_rollout(source, num_envs, CHUNK, ACTION_MAPS[told.run.settings.actions])
+        check_spaces(told.run, source.name, rollout)
     except InputError as error:
         return Measured(notes=(str(error),))
-    episodes = episodes or USUAL[not source.compiled]
-    num_envs = min(episodes, USUAL[0] if source.compiled else HOST_ENVS)
-    rollout = make_rollout(source, num_envs, CHUNK, ACTION_MAPS[told.run.settings.actions])
     found, notes = Measured(), []
     tasks: tuple[tuple[str, Callable[[Measured], Measured]], ...] = (
         ("playing episodes", lambda m: _played(m, told, source.name, rollout, episodes)),
@@ -118,16 +119,18 @@ def play(
     state, begun = init(rollout, policy, first_key), no_episodes(rollout.num_envs)
     found: list[list[tuple[float, float, bool]]] = [[] for _ in shares]
     first: Trajectory | None = None
-    for chunk in range(MOST_STEPS // rollout.length):
-        trajectory, ends, begun, state = collect(rollout, policy, state, begun, jax.random.fold_in(key, chunk))
-        first = trajectory if first is None else first
-        ended, *numbers = (np.asarray(x) for x in (ends.ended, ends.total_reward, ends.length, trajectory.terminated))
-        for stream, time in zip(*np.nonzero(ended), strict=True):
-            total, length, terminated = (x[stream, time] for x in numbers)
-            found[stream].append((float(total), float(length), bool(terminated)))
-        if all(len(mine) >= share for mine, share in zip(found, shares, strict=True)):
-            break
-    rollout.close(state)
+    with contextlib.ExitStack() as opened:
+        opened.callback(rollout.close, state)
+        for chunk in range(MOST_STEPS // rollout.length):
+            trajectory, ends, begun, state = collect(rollout, policy, state, begun, jax.random.fold_in(key, chunk))
+            first = trajectory if first is None else first
+            columns = (ends.ended, ends.total_reward, ends.length, trajectory.terminated)
+            ended, *numbers = (np.asarray(x) for x in columns)
+            for stream, time in zip(*np.nonzero(ended), strict=True):
+                total, length, terminated = (x[stream, time] for x in numbers)
+                found[stream].append((float(total), float(length), bool(terminated)))
+            if all(len(mine) >= share for mine, share in zip(found, shares, strict=True)):
+                break
     if first is None:
         raise InputError(f"A rollout of {rollout.length} steps is too long for a report: give at most {MOST_STEPS:,}.")
     kept = [each for mine, share in zip(found, shares, strict=True) for each in mine[:share]]

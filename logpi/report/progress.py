@@ -65,20 +65,28 @@ class Tally:
         self._iterations = max(1, plan.steps // (plan.num_envs * plan.rollout_length)) * len(plan.seeds)
         self._rows: dict[int, list[dict[str, Any]]] = {seed: [] for seed in plan.seeds}
         self._newest: list[dict[str, Any]] = []
-        self._marks: collections.deque[tuple[float, int, float]] = collections.deque([(0.0, 0, 0.0)])
+        self._marks: collections.deque[tuple[float, int, float]] = collections.deque()  # seconds, steps, share done
 
     def add(self, rows: list[dict[str, Any]], steps: int, seconds: float) -> None:
         """More rows, with the steps and seconds so far."""
         for row in rows:
             self._rows[row["seed"]].append(row)
         self._newest = rows or self._newest
-        self._marks.append((seconds, steps, sum(map(len, self._rows.values())) / self._iterations))
+        done = sum(mine[-1]["iteration"] for mine in self._rows.values() if mine) / self._iterations
+        if not self._marks:  # a training that is resumed did not begin at 0
+            share = len(rows) / self._iterations
+            self._marks.append((0.0, round(steps * (1 - share / done)) if done > share else 0, done - share))
+        self._marks.append((seconds, steps, done))
         while len(self._marks) > 2 and self._marks[1][0] < seconds - RATE_WINDOW:
             self._marks.popleft()
 
     def numbers(self) -> Numbers:
         """Where it stands."""
-        (then, steps_then, done_then), (now, steps, done) = self._marks[0], self._marks[-1]
+        nothing = (0.0, 0, 0.0)
+        (then, steps_then, done_then), (now, steps, done) = (
+            (self._marks or [nothing])[0],
+            (self._marks or [nothing])[-1],
+        )
         seconds = max(now - then, 1e-9)
         speed = (done - done_then) / seconds
         average, margin = self._average()

@@ -74,7 +74,7 @@ def _series(told: Told, name: str) -> Series:
 def _parts(columns: dict[str, np.ndarray], name: str, edges: np.ndarray) -> tuple[Points, Points, Points, Points]:
     """Mean, standard error, least and most of a seed's rows in each part."""
     value, count = columns[name], len(edges) - 1
-    kept = np.isfinite(value)
+    kept = np.isfinite(value) & (np.isfinite(columns["return_squares"]) | (name != "return_mean"))
     value = value[kept]
     place = np.clip(np.searchsorted(edges, columns["steps"][kept], side="left") - 1, 0, count - 1)
     of_episodes = name in ("return_mean", "length_mean")
@@ -83,7 +83,8 @@ def _parts(columns: dict[str, np.ndarray], name: str, edges: np.ndarray) -> tupl
     total, first, second = (np.bincount(place, x, count)[:count] for x in (weight, weight * value, square))
     with np.errstate(all="ignore"):
         mean = np.where(total > 0, first / total, np.nan)
-        error = np.sqrt(np.maximum(second / total - mean**2, 0) / np.maximum(total - 1, 1))
+        spread = np.sqrt(np.maximum(second / total - mean**2, 0) / np.maximum(total - 1, 1))
+        error = np.where(total > 1, spread, np.nan)  # one number alone says nothing of how sure it is
     mean, error = _without_gaps(mean), _without_gaps(error)
     least, most = np.full(count, np.nan), np.full(count, np.nan)
     np.fmin.at(least, place, value)

@@ -13,10 +13,11 @@ import numpy as np
 from jaxtyping import Array, Bool, PRNGKeyArray, PyTree
 
 from ..envs.vector import AbstractVectorEnv
-from ..errors import EnvironmentFault, InputError
+from ..errors import EnvironmentFault
 from ..models import AbstractPolicy, initial_memories, Memory
 from ..spaces import clip_to, Space
 from ..trajectory import Trajectory
+from ..watched import shown_action
 from .base import AbstractRollout, act
 from .hoist import hoist_keys
 
@@ -76,7 +77,7 @@ class HostRollout(AbstractRollout):
     def collect(self, policy: AbstractPolicy, state: HostState, key: PRNGKeyArray) -> tuple[Trajectory, HostState]:
         """The next `length` steps of every environment, and the state after them.
 
-        Raises `InputError` where an environment raises, naming it, the step and the action.
+        Raises `EnvironmentFault` where an environment raises, naming it, the step and the action.
         """
         arrays, programs = self._programs(policy, state)
         noise = programs.noise(key)
@@ -94,7 +95,8 @@ class HostRollout(AbstractRollout):
                 raise
             except Exception as error:
                 raise _environment_raised(env, time, for_env, error) from error
-            state.watch.asked = None
+            finally:
+                state.watch.asked = None
             after.write(time, tuple(outcome))
             start, resetting = resetting, outcome[1] | outcome[2]
             if env.restarted:
@@ -118,7 +120,7 @@ class HostRollout(AbstractRollout):
         if asked is not None and now() - asked[0] > seconds:
             raise EnvironmentFault(
                 f"The environment {state.env.name} has not answered for {now() - asked[0]:.0f} s, at step {asked[1]} "
-                f"of a rollout, on the actions {_shown(asked[2])}: mend it, or allow more (--step-timeout)."
+                f"of a rollout, on the actions {shown_action(asked[2])}: mend it, or allow more (--step-timeout)."
             )
 
     def close(self, state: HostState) -> None:
@@ -232,12 +234,8 @@ def _is_array(leaf: Any) -> bool:
     return isinstance(leaf, jax.Array | np.ndarray)
 
 
-def _environment_raised(env: AbstractVectorEnv, time: int, action: np.ndarray, error: Exception) -> InputError:
-    return InputError(
+def _environment_raised(env: AbstractVectorEnv, time: int, action: np.ndarray, error: Exception) -> EnvironmentFault:
+    return EnvironmentFault(
         f"The environment {env.name} raised {type(error).__name__} ({error}) at step {time} of a rollout, on the "
-        f"actions {_shown(action)}: mend the environment, or the action space it announces."
+        f"actions {shown_action(action)}: mend the environment, or the action space it announces."
     )
-
-
-def _shown(action: np.ndarray) -> str:
-    return np.array2string(np.asarray(action), threshold=8, precision=3, separator=", ").replace("\n", "")

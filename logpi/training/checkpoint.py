@@ -19,7 +19,7 @@ from typing import Any
 from jaxtyping import PyTree
 
 from .. import __version__
-from ..errors import InputError, shown
+from ..errors import check_whole, InputError, shown
 from .reading import MANIFEST_LIMIT, read_json
 from .storage import arrays_as_bytes, arrays_limit, load_arrays, sync_folder, write_and_sync
 
@@ -35,6 +35,11 @@ class Every:
 
     seconds: float = math.inf
     updates: int = 2**31
+
+    def __post_init__(self):
+        check_whole("updates", self.updates, 1)
+        if not self.seconds > 0:
+            raise InputError(f"seconds is {shown(self.seconds)}, but it must be above 0: give 30.0, say.")
 
     @classmethod
     def parse(cls, text: "str | int | float | Every | None") -> "Every":

@@ -153,7 +153,7 @@ def _returns(run: Run) -> tuple[Points, Curves, Curves]:
     """Steps, the mean return of the episodes around them for each seed, and its standard error."""
     steps, curves, errors = _grid(run), [], []
     for seed in run.seeds:
-        rows = [row for row in run.history if row["seed"] == seed and row["episodes"]]
+        rows = [row for row in run.history if row["seed"] == seed and row["return_squares"] is not None]
         keys = ("steps", "return_mean", "return_squares", "episodes")
         places, means, squares, weights = (np.array([row[key] for row in rows], np.float64) for key in keys)
         mean, error = _smooth(places, means, squares / np.maximum(weights, 1), weights, steps)
@@ -181,7 +181,11 @@ def _smooth(
     mean, square = mean / near, square / near
     episodes = near**2 / (kernel**2 @ count)[filled]  # as many, all of one weight, would be as sure
     error = np.sqrt(np.maximum(square - mean**2, 0.0) / np.maximum(episodes - 1, 1))
-    mean, error = (np.interp(grid, grid[filled], x, left=np.nan) for x in (mean, error))
+    known = episodes > 1 + 1e-9  # one number alone says nothing of how sure it is
+    mean = np.interp(grid, grid[filled], mean, left=np.nan)
+    error = (
+        np.interp(grid, grid[filled][known], error[known], left=np.nan) if known.any() else np.full_like(grid, np.nan)
+    )
     return mean, error
 
 

@@ -11,40 +11,44 @@ from ..trajectory import Trajectory
 class OpenEpisodes(eqx.Module):
     """The episodes that go on from one rollout to the next."""
 
-    reward: Float[Array, " streams"]  # their rewards so far, as the environment gave them
+    reward: Float[Array, " streams"]  # their rewards so far, as the environment gave them; those that are numbers
     length: Float[Array, " streams"]  # their steps so far
+    not_finite: Float[Array, " streams"]  # how many of their rewards are no numbers
 
 
 class EpisodeRows(eqx.Module):
     """Where episodes end in a trajectory, and what they came to; the numbers count only where `ended`."""
 
     ended: Bool[Array, "streams time"]
-    total_reward: Float[Array, "streams time"]
+    total_reward: Float[Array, "streams time"]  # NaN where a reward of the episode was no number
     length: Float[Array, "streams time"]
 
 
 def no_episodes(num_envs: int) -> OpenEpisodes:
     """At the first step of every environment."""
-    return OpenEpisodes(jnp.zeros(num_envs), jnp.zeros(num_envs))
+    return OpenEpisodes(*jnp.zeros((3, num_envs)))
 
 
 def follow(trajectory: Trajectory, before: OpenEpisodes) -> tuple[EpisodeRows, OpenEpisodes]:
-    """What ended in a trajectory, and what goes on. Rows that only reset count for nothing."""
+    """What ended in a trajectory, and what goes on. Rows that only reset count for nothing.
+
+    An episode begins where the trajectory says so, also where the one before it was broken off without an end.
+    """
     ended = (trajectory.terminated | trajectory.truncated) & trajectory.valid
-    # Sums since the last end are differences of sums since the first row: no loop over time.
+    # Sums since the start are differences of sums since the first row: no loop over time.
     time = jnp.arange(ended.shape[1])[None]
-    last_end = jax.lax.cummax(jnp.where(ended, time, -1), axis=1)
-    previous_end = jnp.concatenate([jnp.full_like(last_end[:, :1], -1), last_end[:, :-1]], axis=1)
+    start = jax.lax.cummax(jnp.where(trajectory.start, time, -1), axis=1)
+    over = jax.lax.cummax(jnp.where(ended, time, -1), axis=1) >= jnp.maximum(start, 0)
 
-    def since_end(x, before):
+    def since_start(x, before):
         total = jnp.cumsum(jnp.where(trajectory.valid, x, 0.0), axis=1) + before[:, None]
-        at_previous = jnp.take_along_axis(total, jnp.maximum(previous_end, 0), axis=1)
-        return total - jnp.where(previous_end < 0, 0.0, at_previous)
+        earlier = jnp.concatenate([before[:, None], total[:, :-1]], axis=1)
+        at_start = jnp.take_along_axis(earlier, jnp.maximum(start, 0), axis=1)
+        return total - jnp.where(start < 0, 0.0, at_start)
 
-    reward = since_end(trajectory.reward, before.reward)
-    length = since_end(jnp.ones_like(trajectory.reward), before.length)
-    after = OpenEpisodes(
-        jnp.where(ended[:, -1], 0.0, reward[:, -1]),
-        jnp.where(ended[:, -1], 0.0, length[:, -1]),
-    )
-    return EpisodeRows(ended, reward, length), after
+    finite = jnp.isfinite(trajectory.reward)
+    reward = since_start(jnp.where(finite, trajectory.reward, 0.0), before.reward)
+    length = since_start(jnp.ones_like(trajectory.reward), before.length)
+    not_finite = since_start(jnp.where(finite, 0.0, 1.0), before.not_finite)
+    after = OpenEpisodes(*(jnp.where(over[:, -1], 0.0, x[:, -1]) for x in (reward, length, not_finite)))
+    return EpisodeRows(ended, jnp.where(not_finite > 0, jnp.nan, reward), length), after

@@ -1,5 +1,6 @@
 """What a policy earns, in fresh episodes."""
 
+import contextlib
 import dataclasses
 from typing import Any
 
@@ -8,7 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
-from ..errors import check_between, InputError
+from ..errors import check_whole, InputError
 from ..models import AbstractPolicy, Deterministic
 from ..rollout import AbstractRollout
 from .episodes import EpisodeRows, follow, no_episodes
@@ -99,14 +100,15 @@ def run_episodes(
     state, open_episodes = init(rollout, policy, init_key), no_episodes(rollout.num_envs)
     found: list[list[tuple[float, float]]] = [[] for _ in shares]
     ends = _compiled_ends if rollout.compiled else _host_ends
-    for chunk in range(-(-int(shares.max()) * MAX_EPISODE_STEPS // rollout.length)):
-        rows, open_episodes, state = ends(rollout, policy, state, open_episodes, jax.random.fold_in(key, chunk))
-        _take(found, rows)
-        if all(len(f) >= share for f, share in zip(found, shares, strict=True)):
-            rollout.close(state)
-            kept = [pair for f, share in zip(found, shares, strict=True) for pair in f[:share]]
-            returns, lengths = np.array(kept).T
-            return returns, lengths
+    with contextlib.ExitStack() as opened:
+        opened.callback(rollout.close, state)
+        for chunk in range(-(-int(shares.max()) * MAX_EPISODE_STEPS // rollout.length)):
+            rows, open_episodes, state = ends(rollout, policy, state, open_episodes, jax.random.fold_in(key, chunk))
+            _take(found, rows)
+            if all(len(f) >= share for f, share in zip(found, shares, strict=True)):
+                kept = [pair for f, share in zip(found, shares, strict=True) for pair in f[:share]]
+                returns, lengths = np.array(kept).T
+                return returns, lengths
     raise InputError(f"An episode did not end within {MAX_EPISODE_STEPS} steps: give the environment a time limit.")
 
 
@@ -127,7 +129,7 @@ def evaluate_policies(
     key: PRNGKeyArray,
 ) -> Evaluation:
     """`episodes` fresh episodes of each policy, stochastic as it was trained or by its modes."""
-    check_between("episodes", episodes, 1)
+    check_whole("episodes", episodes, 1)
     results = []
     for i, policy in enumerate(policies):
         acting = Deterministic(policy) if deterministic else policy

@@ -54,7 +54,7 @@ def find_fault(trainer: Trainer, loop: CompiledLoop | HostLoop, state: TrainingS
         return None
     update = int(state.iteration) + 1
     rows = {
-        "observation": trajectory.obs,
+        "observation": jax.tree.map(_with_last, trajectory.obs, trajectory.last_obs),
         "action": trajectory.action,
         "log-probability": trajectory.log_prob,
         "reward": trajectory.reward,
@@ -73,6 +73,11 @@ def find_fault(trainer: Trainer, loop: CompiledLoop | HostLoop, state: TrainingS
     if not np.isfinite(float(metrics.update.gradient_norm)):
         return Fault("gradient", seed, update)
     return Fault("parameters", seed, update)
+
+
+def _with_last(obs: Any, last: Any) -> np.ndarray:
+    """Observations with the one that follows the last row."""
+    return np.concatenate([np.asarray(obs), np.asarray(last)[:, None]], axis=1)
 
 
 def _first_bad(tree: PyTree) -> tuple[int, int, float] | None:

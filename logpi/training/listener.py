@@ -78,10 +78,11 @@ class Silent(AbstractListener):
 def as_row(seed: int, iteration: int, steps: int, metrics: Metrics) -> dict[str, Any]:
     """One line of `metrics.jsonl`: the numbers of one iteration of one seed, `null` where there is none."""
     update, record, episodes = metrics.update, metrics.update.record, float(metrics.episodes)
+    mean = float(metrics.return_sum) / max(episodes, 1)
     ended = {
-        "return_mean": metrics.return_sum / max(episodes, 1),
-        "return_squares": metrics.return_squares,
-        "length_mean": metrics.length_sum / max(episodes, 1),
+        "return_mean": mean,
+        "return_squares": float(metrics.return_spread) + episodes * mean**2,  # of Python: 32 bits would lose the spread
+        "length_mean": float(metrics.length_sum) / max(episodes, 1),
     }
     numbers = {
         "entropy": record.entropy,
@@ -116,7 +117,7 @@ def recent_return(rows: list[dict[str, Any]], episodes: int = 100) -> tuple[floa
     """
     count = total = squares = 0.0
     for row in reversed(rows):
-        if row["return_mean"] is not None:
+        if row["return_mean"] is not None and row["return_squares"] is not None:  # beyond 1e19 squares are infinite
             count += row["episodes"]
             total += row["return_mean"] * row["episodes"]
             squares += row["return_squares"]

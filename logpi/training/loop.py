@@ -16,7 +16,7 @@ from ..models import AbstractActorCritic, AbstractPolicy, trainable
 from ..rollout import AbstractRollout
 from ..trajectory import Trajectory
 from ..transforms import RewardScaling, RewardStatistics
-from .episodes import follow, no_episodes, OpenEpisodes
+from .episodes import EpisodeRows, follow, no_episodes, OpenEpisodes
 
 BUFFER = 128  # iterations that one call of the compiled loop can do
 _RESUMING = 0x5E5  # sets the keys of resumed environments apart from those of iterations
@@ -28,7 +28,7 @@ class Metrics(eqx.Module):
     update: UpdateInfo
     episodes: Float[Array, ""]  # that ended in it
     return_sum: Float[Array, ""]  # of their undiscounted returns, in units of reward
-    return_squares: Float[Array, ""]
+    return_spread: Float[Array, ""]  # the squares of their distances from their mean, summed
     length_sum: Float[Array, ""]  # of their lengths, in steps
     reward: Float[Array, ""]  # mean per step
     steps: Float[Array, ""]  # of the agent: rows that only reset are none
@@ -105,7 +105,7 @@ class Trainer(eqx.Module):
         rows, open_episodes = follow(trajectory, state.open_episodes)
         steps = jnp.sum(trajectory.valid * 1.0)
         reward = jnp.sum(trajectory.reward) / jnp.maximum(steps, 1)
-        finite = all_finite((trajectory.obs, trajectory.reward))
+        finite = all_finite((trajectory.obs, trajectory.last_obs, trajectory.reward))
         rewards = state.rewards
         if self.scaling is not None:
             trajectory, rewards = self.scaling(trajectory, rewards)
@@ -114,14 +114,17 @@ class Trainer(eqx.Module):
         finite &= all_finite((info.gradient_norm, eqx.filter(policy, trainable(policy))))
         if self.skip:
             algorithm, rewards = _chosen(finite, (algorithm, rewards), (state.algorithm, state.rewards))
-            sums = open_episodes.reward
-            open_episodes = eqx.tree_at(lambda o: o.reward, open_episodes, jnp.where(jnp.isfinite(sums), sums, 0.0))
-        returns, lengths = (jnp.where(rows.ended, x, 0.0) for x in (rows.total_reward, rows.length))
-        metrics = Metrics(
-            info, jnp.sum(rows.ended * 1.0), jnp.sum(returns), jnp.sum(returns**2), jnp.sum(lengths), reward, steps,
-            finite,
-        )  # fmt: skip
+        metrics = Metrics(info, *_episodes(rows), reward, steps, finite)
         return TrainingState(algorithm, rollout_state, open_episodes, rewards, state.iteration + 1, state.key), metrics
+
+
+def _episodes(rows: EpisodeRows) -> tuple[Array, Array, Array, Array]:
+    """How many ended, the sum of their returns and its spread, and the sum of their lengths. NaN is no return."""
+    counted = rows.ended & jnp.isfinite(rows.total_reward)
+    number = jnp.sum(counted * 1.0)
+    total = jnp.sum(jnp.where(counted, rows.total_reward, 0.0))
+    spread = jnp.sum(jnp.where(counted, rows.total_reward - total / jnp.maximum(number, 1.0), 0.0) ** 2)
+    return number, total, spread, jnp.sum(jnp.where(counted, rows.length, 0.0))
 
 
 def all_finite(tree: PyTree) -> Bool[Array, ""]:

@@ -23,10 +23,7 @@ class Rows:
 
     def __init__(self, folder: Path | None, kept: list[dict[str, Any]], warn: Callable[[str], None]):
         self.all = list(kept)
-        self._steps: dict[int, int] = {}
-        self._counts: dict[int, int] = {}
-        for row in kept:
-            self._steps[row["seed"]], self._counts[row["seed"]] = row["steps"], row["iteration"]
+        self._steps = {row["seed"]: row["steps"] for row in kept}
         self._before = self.steps
         self._warn, self._waiting, self._warned = warn, b"", False
         self._file = (folder / FILE).open("ab", buffering=0) if folder else None
@@ -41,14 +38,16 @@ class Rows:
         """Those of this process, without what was done before it resumed."""
         return self.steps - self._before
 
-    def add(self, seeds: Sequence[int], metrics: Sequence[Sequence[Metrics]]) -> list[dict[str, Any]]:
-        """The rows of some iterations of each seed, in an order that does not depend on how many come at a time."""
+    def add(self, seeds: Sequence[int], metrics: Sequence[Sequence[Metrics]], iteration: int) -> list[dict[str, Any]]:
+        """The rows of the iterations of each seed that follow `iteration` of them.
+
+        Their order does not depend on how many come at a time.
+        """
         fresh = []
-        for at_once in zip(*metrics, strict=True):
+        for number, at_once in enumerate(zip(*metrics, strict=True), iteration + 1):
             for seed, one in zip(seeds, at_once, strict=True):
                 self._steps[seed] = self._steps.get(seed, 0) + int(one.steps)
-                self._counts[seed] = self._counts.get(seed, 0) + 1
-                fresh.append(as_row(seed, self._counts[seed], self._steps[seed], one))
+                fresh.append(as_row(seed, number, self._steps[seed], one))
         self.all += fresh
         self._waiting += "".join(json.dumps(row) + "\n" for row in fresh).encode()
         return fresh

