@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..errors import InputError
 from .base import AbstractDistribution
-from .numpyro import FromNumpyro
+from .numpyro import check_draws, FromNumpyro
 
 
 class Foreign(AbstractDistribution):
@@ -89,6 +89,7 @@ def as_distribution(thing: Any) -> AbstractDistribution:
         return thing
     numpyro = sys.modules.get("numpyro.distributions")  # what has not been imported cannot have made it
     if numpyro is not None and isinstance(thing, numpyro.Distribution):
+        check_draws(thing)
         return FromNumpyro(thing)
     if any(callable(getattr(thing, name, None)) for name in ("log_prob", "sample")):
         return Foreign(thing)

@@ -1,5 +1,6 @@
 """Any distribution of NumPyro, as one of ours."""
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..errors import InputError
 from .base import AbstractDistribution
 
 
@@ -31,17 +33,17 @@ class FromNumpyro(AbstractDistribution):
     def log_prob(self, event: Array) -> Float[Array, ""]:
         """The logarithm of the density, summed over batch axes."""
         with jax.numpy_rank_promotion("allow"):
-            return jnp.sum(_off_zero(self.distribution).log_prob(event))
+            return jnp.sum(meant(self.distribution).log_prob(event))
 
     def entropy(self) -> Float[Array, ""]:
         """In nats, where NumPyro has a closed form; it raises `NotImplementedError` otherwise."""
-        return jnp.sum(self.distribution.entropy())
+        return jnp.sum(meant(self.distribution).entropy())
 
     def kl(self, other: Any) -> Float[Array, ""]:
         """In nats, where NumPyro has a closed form; it raises `NotImplementedError` otherwise."""
         from numpyro.distributions import kl_divergence
 
-        return jnp.sum(kl_divergence(self.distribution, other.distribution))
+        return jnp.sum(kl_divergence(meant(self.distribution), meant(other.distribution)))
 
     def mode(self) -> Array:
         """The mean for a continuous distribution, the most probable value for one with a finite support.
@@ -59,9 +61,35 @@ class FromNumpyro(AbstractDistribution):
         return jnp.broadcast_to(chosen, shape_of(self.distribution))
 
 
+def own_name(distribution: Any) -> str:
+    """The name of a class that is NumPyro's own; empty for any other, which may be called the same and differ."""
+    import numpyro.distributions
+
+    kind = type(distribution)
+    return kind.__name__ if getattr(numpyro.distributions, kind.__name__, None) is kind else ""
+
+
+def check_draws(distribution: Any) -> None:
+    """Raises `InputError` for a distribution of NumPyro whose log-probability is not that of what it draws."""
+    from numpyro import distributions as d
+
+    kinds = (
+        d.MaskedDistribution,
+        d.LeftCensoredDistribution,
+        d.RightCensoredDistribution,
+        d.IntervalCensoredDistribution,
+    )
+    for part in parts_of(distribution):
+        if isinstance(part, kinds):
+            raise InputError(
+                f"the log-probability of a {type(part).__name__} is not that of the events it draws, so a gradient "
+                "would be wrong: give the distribution itself, without mask() or censoring, and weigh in f what is to count."
+            )
+
+
 def entries_of(distribution: Any) -> Any:
     """The distribution of the single entries, inside of what NumPyro wraps around it (`to_event`, `expand`)."""
-    while type(distribution).__name__ in ("Independent", "ExpandedDistribution"):
+    while own_name(distribution) in ("Independent", "ExpandedDistribution"):
         distribution = distribution.base_dist
     return distribution
 
@@ -84,21 +112,51 @@ def parts_of(distribution: Any) -> Iterator[Any]:
             yield from parts_of(part)
 
 
-def _off_zero(distribution: Any) -> Any:
-    """The same distribution, with logits of exactly 0 moved to the smallest number there is.
+def meant(distribution: Any) -> Any:
+    """The same distribution, with parameters at which NumPyro's log-probability has the derivative that is meant.
 
-    NumPyro's Bernoulli and binomial have a formula in |logits|, whose derivative at 0 comes out as 0 or 1 in place of
-    -1/2 or 1/2; and 0 is where logits begin.
+    Logits of exactly 0 move to the smallest number there is: NumPyro's Bernoulli and binomial have a formula in
+    |logits|, whose derivative at 0 comes out as 0 or 1 in place of -1/2 or 1/2; and 0 is where logits begin.
+    Probabilities of choices are divided by their sum: NumPyro draws in proportion to them, but takes the logarithm of
+    the number given, so that the derivative in a single one would be that of no distribution.
     """
-    kinked = ("BernoulliLogits", "BinomialLogits")
-    logits = {id(part.logits) for part in parts_of(distribution) if type(part).__name__ in kinked}
-    if not logits:
+
+    def is_mended(node):
+        return own_name(node) in MENDED
+
+    if not any(is_mended(part) for part in parts_of(distribution)):
         return distribution
+    return jax.tree.map(lambda x: _mended(x) if is_mended(x) else x, distribution, is_leaf=is_mended)
 
-    def moved(x):
-        if id(x) not in logits:
-            return x
-        x = jnp.asarray(x, float) if isinstance(x, int | float) else x
-        return x + jnp.where(x == 0, jnp.finfo(x.dtype).tiny, 0).astype(x.dtype)
 
-    return jax.tree.map(moved, distribution)
+def shares_of(probs: Array) -> Array:
+    """Numbers divided by their sum along the last axis."""
+    return probs / jnp.sum(probs, axis=-1, keepdims=True)
+
+
+def _off_zero(logits: Any) -> Array:
+    logits = jnp.asarray(logits, float) if isinstance(logits, int | float) else logits
+    return logits + jnp.where(logits == 0, jnp.finfo(logits.dtype).tiny, 0).astype(logits.dtype)
+
+
+def _seen_shares(probs: Any) -> Array:
+    # An event without probability is never drawn: a score would see half of the derivative in its entry, and be wrong.
+    probs = jnp.asarray(probs)
+    return shares_of(jnp.where(probs > 0, probs, jax.lax.stop_gradient(probs)))
+
+
+MENDED = {
+    "BernoulliLogits": ("logits", _off_zero),
+    "BinomialLogits": ("logits", _off_zero),
+    "CategoricalProbs": ("probs", _seen_shares),
+    "MultinomialProbs": ("probs", _seen_shares),
+}
+
+
+def _mended(part: Any) -> Any:
+    name, mend = MENDED[own_name(part)]
+    twin = copy.copy(part)
+    for stored in ("logits", "probs"):  # NumPyro keeps the one that it made of the other
+        vars(twin).pop(stored, None)
+    setattr(twin, name, mend(getattr(part, name)))
+    return twin

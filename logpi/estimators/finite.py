@@ -22,7 +22,8 @@ class Enumerate(AbstractEstimator):
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
         """The sum; key and samples are not used. Raises `InputError` for a support that is infinite or too large."""
         events = all_events(problem.distribution(params))
-        return _expectation(problem.log_probs(params, events), problem.costs(params, events))
+        probs, counts = problem.probabilities(params, events)
+        return jnp.sum(probs * jnp.where(counts, problem.costs(params, events), 0.0))
 
 
 class RaoBlackwell(AbstractEstimator):

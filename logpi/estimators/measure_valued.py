@@ -10,7 +10,7 @@ from jax.lax import stop_gradient
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..distributions import AbstractDistribution, Bernoulli, Categorical, FromNumpyro, Joint, Normal
-from ..distributions.numpyro import entries_of, shape_of
+from ..distributions.numpyro import entries_of, own_name, shape_of
 from ..errors import InputError
 from .base import AbstractEstimator
 from .parameters import frozen
@@ -99,8 +99,7 @@ def _(dist: Joint) -> list[Family]:
 @families.register
 def _(dist: FromNumpyro) -> list[Family]:
     inner = entries_of(dist.distribution)
-    kind = type(inner).__name__
-    name = kind.removesuffix("Probs").removesuffix("Logits")
+    name = own_name(inner).removesuffix("Probs").removesuffix("Logits")
     if name not in RULES or (inner.event_shape and name != "Categorical"):
         return families.dispatch(object)(dist)
     return [_family_of(inner, name, shape_of(dist.distribution))]

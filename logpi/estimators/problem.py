@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from ..distributions import AbstractDistribution, as_distribution
 from ..errors import InputError
 from .parameters import frozen
+from .probabilities import probability
 from .support import inside, still_support
 
 
@@ -51,6 +52,12 @@ class Problem(eqx.Module):
         """The log-probability of each event, to be differentiated; refused where the support moves (see there)."""
         dist = self.distribution(params)
         return jax.vmap(lambda event: dist.log_prob(inside(dist, event)))(events) + still_support(dist)
+
+    def probabilities(self, params: PyTree, events: PyTree[Array]) -> tuple[Array, Array]:
+        """The probability of each event, to be differentiated, and whether the event's cost may count."""
+        dist = self.distribution(params)
+        probs, counts = jax.vmap(lambda event: probability(dist, event))(events)
+        return probs + still_support(dist), counts
 
     def costs(self, params: PyTree, events: PyTree[Array]) -> Float[Array, " samples"]:
         """The function's value for each event. Raises `InputError` unless that is one real number."""

@@ -42,13 +42,25 @@ def _(dist: Joint) -> list[Array]:
 def _(dist: FromNumpyro) -> list[Array]:
     if dist.distribution.is_discrete:
         return irreparametrised.dispatch(object)(dist)
-    return [
+    parts = list(parts_of(dist.distribution))
+    found = [
         x
-        for part in parts_of(dist.distribution)
+        for part in parts
         for name in set(part.gather_pytree_data_fields()) - set(part.reparametrized_params)
         for x in jax.tree.leaves(vars(part).get(name), is_leaf=_is_own)
-        if eqx.is_inexact_array(x)
     ]
+    # A sampler of angles jumps from one end of the circle to the other, whatever it is moved by.
+    found += [x for part in parts if _is_wrapped(part) for x in jax.tree.leaves(part)]
+    return [x for x in found if isinstance(x, jax.Array) and eqx.is_inexact_array(x)]
+
+
+def _is_wrapped(distribution: Any) -> bool:
+    from numpyro.distributions import constraints
+
+    support = distribution.support
+    while isinstance(support, constraints.independent):
+        support = support.base_constraint
+    return isinstance(support, type(constraints.circular))
 
 
 def _is_own(node: Any) -> bool:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from ..distributions import AbstractDistribution, Bernoulli, Categorical, FromNumpyro, Joint, Point
+from ..distributions import AbstractDistribution, Bernoulli, Categorical, Foreign, FromNumpyro, Joint, Point
 from ..distributions.numpyro import entries_of, parts_of, shape_of
 from ..errors import InputError
 from .ends import ends_of
@@ -23,7 +23,7 @@ MOST_EVENTS = 2**20  # a sum of a million terms still fits into memory
 
 def name_of(dist: AbstractDistribution) -> str:
     """What people call a distribution."""
-    inner = dist.distribution if isinstance(dist, FromNumpyro) else dist
+    inner = dist.distribution if isinstance(dist, (FromNumpyro, Foreign)) else dist
     return type(inner).__name__
 
 
@@ -45,9 +45,11 @@ def _(dist: Joint) -> list[Array]:
 
 @bounds.register
 def _(dist: FromNumpyro) -> list[Array]:
+    from numpyro.distributions import Delta
+
     parts = list(parts_of(dist.distribution))
     found = [leaf for part in parts for leaf in (*jax.tree.leaves(part.support), *ends_of(part)[0])]
-    found += [part.v for part in parts if type(part).__name__ == "Delta"]
+    found += [part.v for part in parts if isinstance(part, Delta)]
     return [x for x in found if eqx.is_inexact_array(x)]
 
 
