@@ -65,6 +65,29 @@ def test_evaluations_say_how_the_policy_acted(html: str) -> None:
     assert [row["name"] for row in rows] == ["PPO: likeliest actions, IQM", "seed 0", "seed 1", "seed 2"]
 
 
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        {"by_seed": [1, 2]}, {"mean": {"value": "x"}}, {"mean": 7, "by_seed": {"0": 3}}, {"iqm": {"value": [1]}},
+        {"mean": {"value": None, "low": "", "high": True}}, {"by_seed": {"0": {"value": "?"}, "1": []}},
+        {"mean": {"value": 10**400}},
+    ],
+)  # fmt: skip
+def test_what_is_no_number_in_an_evaluation_is_missing(damaged: dict, tmp_path: Path) -> None:
+    made = folder(tmp_path / "run", rows(1, updates=9), 1)
+    (made / "evaluation.json").write_text(json.dumps(damaged))
+    assert not any(chart["key"] == "evaluation" for chart in embedded(page(made, fresh=False))["charts"])
+
+
+def test_the_good_numbers_of_an_evaluation_stay(tmp_path: Path) -> None:
+    """One bound is damaged."""
+    made = folder(tmp_path / "run", rows(1, updates=9), 1)
+    (made / "evaluation.json").write_text('{"mean": {"value": 7, "low": "a lot", "high": 9}, "by_seed": [1]}')
+    chart = next(chart for chart in embedded(page(made, fresh=False))["charts"] if chart["key"] == "evaluation")
+    (row,) = chart["rows"]
+    assert row["value"] == 7 and row.get("low") is None and row["high"] == 9
+
+
 def test_wall_time_is_that_of_the_rounds(html: str) -> None:
     lines = next(chart for chart in embedded(html)["charts"] if chart["key"] == "return")["lines"]
     main = next(line for line in lines if line["name"] == "PPO")

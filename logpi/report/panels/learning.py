@@ -2,8 +2,6 @@
 
 import math
 
-import numpy as np
-
 from ..charts import Chart, Estimate, Intervals, Line, Lines
 from ..folders import Told
 from ..measure import Measured
@@ -87,7 +85,8 @@ def _evaluations(told: list[Told], measured: list[Measured]) -> Intervals | None
 
 def _rows(name: str, evaluation: dict, run: int) -> list[Estimate]:
     """All seeds together, then each."""
-    by_seed = evaluation.get("by_seed") or {}
+    found = evaluation.get("by_seed")
+    by_seed = found if isinstance(found, dict) else {}
     rows = [_estimate(name if len(by_seed) < 2 else f"{name}, IQM", evaluation.get("iqm"), run, True)]
     if len(by_seed) < 2:
         rows = [_estimate(name, evaluation.get("mean"), run, True)]
@@ -98,6 +97,14 @@ def _rows(name: str, evaluation: dict, run: int) -> list[Estimate]:
 
 def _estimate(name: str, found: object, run: int, strong: bool) -> Estimate:
     known = found if isinstance(found, dict) else {}
-    numbers = [known.get(key) for key in ("value", "low", "high")]
-    value, low, high = (float(x) if isinstance(x, int | float | str) else np.nan for x in numbers)
-    return Estimate(name, value, low, high, run, strong)
+    return Estimate(name, *(_number(known.get(key)) for key in ("value", "low", "high")), run, strong)
+
+
+def _number(x: object) -> float:
+    """NaN for what is no number: a file may be damaged."""
+    if isinstance(x, bool) or not isinstance(x, int | float | str):
+        return math.nan
+    try:
+        return float(x)
+    except (ValueError, OverflowError):
+        return math.nan
