@@ -11,6 +11,7 @@ from .charts import shown
 from .folders import Told
 from .measure import Measured
 from .panels.comparison import improvements, scored
+from .panels.updates import nothing_left, WITHOUT_MEANING
 from .series import final_scores, Series, series
 
 LATE = 1 / 3  # of a training, counted from its end
@@ -80,7 +81,12 @@ def of_measured(told: Told, measured: Measured) -> list[Finding]:
                 f"Its likeliest actions earn {likeliest}, actions drawn as in training {drawn}: say which you report."
             )
             found.append(Finding(text, "note", "evaluation", told.index))
+    alike = nothing_left(measured)
+    if alike is not None:
+        found.append(Finding(alike, "note", "last_update", told.index))
     for check in () if measured.audit is None else measured.audit.findings:
+        if alike is not None and check.name in WITHOUT_MEANING:
+            continue
         size = f"{shown(check.size)} ± {shown(check.error)}" if check.error else shown(check.size)
         text = f"The audit of its last policy found {check.name}: {size}, {check.meaning}; {check.cure}."
         found.append(Finding(text, "warning", "by_layer" if "gradient" in check.name else "last_update", told.index))

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from ..charts import Chart, Estimate, Intervals, Level, Line, Lines
+from ..charts import Chart, Estimate, Intervals, Level, Line, Lines, shown
 from ..folders import Told
 from ..measure import Measured
 from ..series import Series, series
@@ -22,6 +22,8 @@ _MEASUREMENTS = (
     ("value_error", "Error of the critic", "squared units of return", "Half the squared error, over the rows.", ()),
     ("length_mean", "Length of an episode", "steps", "Mean over the episodes that ended.", ()),
 )  # fmt: skip
+CRITIC = "critic's explained variance"
+WITHOUT_MEANING = (CRITIC, "cosine to the rest", "cosine of halves")  # checks, where there is nothing left to climb
 _BAND = " Line: interquartile mean over seeds; band: its 95 % interval."
 
 
@@ -55,6 +57,21 @@ def _lines(told: Told, found: Series, seeds: bool) -> list[Line]:
             for seed, curve in zip(told.run.seeds, found.seeds, strict=True)
         ]
     return [*lines, Line(told.name, found.steps, found.middle, low, high, found.seconds, told.index)]
+
+
+def nothing_left(measured: Measured) -> str | None:
+    """That the fresh episodes of the audited seed are all alike, and what that means for its gradient and critic."""
+    played = measured.evaluations.get(False)
+    if measured.audit is None or played is None or played.returns.shape[1] < 2:
+        return None
+    returns, lengths = played.returns[0], played.lengths[0]
+    if np.ptp(returns) > 1e-6 * np.abs(returns).max() or np.ptp(lengths) > 0:
+        return None
+    return (
+        f"All {len(returns)} fresh episodes of seed {played.seeds[0]} are equal: return {shown(float(returns[0]))} in "
+        f"{shown(float(lengths[0]))} steps. There is nothing left to climb, and no difference left for a critic to "
+        "explain: signal-to-noise, cosines and explained variance of this policy are noise and the critic's own error."
+    )
 
 
 def _norm(told: list[Told]) -> Lines:
@@ -128,10 +145,16 @@ def _fresh(told: list[Told], measured: list[Measured]) -> list[Chart]:
         levels = (Level(1.0, "as much noise as signal"),)
         found.append(Intervals("by_layer", "Signal-to-noise by layer", about, "ratio", tuple(by_layer), levels))
     if shares:
-        about = "Fresh rollouts and updates of the last policy; 95 % intervals."
+        about = " ".join(["Fresh rollouts and updates of the last policy; 95 % intervals.", *_notes(told, measured)])
         levels = (Level(0.0, ""), Level(1.0, ""))
         found.append(Intervals("last_update", "The last policy's updates", about, "share", tuple(shares), levels))
     return found
+
+
+def _notes(told: list[Told], measured: list[Measured]) -> list[str]:
+    """What a reader of the last policies' numbers should know first."""
+    texts = zip(told, map(nothing_left, measured), strict=True)
+    return [f"{each.name}: {text}" if len(told) > 1 else text for each, text in texts if text]
 
 
 _SHARES = {
@@ -139,5 +162,5 @@ _SHARES = {
     "cosine to the rest": "cosine of a rollout to the others",
     "effective sample size": "effective sample size after an update",
     "clipped rows": "clipped rows",
-    "critic's explained variance": "critic: explained variance of Monte-Carlo returns",
+    CRITIC: "critic: explained variance of Monte-Carlo returns",
 }
