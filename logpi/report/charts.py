@@ -49,6 +49,7 @@ class Lines:
     log: bool = False
     wide: bool = False
     marks: bool = False  # a dot at each point
+    span: float = 0.0  # the least that a linear axis reaches over, so that small differences look small
 
 
 @dataclasses.dataclass(frozen=True)

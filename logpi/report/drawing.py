@@ -75,6 +75,9 @@ def _lines(axes: Any, chart: Lines) -> None:
     axes.set_ylabel(chart.y)
     if chart.log:
         axes.set_yscale("log")
+    elif (room := chart.span - np.ptp(axes.get_ylim())) > 0:
+        low, high = axes.get_ylim()
+        axes.set_ylim(low - room / 2, high + room / 2)
     if sum(line.style not in ("seed", "range") for line in chart.lines) > 1:
         axes.legend(frameon=False, fontsize=8)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from logpi.report import page
-from logpi.report.charts import Columns, Heat, Stack
+from logpi.report.charts import Columns, Estimate, Heat, Intervals, Level, Line, Lines, Stack
 from logpi.report.document import _document, Section
 from logpi.report.folders import tell, with_names
 from logpi.report.measure import Measured
@@ -32,6 +32,19 @@ root.dataset.axis = plot.textContent.includes("wall time of training, seconds");
 document.querySelector("input[value='IQM alone']").click();
 root.dataset.alone = plot.querySelectorAll("path[stroke-width='1']").length;
 root.dataset.wide = document.documentElement.scrollWidth <= innerWidth;
+</script></body>"""
+
+
+# Which texts of figures are cut by the window, how far the flat curve rises, and where its level's name stands.
+MEASURES = """<script>
+const texts = [...document.querySelectorAll(".plot text")], note = document.documentElement.dataset;
+const place = (x) => x.getBoundingClientRect(), flat = document.querySelector("[data-chart=flat]");
+const rise = flat.querySelector("path[stroke]");
+note.cut = texts.filter((t) => place(t).right > innerWidth || place(t).left < 0).map((t) => t.textContent).join("; ");
+note.shortened = texts.filter((t) => t.textContent.includes("…")).map((t) => t.textContent).join("; ");
+note.rise = place(rise).height;
+note.above = place(texts.find((t) => t.textContent === "half of all")).bottom;
+note.top = Math.min(...[...flat.querySelectorAll(".grid")].map((line) => place(line).top));
 </script></body>"""
 
 
@@ -66,11 +79,22 @@ def test_every_kind_of_chart_is_drawn_on_a_phone(tmp_path: Path) -> None:
     )  # fmt: skip
     bars = (Stack("terminated: 0", np.zeros(1)), Stack("truncated: 9", np.array([9.0]), 1))
     columns = Columns("bars", "Lengths", "About.", "steps", "episodes", np.array([499.5, 500.5]), bars)
-    html = _document(told, [Measured()], [Section("behaviour", "Behaviour", (heat, columns))], [], None)
+    long = "critic: explained variance of Monte-Carlo returns, of a run with a long name"
+    estimates = (Estimate(long, 0.5, 0.1, 0.9), Estimate("short", -0.2))
+    levels = (Level(1.0, "as much noise as signal"),)
+    intervals = Intervals("ratios", "Ratios", "About.", "ratio", estimates, levels)
+    steps = np.arange(5.0)
+    curve = Line("run", steps, 0.5 + 0.0005 * steps)
+    flat = Lines("flat", "Flat", "About.", "steps", "probability", (curve,), (Level(0.5, "half of all"),), span=0.2)
+    charts = (heat, columns, intervals, flat)
+    html = _document(told, [Measured()], [Section("behaviour", "Behaviour", charts)], [], None)
     file = tmp_path / "report.html"
-    file.write_text(html)
+    file.write_text(html.replace("</body>", MEASURES))
     dom = chromium.dom(file, width=390, height=800)
-    assert data(dom).get("drawn") == "2" and "error" not in data(dom)
+    assert data(dom).get("drawn") == "4" and "error" not in data(dom)
+    assert data(dom)["cut"] == data(dom)["shortened"] == ""
+    assert float(data(dom)["rise"]) < 5  # pixels: a difference of 0.002
+    assert float(data(dom)["above"]) < float(data(dom)["top"])  # a level's name is not among the curves
     assert dom.count('class="cell"') == 8 and "Actions &lt;&amp;&gt;" in dom and "NaN" not in dom
 
 

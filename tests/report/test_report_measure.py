@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import jax
@@ -10,11 +11,15 @@ import pytest
 
 import logpi
 from logpi.audit import Check, Report
+from logpi.envs import resolve
 from logpi.report import measure as measuring
+from logpi.report.charts import Lines
+from logpi.report.drawing import draw
 from logpi.report.findings import of_measured
 from logpi.report.folders import tell
 from logpi.report.measure import measure
-from logpi.report.panels import behaviour
+from logpi.report.panels import behaviour, updates
+from logpi.training.evaluation import Evaluation
 
 EPISODES = 12
 
@@ -26,6 +31,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = logpi.Settings(logpi.PPO(num_epochs=1), steps=4 * 128, num_envs=4, rollout_length=32)
     logpi.train("CartPole-v1", settings=settings, out=path, checkpoint_every=2, seeds=1)
     return path
+
+
+def full(value: float) -> Evaluation:
+    """Episodes that are all alike."""
+    return Evaluation("CartPole-v1", False, (0,), np.full((1, EPISODES), value), np.full((1, EPISODES), value))
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +72,7 @@ def test_the_probe_asks_the_policies_themselves(trained: Path, measured: measuri
 
 def test_the_last_stage_is_the_saved_policy(trained: Path, measured: measuring.Measured) -> None:
     told = tell(trained)
-    rollout = measuring.make_rollout(
-        measuring.resolve("CartPole-v1"), EPISODES, measuring.CHUNK, measuring.ACTION_MAPS["clip"]
-    )
+    rollout = measuring.make_rollout(resolve("CartPole-v1"), EPISODES, measuring.CHUNK, measuring.ACTION_MAPS["clip"])
     model = told.run.models[0]
     _, trajectory = measuring.play(model, rollout, 0, jax.random.key(1))
     first = jax.tree.map(lambda x: x[0, 0], trajectory.obs)
@@ -76,6 +84,39 @@ def test_the_last_stage_is_the_saved_policy(trained: Path, measured: measuring.M
 def test_findings_of_the_audit_are_told(trained: Path, measured: measuring.Measured) -> None:
     found = of_measured(tell(trained), measured)
     assert any("critic's explained variance: -1 ± 0.01" in finding.text for finding in found)
+
+
+def test_where_all_episodes_are_equal_the_numbers_of_the_last_policy_are_said_to_be_noise(
+    trained: Path, measured: measuring.Measured
+) -> None:
+    """A solved CartPole: no advice about a critic that has nothing to explain, but why its numbers look bad."""
+    told = tell(trained)
+    alike = dataclasses.replace(measured, evaluations={False: full(500.0), True: full(500.0)})
+    (finding,) = of_measured(told, alike)
+    assert finding.level == "note" and finding.chart == "last_update"
+    assert finding.text.startswith("All 12 fresh episodes of seed 0 are equal: return 500 in 500 steps.")
+    assert "explained variance of this policy are noise" in finding.text
+    (chart,) = updates.gradient([told], [alike])[-1:]
+    assert chart.key == "last_update" and finding.text in chart.about
+
+
+@pytest.mark.parametrize("name", ["returns", "lengths"])
+def test_one_episode_that_differs_is_something_to_climb(name: str, trained: Path, measured: measuring.Measured) -> None:
+    one = full(500.0)
+    getattr(one, name)[0, 3] = 499.0
+    found = of_measured(tell(trained), dataclasses.replace(measured, evaluations={False: one}))
+    assert [finding.level for finding in found] == ["warning"] and "raise value_coef" in found[0].text
+    last = updates.gradient([tell(trained)], [dataclasses.replace(measured, evaluations={False: one})])[-1]
+    assert "noise" not in last.about
+
+
+def test_probabilities_that_hardly_differ_look_so(trained: Path, measured: measuring.Measured) -> None:
+    """0.499 beside 0.501 is no drama: the axis spans a fifth at least, on the page and in a figure."""
+    chart = behaviour.charts(tell(trained), measured)[1]
+    assert isinstance(chart, Lines) and chart.y == "probability" and chart.span == 0.2
+    flat = tuple(dataclasses.replace(line, y=0.5 + 0.001 * np.arange(len(line.x))) for line in chart.lines)
+    (axes,) = draw(dataclasses.replace(chart, lines=flat)).axes
+    assert np.ptp(axes.get_ylim()) == pytest.approx(0.2)
 
 
 def test_behaviour_has_its_charts(trained: Path, measured: measuring.Measured) -> None:

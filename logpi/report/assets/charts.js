@@ -48,22 +48,13 @@
     add(svg, "text", { x: 0, y: 11 }, labels.y);
   }
 
-  function levels(svg, chart, box, x, y) {
-    let before = null;
+  /** Lines straight up at values that mean something, with their names above the rows. */
+  function uprights(svg, chart, box, x, width) {
     for (const level of chart.levels ?? []) {
-      if (y) {
-        const at = y(level.value);
-        if (at < box.top - 1 || at > box.bottom + 1) continue;
-        add(svg, "line", { class: "level", x1: box.left, x2: box.right, y1: at, y2: at });
-        const near = before !== null && Math.abs(before - at) < 15;
-        add(svg, "text", { class: "halo", x: near ? box.left + 4 : box.right, y: at - 5, "text-anchor": near ? "start" : "end" }, level.text);
-        before = at;
-      } else {
-        const at = x(level.value);
-        if (at < box.left - 1 || at > box.right + 1) continue;
-        add(svg, "line", { class: "level", x1: at, x2: at, y1: box.top, y2: box.bottom });
-        if (level.text) add(svg, "text", { x: at, y: box.top - 5, "text-anchor": "middle" }, level.text);
-      }
+      const at = x(level.value), half = (LETTER * level.text.length) / 2;
+      if (at < box.left - 1 || at > box.right + 1) continue;
+      add(svg, "line", { class: "level", x1: at, x2: at, y1: box.top, y2: box.bottom });
+      if (level.text) add(svg, "text", { x: Math.max(half, Math.min(width - half, at)), y: box.top - 5, "text-anchor": "middle" }, level.text);
     }
   }
 
@@ -75,12 +66,19 @@
     // Names stand at the ends of their curves; where that takes too much of the width, in rows above.
     const widest = 16 + LETTER * Math.max(...named.map((l) => l.name.length));
     const aside = named.length > 1 && named.length < 9 && widest < width * 0.28;
-    const room = aside ? widest : 14, rows = aside || named.length < 2 ? [] : legend(named, width);
-    const height = (chart.wide ? Math.max(250, Math.min(400, width * 0.42)) : 225) + 18 * rows.length;
     const strong = kept.filter((line) => line.style !== "range" || chart.wide);
     // On a logarithmic axis single seeds fall to nothing: the middle says how far it goes.
     const values = strong.flatMap((line) => (chart.log ? (line.style === "seed" ? [] : line.y) : [line.y, line.low ?? [], line.high ?? []].flat()));
-    const [low, high] = extent(values, chart.log);
+    const [low, high] = chart.log ? extent(values, true) : atLeast(extent(values, false), chart.span ?? 0);
+    // Names of levels stand there too: inside of the plot they would lie on the curves.
+    const crossed = (chart.levels ?? []).filter((level) => level.value >= low && level.value <= high);
+    const name = (level) => crossed.length > 1 ? `${level.text}: ${brief(level.value)}` : level.text;
+    const keys = [
+      ...(aside || named.length < 2 ? [] : named.map((line) => ({ name: line.name, ink: colour(line.run), dash: LOOKS[line.style][2] }))),
+      ...crossed.map((level) => ({ name: name(level), dash: "2 3" })),
+    ];
+    const room = aside ? widest : 14, rows = legend(keys, width);
+    const height = (chart.wide ? Math.max(250, Math.min(400, width * 0.42)) : 225) + 18 * rows.length;
     const yTicks = chart.log ? logTicks(low, high) : ticks(low, high, height / 55);
     const left = 12 + LETTER * Math.max(1, ...yTicks.map((t) => brief(t).length));
     const box = { left, right: width - room, top: 26 + 18 * rows.length, bottom: height - 42 };
@@ -103,23 +101,24 @@
       add(inside, "path", { d: path(at, line.y, x, y, line.style === "step"), stroke: tone, "stroke-width": thick, opacity, "stroke-dasharray": dash });
       if (chart.marks) at.forEach((p, i) => finite(line.y[i]) && add(inside, "circle", { cx: x(p), cy: y(line.y[i]), r: 3, fill: tone }));
     }
-    levels(svg, chart, box, x, y);
+    for (const level of crossed) add(svg, "line", { class: "level", x1: box.left, x2: box.right, y1: y(level.value), y2: y(level.value) });
     if (aside) names(svg, named, box, x, y, room);
-    for (const { line, left: at, top } of rows.flat()) {
-      add(svg, "line", { x1: at, x2: at + 14, y1: top - 4, y2: top - 4, stroke: colour(line.run), "stroke-width": 2.5, "stroke-dasharray": LOOKS[line.style][2] });
-      add(svg, "text", { class: "name", x: at + 19, y: top, style: `fill:${colour(line.run)}` }, line.name);
+    for (const { key, left: at, top } of rows.flat()) {
+      const ink = key.ink ?? "var(--soft)";
+      add(svg, "line", { x1: at, x2: at + 14, y1: top - 4, y2: top - 4, stroke: ink, "stroke-width": key.ink ? 2.5 : 1, "stroke-dasharray": key.dash });
+      add(svg, "text", { class: key.ink ? "name" : "key", x: at + 19, y: top, style: `fill:${ink}` }, key.name);
     }
     return { box, x, y, named };
   }
 
-  /** Places for the names of curves in rows under the title. */
-  function legend(named, width) {
-    const rows = [[]];
+  /** Places for names in rows under the title. */
+  function legend(keys, width) {
+    const rows = keys.length ? [[]] : [];
     let left = 0;
-    for (const line of named) {
-      const size = 36 + LETTER * line.name.length;
+    for (const key of keys) {
+      const size = 36 + LETTER * key.name.length;
       if (left && left + size > width) { rows.push([]); left = 0; }
-      rows.at(-1).push({ line, left, top: 12 + 18 * rows.length });
+      rows.at(-1).push({ key, left, top: 12 + 18 * rows.length });
       left += size;
     }
     return rows;
@@ -142,9 +141,12 @@
   }
 
   function drawIntervals(svg, chart, width) {
-    const rows = chart.rows, names = Math.min(width * 0.5, 14 + LETTER * Math.max(...rows.map((r) => r.name.length)));
-    const rowHeight = rows.length > 12 ? 19 : 25, height = 24 + rows.length * rowHeight + 44;
-    const box = { left: names, right: width - 52, top: 22, bottom: 22 + rows.length * rowHeight + 4 };
+    // Names stand beside their intervals; where that takes too much of the width, above them, in as many lines as it takes.
+    const rows = chart.rows, names = 14 + Math.max(...rows.map((r) => (r.strong ? STRONG : LETTER) * r.name.length)), above = names > width * 0.5;
+    const lines = rows.map((r) => above ? wrapped(r.name, width / (r.strong ? STRONG : LETTER)) : [r.name]);
+    const rowHeight = above ? 22 + 15 * Math.max(...lines.map((l) => l.length)) : rows.length > 12 ? 19 : 25;
+    const height = 24 + rows.length * rowHeight + 44;
+    const box = { left: above ? 8 : names, right: width - 52, top: 22, bottom: 22 + rows.length * rowHeight + 4 };
     const ends = rows.flatMap((r) => [r.value, r.low, r.high]), fixed = chart.levels.map((level) => level.value);
     const [low, high] = extent([...ends, ...fixed], chart.log);
     const x = scale(low, high, box.left, box.right, chart.log);
@@ -154,11 +156,11 @@
       add(svg, "text", { x: x(tick), y: box.bottom + 16, "text-anchor": "middle" }, brief(tick));
     }
     add(svg, "text", { x: (box.left + box.right) / 2, y: box.bottom + 34, "text-anchor": "middle" }, chart.x);
-    levels(svg, chart, box, x, null);
+    uprights(svg, chart, box, x, width);
     rows.forEach((row, i) => {
-      const at = box.top + (i + 0.6) * rowHeight, tone = colour(row.run), opacity = row.strong ? 1 : 0.55;
-      const label = add(svg, "text", { x: 0, y: at + 4, class: row.strong ? "name" : "" }, short(row.name, (names - 10) / LETTER));
-      add(label, "title", {}, row.name);
+      const at = above ? box.top + (i + 1) * rowHeight - 9 : box.top + (i + 0.6) * rowHeight, tone = colour(row.run), opacity = row.strong ? 1 : 0.55;
+      const first = above ? at - 1 - 15 * lines[i].length : at + 4;
+      lines[i].forEach((text, k) => add(svg, "text", { x: 0, y: first + 15 * k, class: row.strong ? "name halo" : "halo" }, text));
       if (finite(row.low) && finite(row.high)) add(svg, "line", { x1: x(row.low), x2: x(row.high), y1: at, y2: at, stroke: tone, "stroke-width": row.strong ? 3 : 2, opacity, "stroke-linecap": "round" });
       add(svg, "circle", { cx: x(row.value), cy: at, r: row.strong ? 4.5 : 3.5, fill: tone, opacity });
       add(svg, "text", { x: width, y: at + 4, "text-anchor": "end" }, brief(row.value));
@@ -170,7 +172,8 @@
     const names = 14 + LETTER * Math.max(...chart.rows.map((r) => r.length));
     const columns = chart.values[0].length, gap = 14, groups = chart.groups.length;
     const cell = Math.min(64, (width - names - gap * (groups - 1)) / columns), tall = 24;
-    const height = 40 + chart.rows.length * tall + 26;
+    const words = wrapped(`${chart.x}, grouped by policy; rows are ${chart.y}s; 0 is blank, 1 is full`, width / LETTER);
+    const height = 40 + chart.rows.length * tall + 12 + 15 * words.length;
     svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     let column = 0, left = names;
     for (const [name, actions] of chart.groups) {
@@ -181,7 +184,7 @@
           const p = row[column] ?? 0, top = 40 + i * tall;
           const box = add(svg, "rect", { class: "cell", x: left, y: top, width: cell, height: tall, fill: colour(chart.run), "fill-opacity": 0.04 + 0.96 * p });
           add(box, "title", {}, `${name}, ${chart.y} ${chart.rows[i]}, ${chart.x} ${action}: ${exact(row[column])}`);
-          if (cell > 30) add(svg, "text", { class: p > 0.55 ? "on" : "", x: left + cell / 2, y: top + 16, "text-anchor": "middle" }, p.toFixed(2));
+          if (cell > 30) add(svg, "text", { class: p > 0.7 ? "on" : "in", x: left + cell / 2, y: top + 16, "text-anchor": "middle" }, p.toFixed(2));
         });
         column++;
         left += cell;
@@ -189,7 +192,7 @@
       left += gap;
     }
     chart.rows.forEach((row, i) => add(svg, "text", { x: 0, y: 40 + i * tall + 16 }, row));
-    add(svg, "text", { x: names, y: height - 6 }, `${chart.x}, grouped by policy; rows are ${chart.y}s; 0 is blank, 1 is full`);
+    words.forEach((text, k) => add(svg, "text", { x: 0, y: 60 + chart.rows.length * tall + 15 * k }, text));
     return null;
   }
 

@@ -75,6 +75,24 @@ function extent(values, log, margin = 0.05) {
   return [low >= 0 && low - pad < 0 ? 0 : low - pad, high + pad];
 }
 
+/** A range at least so wide around its middle; what is never below 0 stays above it. */
+function atLeast([low, high], span) {
+  if (high - low >= span) return [low, high];
+  const from = (low + high - span) / 2;
+  return low >= 0 && from < 0 ? [0, span] : [from, from + span];
+}
+
+/** Text in lines of so many letters, broken between words. */
+function wrapped(text, letters) {
+  const lines = [""];
+  for (const word of text.split(" ")) {
+    if (lines.at(-1) && lines.at(-1).length + 1 + word.length > letters) lines.push(word);
+    else lines[lines.length - 1] = `${lines.at(-1)} ${word}`.trim();
+  }
+  return lines;
+}
+
 /** Text that is wider than a box, cut short. */
 const short = (text, letters) => text.length > letters ? text.slice(0, Math.max(1, letters - 1)) + "…" : text;
 const LETTER = 6.3; // pixels of one, on average
+const STRONG = 7; // of one in bold

@@ -10,6 +10,7 @@ from ..probe import Probe
 BINS = 24
 MOST_COLUMNS = 24  # of probabilities beside each other
 MOST_DIMENSIONS = 3  # of a continuous action, each with a chart
+PROBABILITIES = 0.2  # that an axis of them spans at least
 
 
 def charts(told: Told, measured: Measured) -> list[Chart]:
@@ -56,7 +57,7 @@ def _discrete(told: Told, found: Probe) -> list[Chart]:
         "action", "state", found.states, tuple((stage.name, found.actions) for stage in stages),
         np.concatenate([stage.first for stage in stages], axis=1), told.index, wide=True,
     )  # fmt: skip
-    return [heat, _over_training(told, found, "Average probability of each action", "probability")]
+    return [heat, _over_training(told, found, "Average probability of each action", "probability", PROBABILITIES)]
 
 
 def _gaussian(told: Told, found: Probe) -> list[Chart]:
@@ -79,7 +80,7 @@ def _gaussian(told: Told, found: Probe) -> list[Chart]:
     return [*charts, _over_training(told, found, "Standard deviation of the actions", "standard deviation")]
 
 
-def _over_training(told: Told, found: Probe, title: str, unit: str) -> Lines:
+def _over_training(told: Told, found: Probe, title: str, unit: str, span: float = 0.0) -> Lines:
     steps = np.array([stage.steps for stage in found.stages])
     average = np.stack([stage.average for stage in found.stages])
     lines = tuple(
@@ -87,7 +88,7 @@ def _over_training(told: Told, found: Probe, title: str, unit: str) -> Lines:
         for i, (name, column) in enumerate(zip(found.actions, average.T, strict=True))
     )
     about = "Average over the states that the last policy met: before training, at each checkpoint kept, at the end."
-    return Lines(f"actions-{told.index}", title + _of(told), about, "agent steps", unit, lines, marks=True)
+    return Lines(f"actions-{told.index}", title + _of(told), about, "agent steps", unit, lines, marks=True, span=span)
 
 
 def _of(told: Told) -> str:
