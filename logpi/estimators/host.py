@@ -9,6 +9,7 @@ from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,6 +17,12 @@ from jax.lax import stop_gradient
 from jaxtyping import Array, Float, PyTree
 
 from ..errors import check_between, InputError
+from .refusal import no_gradients
+
+LOST = (
+    "a derivative of a host function was asked for, in what it was given, and it has none: give it the event alone, "
+    "and write in JAX what depends on the parameters (or take jax.lax.stop_gradient of them)."
+)
 
 # What failed inside of compiled programs, one list for each caller who asks afterwards. Which caller's program calls
 # back cannot be told, so a failure goes to all of them: in several threads, one may be told of another's.
@@ -33,8 +40,12 @@ class HostFunction:
         self._pool: ProcessPoolExecutor | None = None
 
     def __call__(self, x: PyTree[Array]) -> Float[Array, ""]:
-        """f(x), of which no derivative is taken. Under `jax.vmap` the whole batch is one call from the device."""
-        x = jax.tree.map(stop_gradient, x)
+        """f(x); `InputError` where a derivative in x is taken: it has none.
+
+        Under `jax.vmap` the whole batch is one call from the device.
+        """
+        floats = [leaf for leaf in jax.tree.leaves(x) if eqx.is_inexact_array(leaf)]
+        x, wrong = jax.tree.map(stop_gradient, x), no_gradients(floats, LOST)
         ranks = jax.tree.map(jnp.ndim, x)
         dtype = _value_type(x)
 
@@ -57,7 +68,8 @@ class HostFunction:
             return np.asarray(values, dtype).reshape(batch)
 
         result = jax.ShapeDtypeStruct((), dtype)
-        return stop_gradient(jax.pure_callback(evaluate, result, x, vmap_method="broadcast_all"))
+        value = stop_gradient(jax.pure_callback(evaluate, result, x, vmap_method="broadcast_all"))
+        return value + wrong.astype(dtype)
 
     def _values(self, rows: PyTree[np.ndarray], count: int) -> Sequence[float] | np.ndarray:
         events = [jax.tree.map(lambda x, i=i: x[i], rows) for i in range(count)]
