@@ -6,6 +6,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from .base import AbstractEstimator
 from .problem import Problem
 from .reparametrised import check_reparametrised
+from .support import is_positive
 from .tracing import refuse_jumps
 
 
@@ -30,5 +31,6 @@ class Pathwise(AbstractEstimator):
                 events,
                 "f may jump: it uses {} on what it is given, and Pathwise() does not see a jump (it would report a "
                 "gradient of 0 there): use Score(), or Pathwise(continuous=True) if f is continuous.",
+                is_positive(dist),
             )
         return jnp.mean(problem.costs(params, events)) + wrong

@@ -14,6 +14,7 @@ from .coins import choice_logits, logits_of
 from .problem import Problem
 from .refusal import first_order
 from .reparametrised import check_reparametrised
+from .support import is_positive
 from .tracing import refuse_jumps
 
 Surrogate = Callable[[Array], Float[Array, ""]]
@@ -42,7 +43,7 @@ class LAX(AbstractEstimator):
         events = stop_gradient(moving)
         costs = problem.costs(params, events)
         guess = jax.vmap(lambda event: as_scalar(self.surrogate(event)))
-        refuse_jumps(guess, events, JUMP)
+        refuse_jumps(guess, events, JUMP, is_positive(dist))
         guesses = guess(moving)
         push = jnp.mean(_score(problem, params, events) * (stop_gradient(costs) - guesses) + guesses) + wrong
         return jnp.mean(costs) + first_order(push - stop_gradient(push), params, "LAX()")

@@ -65,6 +65,17 @@ def still_support(dist: AbstractDistribution) -> Float[Array, ""]:
     return no_gradients(bounds(dist), sentence)
 
 
+def is_positive(dist: AbstractDistribution) -> bool:
+    """Whether every event is known to lie above 0, but for one that has no probability."""
+    if not isinstance(dist, FromNumpyro):
+        return False
+    support = dist.distribution.support
+    while getattr(support, "base_constraint", None) is not None:  # `independent`, of NumPyro's
+        support = support.base_constraint
+    low = getattr(support, "lower_bound", None)
+    return low is not None and not isinstance(low, jax.core.Tracer) and bool(np.all(np.asarray(low) >= 0))
+
+
 @singledispatch
 def inside(dist: AbstractDistribution, event: PyTree[Array]) -> PyTree[Array]:
     """The event; where rounding has put it on the rim of an open support, the next number inside.

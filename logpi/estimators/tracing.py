@@ -1,39 +1,64 @@
 """Reading a traced function: whether it may jump, and how much room it takes."""
 
 import math
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.extend.core import Literal
 
 from ..errors import InputError
+from .poles import poles
 
 # Operations whose result jumps while their argument moves.
-JUMPING = {"gt", "ge", "lt", "le", "eq", "ne", "floor", "ceil", "round", "sign", "argmax", "argmin", "rem"}
+JUMPING = {
+    "gt",
+    "ge",
+    "lt",
+    "le",
+    "eq",
+    "ne",
+    "floor",
+    "ceil",
+    "round",
+    "sign",
+    "argmax",
+    "argmin",
+    "rem",
+    "nextafter",
+    "bitcast_convert_type",
+}
 # Functions of JAX that compare inside and are continuous all the same.
 CONTINUOUS = {
     "relu", "relu6", "leaky_relu", "elu", "celu", "selu", "hard_tanh", "hard_sigmoid", "hard_swish", "softplus",
     "logaddexp", "log_sigmoid", "silu", "gelu", "sigmoid", "clip", "_interp", "interp", "sinc", "xlogy", "norm",
 }  # fmt: skip
+OWN = os.path.dirname(jax.__file__) + os.sep
 CUSTOM = ("custom_jvp_call", "custom_vjp_call")
 
 
-def jumps(function: Callable, *args: Any) -> list[str]:
-    """The jumping operations that see a value derived from the arguments, by JAX's names; empty if there is none."""
+def jumps(function: Callable, *args: Any, positive: bool = False) -> list[str]:
+    """The jumping operations that see a value derived from the arguments, by JAX's names; empty if there is none.
+
+    A division jumps where what it divides by passes 0, which it does not where the arguments are all `positive` and it
+    follows from that.
+    """
     closed = jax.make_jaxpr(function)(*args)
     found: dict[str, None] = {}
     _follow(closed.jaxpr, [True] * len(closed.jaxpr.invars), found)
+    found |= dict.fromkeys(poles(closed, positive))
     if calls_host(closed.jaxpr):
         found["a function on the host"] = None
     return list(found)
 
 
-def refuse_jumps(function: Callable, events: Any, sentence: str) -> None:
+def refuse_jumps(function: Callable, events: Any, sentence: str, positive: bool = False) -> None:
     """Raises `InputError` if a function of a batch of events may jump; `{}` in the sentence stands for what jumps."""
     one = jax.tree.map(lambda x: x[:1], events)
-    if found := jumps(function, one):
+    if found := jumps(function, one, positive=positive):
         raise InputError(sentence.format(", ".join(found)))
 
 
@@ -51,8 +76,8 @@ def _follow(jaxpr: Any, reached: list[bool], found: dict[str, None], stopped: bo
             found[jump] = None
         else:
             # What has a derivative of its own, or is known to be continuous, is not looked through for jumps.
-            trusted = name in CUSTOM or eqn.params.get("name") in CONTINUOUS
-            for inner in _inner(eqn):
+            trusted = is_trusted(eqn)
+            for inner in inner_of(eqn):
                 same = len(inner.invars) == len(marks)
                 if name == "scan":
                     marks = _carried(eqn, inner, marks, stopped)
@@ -81,6 +106,8 @@ def _jump(eqn: Any, used: list[bool]) -> str | None:
     name = eqn.primitive.name
     if name == "convert_element_type" and not jnp.issubdtype(eqn.params["new_dtype"], jnp.inexact):
         return "a cast to integers" if _is_float(eqn.invars[0]) and used[0] else None
+    if name in ("eq", "ne") and (eqn.invars[0] is eqn.invars[1] or any(map(_is_infinite, eqn.invars))):
+        return None  # it asks for NaN or infinity, as densities do
     # The sorted values move without jumps. What is sorted along with them, as their indices, does not.
     places = {"sort": used[eqn.params.get("num_keys", 0) :], "top_k": used[1:]}.get(name)
     return name if any(used if places is None and name in JUMPING else places or ()) else None
@@ -94,11 +121,27 @@ def _is_in(var: Any, known: set) -> bool:
     return _is_var(var) and var in known
 
 
+def _is_infinite(var: Any) -> bool:
+    return isinstance(var, Literal) and bool(np.all(np.isinf(np.asarray(var.val, np.float64))))
+
+
 def _is_float(var: Any) -> bool:
     return jnp.issubdtype(var.aval.dtype, jnp.inexact)
 
 
-def _inner(eqn: Any) -> Iterator[Any]:
+def is_trusted(eqn: Any) -> bool:
+    """Whether what is inside of an operation is continuous, however it compares: one of JAX's own functions.
+
+    One of the user's may have the same name.
+    """
+    if eqn.primitive.name in CUSTOM:
+        return True
+    inner = getattr(eqn.params.get("jaxpr"), "jaxpr", None)
+    source = getattr(getattr(inner, "debug_info", None), "func_src_info", None) or ""
+    return eqn.params.get("name") in CONTINUOUS and f" at {OWN}" in source
+
+
+def inner_of(eqn: Any) -> Iterator[Any]:
     """The functions inside an operation: bodies of loops, branches, jitted parts."""
     for value in eqn.params.values():
         for item in value if isinstance(value, (tuple, list)) else (value,):
@@ -117,7 +160,7 @@ def equations(jaxpr: Any) -> Iterator[Any]:
     """Every operation of a traced function, those inside of loops and branches too."""
     for eqn in jaxpr.eqns:
         yield eqn
-        for inner in _inner(eqn):
+        for inner in inner_of(eqn):
             yield from equations(inner)
 
 

@@ -157,3 +157,71 @@ def test_families_are_known_by_their_class_and_not_by_their_name():
         traced(lambda x: x**2.0, Geometric, logpi.MeasureValued(), 0.4)
     with pytest.raises(InputError, match="not for BernoulliLogits"):
         traced(lambda x: x**2.0, BernoulliLogits, logpi.DisARM(), 0.4)
+
+
+@jax.jit
+def clip(x):
+    """Called as one of JAX's functions is, and it jumps."""
+    return jnp.where(x > 1.0, 0.0, x)
+
+
+PAIR = jnp.ones(2)
+JUMPS = {
+    "atan2": (lambda x: jnp.arctan2(x[0], x[1]), "atan2"),
+    "a sign by division": (lambda x: jnp.sum(x / jnp.abs(x) + x**2), "a division by what may be 0"),
+    "a pole": (lambda x: jnp.sum(jnp.arctan(1 / x)), "a division by what may be 0"),
+    "a shifted pole": (lambda x: jnp.sum(1 / (1 + x)), "a division by what may be 0"),
+    "a negative power": (lambda x: jnp.sum(x**-3), "a division by what may be 0"),
+    "a reciprocal root": (lambda x: jnp.sum(x * jax.lax.rsqrt(x * x)), "rsqrt"),
+    "tan": (lambda x: jnp.sum(jnp.tan(x)), "tan"),
+    "copysign": (lambda x: jnp.sum(jnp.copysign(1.0, x)), "bitcast"),
+    "inside scan": (lambda x: jax.lax.scan(lambda c, v: (c + 1 / v, None), 0.0, x)[0], "a division by what may be 0"),
+    "a name of JAX's": (lambda x: jnp.sum(clip(x)), "gt"),
+}
+NO_JUMPS = {
+    "a scale": lambda x, t: jnp.sum(x) / t,
+    "a squared scale": lambda x, t: jnp.sum(x / (x**2 + t**2)),
+    "the logistic function": lambda x: jnp.sum(1 / (1 + jnp.exp(-x))),
+    "one plus a square": lambda x: jnp.sum(x) / (1 + x @ x),
+    "softmax": lambda x: jax.nn.softmax(x)[0],
+    "softplus": lambda x: jnp.sum(x / jax.nn.softplus(x)),
+    "a norm and a little": lambda x: x[0] / (jnp.linalg.norm(x) + 1e-6),
+    "a deviation and a little": lambda x: jnp.sum((x - jnp.mean(x)) / jnp.sqrt(jnp.var(x) + 1e-5)),
+    "clipped": lambda x: jnp.sum(1 / jnp.clip(x, 0.1, 2.0)),
+    "a bounded wave": lambda x: jnp.sum(x / (2 + jnp.cos(x))),
+    "an array of scales": lambda x: jnp.sum(x / jnp.asarray([1.0, 2.0])),
+    "a density": lambda x: jnp.sum(dist.StudentT(3.0, 0.0, 1.0).log_prob(x)),
+}
+
+
+@pytest.mark.parametrize("name", JUMPS)
+def test_a_jump_need_not_be_a_comparison(name):
+    f, operation = JUMPS[name]
+    with pytest.raises(InputError, match=rf"uses .*{operation}.*Pathwise\(continuous=True\)"):
+        traced(f, lambda t: dist.Normal(t * PAIR, 1.0).to_event(1), logpi.Pathwise())
+
+
+@pytest.mark.parametrize("name", NO_JUMPS)
+def test_a_division_by_what_is_never_0_is_no_jump(name):
+    traced(NO_JUMPS[name], lambda t: dist.Normal(t * PAIR, 1.0).to_event(1), logpi.Pathwise())
+
+
+def test_events_above_0_may_be_divided_by():
+    for of in (lambda t: dist.Gamma(t, 1.0), lambda t: dist.LogNormal(t, 1.0), lambda t: dist.Uniform(0.0, t)):
+        traced(lambda x: jnp.log(x) / (x + x**2), of, logpi.Pathwise())
+    with pytest.raises(InputError, match="a division by what may be 0"):
+        traced(lambda x: 1 / (x - 1), lambda t: dist.Gamma(t, 1.0), logpi.Pathwise())
+
+
+def test_a_host_function_has_no_derivative_in_what_it_is_given():
+    """E (k x)^2 in k is 6 at k = 1.5, m = 1; it was 0 with an error of 0."""
+    h = logpi.host(lambda x: float(x) ** 2)
+    params = {"m": jnp.asarray(1.0), "k": jnp.asarray(1.5)}
+    J = expectation(lambda x, p: h(x * p["k"]), lambda p: dist.Normal(p["m"], 1.0), 4)
+    with pytest.raises(InputError, match=r"derivative of a host function.*write in JAX what depends on the parameters"):
+        jax.make_jaxpr(jax.grad(J))(params, KEY)
+    jax.make_jaxpr(J)(params, KEY)
+    still = expectation(lambda x, p: p["k"] * h(x), lambda p: dist.Normal(p["m"], 1.0), 4)
+    jax.make_jaxpr(jax.grad(still))(params, KEY)
+    with pytest.raises(InputError, match="derivative of a host function"):
+        traced(h, lambda t: dist.Normal(t, 1.0), logpi.Pathwise(continuous=True))
