@@ -63,4 +63,4 @@ clean:
 	rm -rf .venv .venv-test .venv-lock .pytest_cache .ruff_cache .hypothesis site
 	find logpi tests examples benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || :
 
-.PHONY: help cartpole test test-all lint types lock clean
+.PHONY: help cartpole test test-all lint types site lock clean

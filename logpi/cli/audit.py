@@ -1,5 +1,6 @@
 """`logpi audit`: whether a gradient, a policy, an environment or a run is what it says. Status 1 where it is not."""
 
+import difflib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -180,7 +181,11 @@ def _loss(audits: Any, values: dict[str, Any], key: Any) -> Any:
         return audits.loss(load_object(target), key, beta=values["beta"], **how)
     terms = {_typed(recipe.name): recipe.loss for recipe in gallery.KL_RECIPES}
     known = {_typed(recipe.name): recipe.loss for recipe in gallery.RECIPES} | terms
-    name = choose("the loss", _typed(target), list(known))
+    name = _typed(target)
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        cure = f"did you mean {near[0]}?" if near else f"the gallery has {', '.join(known)};"
+        raise InputError(f"{target!r} is no loss of the gallery: {cure} For one of your own give FILE.py:NAME.")
     beta = gallery.kl.BETA if name in terms and values["beta"] is None else values["beta"]
     return audits.loss(known[name], key, beta=beta, **how)
 

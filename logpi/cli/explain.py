@@ -15,7 +15,7 @@ DESCRIPTION = (
 )
 FLAGS = [
     Flag("run", str | None, "folder of a run, as logpi train makes", None, metavar="RUN", positional=True),
-    Flag("out", str, "where the page goes", "explain.html", metavar="FILE"),
+    Flag("out", str | None, "where the page goes: explain.html, or explain-RUN.html of a run", None, metavar="FILE"),
     Flag("open", bool, "show it in the browser", False),
     Flag("seed", int | None, "which of the run's policies, by its seed; the first if not given", None, metavar="S"),
 ]
@@ -24,7 +24,8 @@ FLAGS = [
 def explain_command(arguments: Sequence[str]) -> int:
     """Writes the page, and says where it is."""
     values = parse(FLAGS, arguments, COMMAND, DESCRIPTION)
-    out = Path(values["out"])
+    name = "explain" if values["run"] is None else f"explain-{Path(values['run']).resolve().name}"
+    out = Path(values["out"] or f"{name}.html")
     if out.is_dir():
         raise InputError(f"--out is {out}, which is a folder: give the name of a file, as {out / 'explain.html'}.")
     if not out.absolute().parent.is_dir():

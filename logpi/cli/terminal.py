@@ -1,10 +1,12 @@
 """Words on stderr while a command works."""
 
 import contextlib
+import shutil
 import signal
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 
 _ERASE = "\r\x1b[2K"
@@ -14,6 +16,17 @@ def says(text: str) -> None:
     """A line on stderr; nothing where nobody reads it any more."""
     with contextlib.suppress(BrokenPipeError):
         print(text, file=sys.stderr, flush=True)
+
+
+def own_name() -> str:
+    """What to type for this command: `logpi`, or the way to it where a shell would not find that."""
+    if shutil.which("logpi"):
+        return "logpi"
+    script = Path(sys.argv[0])
+    if script.name != "logpi" or not script.is_file():
+        return "python -m logpi"
+    here, place = Path.cwd(), script.absolute()
+    return str(place.relative_to(here) if place.is_relative_to(here) else place)
 
 
 @contextlib.contextmanager

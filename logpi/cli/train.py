@@ -12,8 +12,7 @@ from typing import Any, Literal
 
 from ..errors import check_between, InputError
 from .arguments import first_word, Flag, parse, value_of
-from .terminal import says, transient, uninterrupted
-from .watch import can_be_watched
+from .terminal import own_name, says, transient, uninterrupted
 
 COMMAND = "logpi train"
 DESCRIPTION = "Trains a policy by the policy gradient. The defaults are the preset for ENV and the algorithm."
@@ -66,14 +65,10 @@ def shown(run: Any, folder: Path, episodes: int, json_too: bool) -> int:
             evaluation = _evaluated(run, folder, episodes)
         except KeyboardInterrupt:
             signal = 2
-    says(f"saved in {folder}" + (f"; next: {_next(run, folder)}" if signal or can_be_watched(run.env) else ""))
+    says(f"saved in {folder}; next: {own_name()} {'resume' if signal else 'report'} {folder}")
     if json_too:
-        print(json.dumps(_summary(run, evaluation, folder)))
+        print(json.dumps(summary_of(run, evaluation, folder)))
     return 128 + signal if signal else 0
-
-
-def _next(run: Any, folder: Path) -> str:
-    return f"logpi resume {folder}" if run.summary["signal"] else f"logpi watch {folder}"
 
 
 def _trained(values: dict[str, Any], settings: Any, folder: Path) -> Any:
@@ -197,7 +192,7 @@ def _evaluated(run: Any, folder: Path, episodes: int):
     return evaluation
 
 
-def _summary(run: Any, evaluation: Any, folder: Path) -> dict[str, Any]:
+def summary_of(run: Any, evaluation: Any, folder: Path) -> dict[str, Any]:
     """What `--json` prints; the error is the standard error of the mean, over seeds if there are several."""
     names = ("env", "algorithm", "seeds", "steps", "compile_seconds", "train_seconds", "steps_per_second")
     mean = error = None

@@ -111,7 +111,7 @@ class PlainProgress(AbstractListener):
 
     def __init__(self, file: Any = None):
         self._say = Speaker(file or sys.stderr)
-        self._last = 0.0
+        self._last, self._told = 0.0, False  # when the last line was said, and whether it says all there is to say
 
     def planned(self, plan: Plan) -> None:
         """What is about to be done."""
@@ -131,7 +131,8 @@ class PlainProgress(AbstractListener):
     def advanced(self, rows: list[dict[str, Any]], steps: int, seconds: float) -> None:
         """A line, if the last is some seconds old."""
         self._tally.add(rows, steps, seconds)
-        if time.monotonic() - self._last >= SECONDS_BETWEEN_LINES:
+        self._told = time.monotonic() - self._last >= SECONDS_BETWEEN_LINES
+        if self._told:
             self._last = time.monotonic()
             self._say(plain_line(self._tally.numbers()))
 
@@ -141,7 +142,8 @@ class PlainProgress(AbstractListener):
 
     def finished(self, interrupted: bool) -> None:
         """Where it stands in the end."""
-        self._say(plain_line(self._tally.numbers()))
+        if not self._told:
+            self._say(plain_line(self._tally.numbers()))
         if interrupted:
             self._say("interrupted: what was learned so far is kept")
 

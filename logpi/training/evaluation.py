@@ -57,9 +57,10 @@ class Evaluation:
 
     def __str__(self) -> str:
         how = "deterministic" if self.deterministic else "stochastic"
-        lines = [f"{self.env}, {how} policy, {self.returns.shape[1]} episodes a seed: return {self.mean} (95 %)"]
+        over = "" if len(self.seeds) == 1 else f", Student's t over {len(self.seeds)} seeds"
+        lines = [f"{self.env}, {how} policy, {self.returns.shape[1]} episodes a seed: return {self.mean} (95 %{over})"]
         if len(self.seeds) > 1:
-            lines += [f"IQM over {len(self.seeds)} seeds {self.iqm}"]
+            lines += [f"interquartile mean of the seeds {self.iqm} (95 %, bootstrap over seeds)"]
             lines += [f"  seed {seed}: {interval}" for seed, interval in self.by_seed.items()]
         return "\n".join(lines)
 

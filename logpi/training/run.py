@@ -185,7 +185,9 @@ def policy_file(seed: int | str) -> str:
 def make_folder(folder: Path, *, overwrite: bool = False) -> None:
     """Makes a folder for a run. Raises `InputError` where it holds one already, or cannot be made or written."""
     if (folder / "config.json").exists() and not overwrite:
-        raise InputError(f"{folder} already holds a run: give another folder, or overwrite it (--overwrite).")
+        raise InputError(
+            f"{folder} already holds a run: give another folder, or overwrite it (--overwrite, or overwrite=True)."
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / ".writable", b"")

@@ -79,7 +79,8 @@ def train(
 
     - `env`: a name ("CartPole-v1", "gymnasium:...", "envpool:...", "gymnax:..."), a function that makes a Gymnasium
       environment, or an `AbstractEnv`.
-    - `algorithm`: `PPO(...)`, `A2C(...)`, `REINFORCE(...)` or a name of those; PPO if not given.
+    - `algorithm`: a name ("ppo", "a2c", "reinforce"), for which the preset of this environment is taken; or `PPO(...)`,
+      `A2C(...)`, `REINFORCE(...)`, whose own numbers replace the preset's. "ppo" if not given.
     - `steps`: agent steps for each seed. `num_envs`, `rollout_length`, `network`, `actions`, `reward_scaling`: as in
       `Settings`. What is not given is the preset's for this environment and algorithm; `settings` replaces the preset.
     - `seed`, or `seeds`: how many (0, 1, ...) or which; they run side by side, and each gives what it gives alone.
@@ -175,8 +176,9 @@ def _chosen_seeds(seed: int, seeds: int | Sequence[int] | None) -> tuple[int, ..
         chosen = tuple(seeds) if isinstance(seeds, Sequence) else (seeds,)
     good = all(isinstance(s, int) and not isinstance(s, bool) and 0 <= s < 2**31 for s in chosen)
     if not good or not 1 <= len(chosen) <= MOST_SEEDS or len(set(chosen)) < len(chosen):
-        given = shown(seed if seeds is None else seeds)
+        name, given = ("seed", seed) if seeds is None else ("seeds", seeds)
         raise InputError(
-            f"seeds are {given}, but they must be different whole numbers from 0 to 2^31 - 1: give seeds=4 or a list."
+            f"{name} is {shown(given)}, but it must be of different whole numbers from 0 to 2^31 - 1: give seed=0, "
+            "seeds=4 or seeds=[1, 2]."
         )
     return chosen

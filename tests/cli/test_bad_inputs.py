@@ -42,7 +42,7 @@ WRONG = {
     "credit": ([*CARTPOLE, "--credit", "gea"], "did you mean gae?"),
     "memory": ([*CARTPOLE, "--memory", "gruu"], "--memory is 'gruu', but it must be one of none, gru, lstm"),
     "no seeds": ([*CARTPOLE, "--seeds", "0"], "--seeds is 0, but it must be between 1 and 10000"),
-    "seed": ([*CARTPOLE, "--seed", "-1"], "seeds are -1"),
+    "seed": ([*CARTPOLE, "--seed", "-1"], "--seed is -1"),
     "episodes of the evaluation": ([*CARTPOLE, "--evaluate-episodes", "-1"], "--evaluate-episodes is -1"),
     "no run to evaluate": (["evaluate"], "RUN is missing"),
     "no such run": (["evaluate", "nowhere"], "nowhere/config.json does not exist"),
