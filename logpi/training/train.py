@@ -176,9 +176,13 @@ def _chosen_seeds(seed: int, seeds: int | Sequence[int] | None) -> tuple[int, ..
         chosen = tuple(seeds) if isinstance(seeds, Sequence) else (seeds,)
     good = all(isinstance(s, int) and not isinstance(s, bool) and 0 <= s < 2**31 for s in chosen)
     if not good or not 1 <= len(chosen) <= MOST_SEEDS or len(set(chosen)) < len(chosen):
-        name, given = ("seed", seed) if seeds is None else ("seeds", seeds)
+        if seeds is None:
+            raise InputError(
+                f"seed is {shown(seed)}, but it must be a whole number from 0 to 2^31 - 1: give seed=0, or several as "
+                "seeds=[1, 2]."
+            )
         raise InputError(
-            f"{name} is {shown(given)}, but it must be of different whole numbers from 0 to 2^31 - 1: give seed=0, "
-            "seeds=4 or seeds=[1, 2]."
+            f"seeds are {shown(seeds)}, but they must be different whole numbers from 0 to 2^31 - 1: give seeds=4 or "
+            "a list."
         )
     return chosen
