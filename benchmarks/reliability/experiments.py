@@ -16,6 +16,7 @@ import logpi
 from logpi.training.checkpoint import listed
 from logpi.training.listener import AbstractListener, Plan
 
+from .fuzz import fuzz, real_folder
 from .processes import faults_of, kill_after, newest, resident_bytes, same_files, Training
 
 SMALL = Training(flags=("--steps", "600000", "--envs", "8", "--rollout-length", "32", "--seeds", "2"))
@@ -168,6 +169,14 @@ def bit_flips(folder: Path, count: int = 200, seed: int = 0) -> dict[str, Any]:
     return {"damages": count, "lost": lost}
 
 
+def changed_bytes(folder: Path, inputs: int = 1_000_000, seed: int = 0) -> dict[str, Any]:
+    """Files of a run folder with bytes changed at random: loaded, or refused in one clear sentence."""
+    counts = fuzz(*real_folder(folder / "run"), inputs, seed)
+    sums = {outcome: sum(count[outcome] for count in counts.values()) for outcome in ("refused", "loaded")}
+    lost = [f"{count['failed']} of {name}" for name, count in counts.items() if count["failed"]]
+    return {"inputs": inputs, **sums, "lost": lost}
+
+
 class Memory(AbstractListener):
     """Notes the memory of the process at some updates."""
 
@@ -225,7 +234,8 @@ def cost(folder: Path, seconds: float = 100.0) -> dict[str, Any]:
 
 EXPERIMENTS = {
     "kills": kills, "signals": signals, "full disk": full_disk, "read-only folder": read_only,
-    "two processes": two_processes, "bit flips": bit_flips, "cost": cost, "memory": memory, "soak": soak,
+    "two processes": two_processes, "bit flips": bit_flips, "changed bytes": changed_bytes, "cost": cost,
+    "memory": memory, "soak": soak,
 }  # fmt: skip
 
 
