@@ -30,7 +30,7 @@ def kills(folder: Path, count: int = 100, seed: int = 0) -> dict[str, Any]:
     while done < count:
         run, runs = folder / f"run{runs}", runs + 1
         process, before = Training(SMALL.env, (*SMALL.flags, *every)).start(run), 0
-        while kill_after(process, run, dice.uniform(0, 2.0)):
+        while done < count and kill_after(process, run, dice.uniform(0, 2.0)):
             done += 1
             half += bool(list((run / "checkpoints").glob(".*"))) if (run / "checkpoints").exists() else 0
             lost += faults_of(run)

@@ -39,9 +39,10 @@ def _run(*arguments: str) -> subprocess.Popen:
 
 
 def kill_after(process: subprocess.Popen, folder: Path, seconds: float, how: int = signal.SIGKILL) -> bool:
-    """Kills a process that many seconds after it has first written something new; False if it ended before."""
-    before, limit = _written(folder), time.monotonic() + 300
-    while process.poll() is None and _written(folder) == before and time.monotonic() < limit:
+    """Kills a process that many seconds after it has first done something new; False if it ended before."""
+    least, limit = _written(folder), time.monotonic() + 300
+    while process.poll() is None and (now := _written(folder)) <= least and time.monotonic() < limit:
+        least = now  # what is resumed first takes back rows that no checkpoint holds
         time.sleep(0.005)
     try:
         process.wait(seconds)
@@ -52,13 +53,12 @@ def kill_after(process: subprocess.Popen, folder: Path, seconds: float, how: int
         return True
 
 
-def _written(folder: Path) -> tuple[int, int] | None:
-    """When and how much, of metrics; `None` for nothing."""
+def _written(folder: Path) -> int:
+    """Bytes of metrics."""
     try:
-        stat = (folder / "metrics.jsonl").stat()
+        return (folder / "metrics.jsonl").stat().st_size
     except FileNotFoundError:
-        return None
-    return (stat.st_mtime_ns, stat.st_size) if stat.st_size else None
+        return 0
 
 
 def faults_of(folder: Path) -> list[str]:
