@@ -60,6 +60,9 @@
       ${none ? "What only the critic uses has none." : ""}`;
   }
 
+  // A long name may be broken after a dot or a comma.
+  const breaking = (name) => name.split(/(?<=[.,])/).flatMap((part) => [part, node("wbr", {})]);
+
   const escape = (text) => node("i", {}, text).innerHTML;
 
   // Probabilities before and after, as pairs of small bars; a Gaussian's mean and spread as pairs of small lines.
@@ -104,7 +107,7 @@
     const cell = (v) => node("td", { class: "number", "data-value": v }, number(v, 7));
     $("largest").replaceChildren(
       node("thead", {}, node("tr", {}, node("th", { scope: "col" }, "parameter"), node("th", { scope: "col", class: "number" }, "of the policy loss, less sign"), node("th", { scope: "col", class: "number" }, "mean of A ∂ log π"))),
-      node("tbody", {}, data.largest.map((l) => node("tr", {}, node("th", { scope: "row" }, l.name), cell(l.surrogate), cell(l.twin)))));
+      node("tbody", {}, data.largest.map((l) => node("tr", {}, node("th", { scope: "row" }, breaking(l.name)), cell(l.surrogate), cell(l.twin)))));
     $("largest-words").textContent = `Over all ${data.parameters.toLocaleString("en")} of them ${data.twin ? `the two differ by ${number(data.twin, 2)} times their length; numbers of 7 digits are rounded by 1e−7` : "the two are equal to the last digit"}.`;
     const head = ["", "check", "size", "limit", "what it is"].map((h, i) => node("th", { scope: "col", class: i === 2 || i === 3 ? "number" : null }, h));
     const verdict = (c) => node("tr", {}, node("td", {}, c.passed ? "ok" : "WRONG"), node("th", { scope: "row" }, c.name), node("td", { class: "number" }, number(c.size, 2)), node("td", { class: "number" }, number(c.threshold, 2)), node("td", {}, c.meaning));

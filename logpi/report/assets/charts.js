@@ -142,7 +142,7 @@
 
   function drawIntervals(svg, chart, width) {
     // Names stand beside their intervals; where that takes too much of the width, above them, in as many lines as it takes.
-    const rows = chart.rows, names = 14 + Math.max(...rows.map((r) => (r.strong ? STRONG : LETTER) * r.name.length)), above = names > width * 0.5;
+    const rows = chart.rows, names = 14 + Math.max(...rows.map((r) => (r.strong ? STRONG : LETTER) * r.name.length)), above = names > width * 0.55;
     const lines = rows.map((r) => above ? wrapped(r.name, width / (r.strong ? STRONG : LETTER)) : [r.name]);
     const rowHeight = above ? 22 + 15 * Math.max(...lines.map((l) => l.length)) : rows.length > 12 ? 19 : 25;
     const height = 24 + rows.length * rowHeight + 44;
@@ -151,7 +151,7 @@
     const [low, high] = extent([...ends, ...fixed], chart.log);
     const x = scale(low, high, box.left, box.right, chart.log);
     svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-    for (const tick of chart.log ? logTicks(low, high) : ticks(low, high, (box.right - box.left) / 70)) {
+    for (const tick of chart.log ? logTicks(low, high) : ticks(low, high, Math.max(2, (box.right - box.left) / 70))) {
       add(svg, "line", { class: "grid", x1: x(tick), x2: x(tick), y1: box.top, y2: box.bottom });
       add(svg, "text", { x: x(tick), y: box.bottom + 16, "text-anchor": "middle" }, brief(tick));
     }

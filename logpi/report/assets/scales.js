@@ -95,4 +95,4 @@ function wrapped(text, letters) {
 /** Text that is wider than a box, cut short. */
 const short = (text, letters) => text.length > letters ? text.slice(0, Math.max(1, letters - 1)) + "…" : text;
 const LETTER = 6.3; // pixels of one, on average
-const STRONG = 7; // of one in bold
+const STRONG = 6.7; // of one in bold

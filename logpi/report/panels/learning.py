@@ -97,7 +97,8 @@ def _rows(name: str, evaluation: dict, run: int) -> list[Estimate]:
 
 def _estimate(name: str, found: object, run: int, strong: bool) -> Estimate:
     known = found if isinstance(found, dict) else {}
-    return Estimate(name, *(_number(known.get(key)) for key in ("value", "low", "high")), run, strong)
+    value, low, high = (_number(known.get(key)) for key in ("value", "low", "high"))
+    return Estimate(name, value, low, high, run, strong)
 
 
 def _number(x: object) -> float:
