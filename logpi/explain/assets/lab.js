@@ -12,7 +12,7 @@
   const RATES = { gaussian: 0.05 };
 
   // What stands there before anybody asks: every picture shows something, and the climb has begun.
-  const OPENING = "policy=gaussian&theta=-0.5,0.2&reward=hills&estimator=score&baseline=loo&samples=64&seed=1&rate=0.6&steps=10";
+  const OPENING = "policy=gaussian&theta=0,-0.2&reward=hills&estimator=score&baseline=loo&samples=128&seed=1&rate=0.3&steps=10";
 
   const state = { policy: "gaussian", estimator: "score", baseline: "none", samples: 32, seed: 1, pair: [0, 1] };
   const climb = { trail: [], heights: [], twins: { followed: [], low: [], high: [] }, running: 0 };
