@@ -80,7 +80,7 @@ def own_env(name: str) -> str:
     if len(inside) > 1 and inside[0] not in sys.modules:
         raise InputError(
             f"The run names the environment {shown(name)}, for which the module {shown(inside[0])} would be imported: "
-            "if you trust it, name the environment yourself (--env, or environment=)."
+            "if you trust it, name the environment yourself (environment= in Python, --env where a command has it)."
         )
     return name
 
