@@ -13,7 +13,8 @@ from ..distributions import AbstractDistribution, as_distribution
 from ..errors import InputError
 from .parameters import frozen
 from .probabilities import probability
-from .support import inside, still_support
+from .rim import log_prob_of
+from .support import still_support
 
 
 class Draws(eqx.Module):
@@ -51,7 +52,7 @@ class Problem(eqx.Module):
     def log_probs(self, params: PyTree, events: PyTree[Array]) -> Float[Array, " samples"]:
         """The log-probability of each event, to be differentiated; refused where the support moves (see there)."""
         dist = self.distribution(params)
-        return jax.vmap(lambda event: dist.log_prob(inside(dist, event)))(events) + still_support(dist)
+        return jax.vmap(lambda event: log_prob_of(dist, event))(events) + still_support(dist)
 
     def probabilities(self, params: PyTree, events: PyTree[Array]) -> tuple[Array, Array]:
         """The probability of each event, to be differentiated, and whether the event's cost may count."""

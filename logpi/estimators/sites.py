@@ -12,7 +12,8 @@ from ..distributions import as_distribution
 from ..errors import InputError
 from .parameters import as_parameters, frozen
 from .reparametrised import check_reparametrised
-from .support import inside, still_support
+from .rim import log_prob_of
+from .support import still_support
 
 
 def sample(
@@ -33,7 +34,7 @@ def sample(
         return jax.tree.map(lambda x: x + zero, event), jnp.zeros(())
     # The parameters are frozen before the draw: a sampler without a derivative is then never asked for one.
     event = frozen(frozen(dist).sample(key))
-    return event, dist.log_prob(inside(dist, event)) + still_support(dist)
+    return event, log_prob_of(dist, event) + still_support(dist)
 
 
 def cost(

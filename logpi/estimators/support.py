@@ -10,7 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float
 
 from ..distributions import AbstractDistribution, Bernoulli, Categorical, Foreign, FromNumpyro, Joint, Point
 from ..distributions.numpyro import entries_of, parts_of, shape_of
@@ -74,34 +74,6 @@ def is_positive(dist: AbstractDistribution) -> bool:
         support = support.base_constraint
     low = getattr(support, "lower_bound", None)
     return low is not None and not isinstance(low, jax.core.Tracer) and bool(np.all(np.asarray(low) >= 0))
-
-
-@singledispatch
-def inside(dist: AbstractDistribution, event: PyTree[Array]) -> PyTree[Array]:
-    """The event; where rounding has put it on the rim of an open support, the next number inside.
-
-    One draw of an exponential in 2^23 is exactly 0, where NumPyro's log-density is -inf.
-    """
-    return event
-
-
-@inside.register
-def _(dist: FromNumpyro, event: Array) -> Array:
-    from numpyro.distributions import constraints as c
-
-    support = dist.distribution.support
-    while isinstance(support, c.independent):
-        support = support.base_constraint
-    tiny, eps = jnp.finfo(jnp.float32).tiny, jnp.finfo(jnp.float32).eps
-    is_open = isinstance(support, c.open_interval)
-    with jax.numpy_rank_promotion("allow"):  # NumPyro's bounds broadcast
-        if is_open or (isinstance(support, c.greater_than) and not isinstance(support, c.greater_than_eq)):
-            low = jax.lax.stop_gradient(support.lower_bound)
-            event = jnp.maximum(event, low + jnp.maximum(eps * jnp.abs(low), tiny))
-        if is_open or (isinstance(support, c.less_than) and not isinstance(support, c.less_than_eq)):
-            high = jax.lax.stop_gradient(support.upper_bound)
-            event = jnp.minimum(event, high - jnp.maximum(eps * jnp.abs(high), tiny))
-    return event
 
 
 @singledispatch
