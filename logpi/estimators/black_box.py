@@ -1,5 +1,7 @@
 """Gradients from values alone: evolution strategies, and differences as oracles for tests."""
 
+from collections.abc import Callable
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -31,8 +33,7 @@ class EvolutionStrategies(AbstractEstimator):
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
         """The mean over pairs of parameters, one event each. Raises `InputError` for an odd number of samples."""
         check_multiple("EvolutionStrategies", samples, 2, "pairs")
-        dynamic, static = eqx.partition(params, eqx.is_inexact_array)
-        centre, unravel = ravel_pytree(dynamic)
+        centre, restored = _wide(params)
         search = Normal(centre, jnp.full_like(centre, jnp.log(self.std)))
         noise_key, event_key = jax.random.split(key)
         noise = self.std * jax.random.normal(noise_key, (samples // 2, centre.size), centre.dtype)
@@ -40,7 +41,7 @@ class EvolutionStrategies(AbstractEstimator):
         halves = jax.random.split(event_key, samples // 2)
         keys = jnp.concatenate([halves, halves])
         alone = Problem(problem.f, problem.of)
-        at = jax.vmap(lambda point, key: plain_mean(alone, eqx.combine(unravel(point), static), key, 1))
+        at = jax.vmap(lambda point, key: plain_mean(alone, restored(point), key, 1))
         # The members of a pair push in opposite directions: what both cost cancels, without a baseline.
         return jnp.mean(cost(at(points, keys), jax.vmap(search.log_prob)(points)))
 
@@ -83,18 +84,27 @@ class FiniteDifferences(AbstractEstimator):
 
 
 def _by_differences(problem, params, key, samples, step, directions, name) -> Float[Array, ""]:
-    dynamic, static = eqx.partition(params, eqx.is_inexact_array)
-    centre, unravel = ravel_pytree(dynamic)
+    centre, restored = _wide(params)
     still = stop_gradient(centre)
 
     def value(point):
-        return plain_mean(problem, eqx.combine(unravel(point), static), key, samples)
+        return plain_mean(problem, restored(point), key, samples)
 
     moves = directions(centre.size).astype(centre.dtype)
-    points = still[None] + step * jnp.concatenate([moves, -moves])
-    high, low = jax.vmap(value)(points).reshape(2, -1)
-    gradient = stop_gradient((high - low) / (2 * step) @ moves)
-    return value(still) + first_order(gradient @ (centre - still), params, name)
+    ends = still[None, None] + step * jnp.stack([moves, -moves])
+    # The distance that was gone, after rounding: beside a large parameter a small step is another one, or none.
+    apart = ends[0] - ends[1]
+    high, low = jax.vmap(value)(ends.reshape(-1, centre.size)).reshape(2, -1)
+    slopes = jnp.where(moves == 0, 0.0, (high - low)[:, None] / apart)
+    return value(still) + first_order(stop_gradient(jnp.sum(slopes, axis=0)) @ (centre - still), params, name)
+
+
+def _wide(params: PyTree) -> tuple[Array, Callable[[Array], PyTree]]:
+    """The parameters as one array of at least 32 bits, in which a small step is none of rounding; and back."""
+    dynamic, static = eqx.partition(params, eqx.is_inexact_array)
+    wide = jax.tree.map(lambda x: x.astype(jnp.promote_types(x.dtype, jnp.float32)), dynamic)
+    centre, unravel = ravel_pytree(wide)
+    return centre, lambda point: eqx.combine(unravel(point), static)
 
 
 def plain_mean(problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
