@@ -80,8 +80,9 @@ def newest(folder: Path) -> int:
 
 
 def same_files(first: Path, second: Path) -> list[str]:
-    """Which of the policies and metrics of two runs differ."""
-    names = {p.name for folder in (first, second) for p in folder.iterdir() if p.suffix in (".safetensors", ".jsonl")}
+    """Which of the policies and metrics of two runs differ. Times are of the clock: they always do."""
+    found = {path.name for folder in (first, second) for path in folder.iterdir()}
+    names = {name for name in found if name == "metrics.jsonl" or name.endswith(".safetensors")}
 
     def content(folder: Path, name: str) -> bytes | None:
         return (folder / name).read_bytes() if (folder / name).exists() else None
