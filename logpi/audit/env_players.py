@@ -12,7 +12,7 @@ import numpy as np
 from ..envs import AbstractEnv, AbstractVectorEnv, EnvSource, HostSource
 from ..envs.source import EnvPoolMaker, FunctionMaker, GivenVector, GymnasiumMaker
 from ..errors import InputError
-from ..spaces import from_gymnasium, Space
+from ..spaces import Dict, from_gymnasium, Space, Tuple
 
 
 class AbstractPlayer(abc.ABC):
@@ -47,6 +47,16 @@ class AbstractPlayer(abc.ABC):
         """Closes what was made here."""
 
 
+def check_action_space(space: Space) -> Space:
+    """The space; `InputError` for named or listed parts, of which no policy makes actions."""
+    if isinstance(space, (Dict, Tuple)):
+        raise InputError(
+            f"the action space is a {type(space).__name__}, but actions are Discrete, MultiDiscrete, MultiBinary or Box"
+            ": make it one of these with a gymnasium wrapper."
+        )
+    return space
+
+
 class GymnasiumPlayer(AbstractPlayer):
     """An environment of Gymnasium's interface: from a maker, or as it is given."""
 
@@ -60,7 +70,7 @@ class GymnasiumPlayer(AbstractPlayer):
         if self._make is not None:
             self._env = self._make()
         self.obs_space = from_gymnasium(self._env.observation_space)
-        self.action_space = from_gymnasium(self._env.action_space)
+        self.action_space = check_action_space(from_gymnasium(self._env.action_space))
         spec = getattr(self._env, "spec", None)
         self.limit = getattr(spec, "max_episode_steps", None)
         if self.limit is None:
@@ -96,7 +106,7 @@ class VectorPlayer(AbstractPlayer):
         self._env: AbstractVectorEnv | None = None
         self.patient, self.faults, self.limit = True, [], None
         self.remakes = isinstance(source.make, EnvPoolMaker)
-        self.obs_space, self.action_space = source.obs_space, source.action_space
+        self.obs_space, self.action_space = source.obs_space, check_action_space(source.action_space)
         self.autoreset = "next step: the step after an end resets"
 
     def start(self) -> None:
@@ -149,7 +159,7 @@ class CompiledPlayer(AbstractPlayer):
     def __init__(self, env: AbstractEnv):
         self.env = env
         self.patient, self.remakes, self.faults, self.limit = True, True, [], None
-        self.obs_space, self.action_space = env.obs_space, env.action_space
+        self.obs_space, self.action_space = env.obs_space, check_action_space(env.action_space)
         self.autoreset = "none: the rollout resets"
         self._reset, self._step = eqx.filter_jit(env.reset), eqx.filter_jit(env.step)
         self._key = jax.random.key(0)

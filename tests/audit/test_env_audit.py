@@ -3,6 +3,7 @@
 import threading
 import time
 
+import gymnasium
 import pytest
 
 from logpi.audit.env import env as audit_env
@@ -60,6 +61,14 @@ def test_what_is_no_environment_is_refused():
         audit_env(3)
     with pytest.raises(InputError, match="steps"):
         audit_env(Line, steps=0)
+
+
+def test_actions_with_named_parts_are_refused():
+    class Named(Line):
+        action_space = gymnasium.spaces.Dict({"go": gymnasium.spaces.Discrete(2)})
+
+    with pytest.raises(InputError, match="the action space is a Dict, but actions are Discrete"):
+        audit_env(Named, steps=STEPS)
 
 
 KNOWN = (
