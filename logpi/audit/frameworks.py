@@ -78,7 +78,10 @@ def _scalar(shape: tuple[int, ...]) -> None:
 
 def _jax(loss: Callable[..., Any], roles: tuple[str, ...], trial: Batches) -> Derivative:
     def one(log_prob: Any, rest: dict[str, Any]) -> Any:
-        value = jnp.asarray(loss(log_prob=log_prob, **rest))
+        found = loss(log_prob=log_prob, **rest)
+        if isinstance(found, tuple):
+            raise TypeError("it returns a tuple: return the loss alone")
+        value = jnp.asarray(found)
         _scalar(value.shape)
         return value
 
@@ -116,6 +119,11 @@ def _numpy(loss: Callable[..., Any], roles: tuple[str, ...], trial: Batches) -> 
         found = loss(**batch)
         if isinstance(found, jax.Array):  # differences would not see its stop_gradient
             raise TypeError("it returns an array of JAX, so JAX must be able to trace it")
+        if isinstance(found, tuple) and (len(found) != 2 or not _is_derivative(found[1], batch["log_prob"])):
+            raise InputError(
+                f"the loss returns a tuple of {len(found)}, whose second part is no derivative in log_prob: return the "
+                "loss alone, without what else it knows."
+            )
         if not isinstance(found, tuple):
             _scalar(np.shape(found))
         return found
@@ -133,6 +141,12 @@ def _numpy(loss: Callable[..., Any], roles: tuple[str, ...], trial: Batches) -> 
         return found
 
     return _one_by_one(one, roles, trial)
+
+
+def _is_derivative(found: Any, log_prob: np.ndarray) -> bool:
+    """Whether it may be d loss / d log_prob."""
+    array = np.asarray(found) if not isinstance(found, jax.Array) else None
+    return array is not None and array.dtype.kind in "fiub" and array.shape == log_prob.shape
 
 
 def _one_by_one(

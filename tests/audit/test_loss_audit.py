@@ -109,6 +109,7 @@ def test_a_numpy_loss_by_its_own_derivative_and_by_differences():
         (lambda reward: reward.sum(), "no argument log_prob"),
         (lambda log_prob: log_prob, "must be one number"),
         (lambda log_prob, reward: (log_prob * reward).sum(), "cannot be called with arrays of shapes"),
+        (lambda log_prob, reward: (log_prob.sum(), {}), "tuple of 2, whose second part.*return the loss alone"),
     ],
 )
 def test_bad_input_is_refused_in_a_sentence(broken, sentence):
