@@ -1,5 +1,7 @@
 """Is it a probability distribution, is its score what a policy gradient needs, and does it draw what it says?"""
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -101,10 +103,11 @@ def _scores(dist: AbstractDistribution, draws: Array, notes: list[str]) -> list[
     except InputError as reason:  # there is no parameter to differentiate in
         notes.append(f"the scores: {reason}")
         return checks
-    if bounds(eqx.combine(dynamic, static)):
+    constants = _constant_bounds(dist, dynamic, static)
+    if constants is None:
         cure = "use MeasureValued() or Pathwise(), or keep the bounds out of the parameters"
         return [*checks, Check("a support that stays", 1.0, 0.0, 0.0, "1 if it moves with the parameters", cure)]
-    scores = each(_score, dist, draws)
+    scores = each(_score_of(constants), dist, draws)
     share = float(np.mean(~np.isfinite(scores).all(axis=1)))
     checks.append(
         Check("finite scores", share, 0.0, 0.0, "share of draws", "keep parameters off the edge of their range")
@@ -145,8 +148,41 @@ def _agreement(dist: AbstractDistribution, draws: Array, grid: Grid) -> list[Che
     ]  # fmt: skip
 
 
-def _score(dist: AbstractDistribution, event: Array) -> Array:
-    return ravel_pytree(score(dist, event))[0]
+def _constant_bounds(dist: AbstractDistribution, dynamic: PyTree, static: PyTree) -> tuple[bool, ...] | None:
+    """For each float, whether it is a bound of the support; `None` if one of these is a parameter.
+
+    A number of Python's that says where the support ends is a constant: `Uniform(0.0, p)` has one, and moves with p.
+    """
+    leaves, found = jax.tree.leaves(dynamic), {id(bound) for bound in bounds(eqx.combine(dynamic, static))}
+    given = [x for x in jax.tree.leaves(dist) if eqx.is_inexact_array(x) or isinstance(x, float)]
+    if not found or len(given) != len(leaves):
+        return None if found else (False,) * len(leaves)
+    # NumPyro keeps a bound twice, as a parameter and in the support: the same object.
+    ends = {id(x) for x, leaf in zip(given, leaves, strict=True) if id(leaf) in found}
+    marks = tuple(id(x) in ends for x in given)
+    moves = any(mark and not isinstance(x, float) for x, mark in zip(given, marks, strict=True))
+    return None if moves or all(marks) or len(found) > sum(marks) else marks
+
+
+@functools.cache
+def _score_of(constants: tuple[bool, ...]) -> Callable[[AbstractDistribution, Array], Array]:
+    """The score in all floats but these. One function for each pattern, so that it is compiled once."""
+
+    def score_of(dist: AbstractDistribution, event: Array) -> Array:
+        leaves, structure = jax.tree.flatten(as_parameters(dist)[0])
+        rest = as_parameters(dist)[1]
+
+        def whole(free):
+            parts = iter(free)
+            filled = [
+                jax.lax.stop_gradient(x) if fixed else next(parts) for x, fixed in zip(leaves, constants, strict=True)
+            ]
+            return eqx.combine(jax.tree.unflatten(structure, filled), rest)
+
+        free = [x for x, fixed in zip(leaves, constants, strict=True) if not fixed]
+        return ravel_pytree(score(free, event, of=whole))[0]
+
+    return score_of
 
 
 @jax.jit

@@ -89,3 +89,11 @@ def test_what_has_no_parameters_is_told_so():
     assert report.passed and "the scores: the parameters have no floating-point leaf" in str(report)
     moving = audit.policy(dist.Uniform(0.0, 1.0), KEY)
     assert [finding.name for finding in moving.findings] == ["a support that stays"]
+
+
+def test_constant_bounds_do_not_move():
+    """Numbers of Python's say where the support ends, the others are parameters, whose scores are looked at."""
+    report = audit.policy(dist.TruncatedNormal(0.0, 1.0, low=-1.0, high=3.0), KEY, samples=2000)
+    assert report.passed and "scores of mean 0" in [check.name for check in report.checks]
+    moving = audit.policy(dist.TruncatedNormal(0.0, 1.0, low=jnp.asarray(-1.0), high=3.0), KEY, samples=2000)
+    assert [finding.name for finding in moving.findings] == ["a support that stays"]
