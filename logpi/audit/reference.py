@@ -1,6 +1,7 @@
 """What value and gradient of a program should be: said exactly, summed over all events, or measured without a score."""
 
 import dataclasses
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,7 @@ from ..errors import InputError
 from ..estimators.estimate import estimate
 from ..estimators.expectation import Expectation, expectation
 from ..estimators.finite import Enumerate
-from ..estimators.parameters import as_parameters
+from ..estimators.parameters import as_parameters, exact_gradient
 from ..estimators.replicates import Program
 
 MOST_DIRECTIONS = 16  # of a measured reference: more parameters than that are looked at along random directions
@@ -71,18 +72,40 @@ def along(program: Program, params: PyTree, directions: Float[np.ndarray, "k par
 
 
 def _said(exact: PyTree | Callable[[PyTree], Any], params: PyTree) -> Reference:
-    dynamic, static = as_parameters(params)
     if callable(exact):
-        value, tree = jax.value_and_grad(lambda d: jnp.asarray(exact(eqx.combine(d, static)), float))(dynamic)
-        value, gradient = float(value), flat(tree)
+        value, gradient = _function_of(exact, params)
     else:
-        value, gradient = None, flat(as_parameters(exact)[0])
-    if gradient.size != flat(dynamic).size:
-        raise InputError(
-            f"exact has {gradient.size} numbers, but the parameters have {flat(dynamic).size}: give one each."
-        )
+        value, gradient = None, exact_gradient(exact, params)
     floor = np.full(gradient.size, 1e-5 * (1e-3 + np.abs(gradient).max(initial=0.0)))
     return Reference("exact", None, gradient, np.zeros_like(gradient), floor, value)
+
+
+def _function_of(exact: Callable[[PyTree], Any], params: PyTree) -> tuple[float, Float[np.ndarray, " n"]]:
+    """The value and the gradient of what is said to be J. Raises `InputError` unless it is one finite number."""
+    dynamic, static = as_parameters(params)
+    try:
+        inspect.signature(exact).bind(None)
+    except TypeError as error:
+        raise InputError(
+            f"exact cannot be called as exact(params) ({error}): give a function of these alone."
+        ) from None
+    except ValueError:  # some built-in functions have no signature
+        pass
+
+    def one(dynamic):
+        value = jnp.asarray(exact(eqx.combine(dynamic, static)), float)
+        if value.shape != ():
+            raise InputError(
+                f"exact(params) has the shape {value.shape}, but J is one number: give the gradient itself."
+            )
+        return value
+
+    value, tree = jax.value_and_grad(one)(dynamic)
+    if not np.isfinite(float(value)) or not np.all(np.isfinite(flat(tree))):
+        raise InputError(
+            f"exact(params) is {float(value)} with the gradient {flat(tree)}: give a J that is finite here."
+        )
+    return float(value), flat(tree)
 
 
 def _measured(program: Program, params: PyTree, key: PRNGKeyArray, replicates: int) -> Reference:

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -12,7 +12,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import PRNGKeyArray, PyTree
 
-from ..errors import InputError
+from ..errors import InputError, shown
 from .base import AbstractEstimator
 from .baselines import LeaveOneOut, NoBaseline
 from .bernoulli import DisARM
@@ -20,7 +20,7 @@ from .estimate import Estimate, estimate
 from .expectation import Expectation, expectation
 from .finite import Enumerate, SumAndSample, UnorderedSet
 from .measure_valued import MeasureValued
-from .parameters import as_parameters
+from .parameters import as_parameters, exact_gradient
 from .pathwise import Pathwise
 from .problem import number, Problem, takes_parameters
 from .score import Score
@@ -88,9 +88,11 @@ def compare(
     finite. A bias is the distance from it, as a share of its norm. Estimators that refuse the problem say why. Without
     `estimators`, all that need no setting are tried.
     """
-    reference = (
-        _reference(f, of, params, key) if exact is None else np.asarray(ravel_pytree(as_parameters(exact)[0])[0])
-    )
+    reference = _reference(f, of, params, key) if exact is None else exact_gradient(exact, params)
+    if isinstance(estimators, (AbstractEstimator, type)) or not isinstance(estimators, Iterable | None):
+        raise InputError(
+            f"estimators is {shown(estimators)}, but it must be several: give a list, [logpi.Score()] say."
+        )
     candidates = CANDIDATES if estimators is None else tuple(estimators)
     if not candidates:
         raise InputError("estimators is empty, so there is nothing to compare: give some, or leave it out for all.")

@@ -5,9 +5,10 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import PRNGKeyArray, PyTree
+import numpy as np
+from jaxtyping import Float, PRNGKeyArray, PyTree
 
-from ..errors import InputError
+from ..errors import InputError, shown
 
 
 def as_parameters(params: PyTree) -> tuple[PyTree, PyTree]:
@@ -42,6 +43,32 @@ def _is_other_float(x: Any) -> bool:
     if isinstance(x, jax.Array) and not x.weak_type:
         return False  # it is one already; `asarray` would take a while to see it
     return isinstance(x, float) or eqx.is_inexact_array(x)
+
+
+def exact_gradient(exact: PyTree, params: PyTree) -> Float[np.ndarray, " n"]:
+    """A gradient that was said to be exact, in a row. Raises `InputError` unless it has a number for each parameter."""
+    dynamic, _ = as_parameters(params)
+    try:
+        numbers = [np.asarray(x, np.float64) for x in jax.tree.leaves(exact)]
+    except (TypeError, ValueError):
+        raise InputError(f"exact is {shown(exact)}, but it must be the gradient: give numbers.") from None
+    wanted = [x for x in jax.tree.leaves(dynamic, is_leaf=lambda x: x is None) if x is not None]
+    if jax.tree.structure(exact) == jax.tree.structure(params):
+        marks = [x is not None for x in jax.tree.leaves(dynamic, is_leaf=lambda x: x is None)]
+        numbers = [x for x, mark in zip(numbers, marks, strict=True) if mark] if len(marks) == len(numbers) else numbers
+    elif jax.tree.structure(exact) != jax.tree.structure(dynamic):
+        raise InputError(
+            f"exact is {shown(exact)}, which is not built as the parameters are, "
+            f"{shown(jax.tree.structure(dynamic))}: give a number for each of them."
+        )
+    if shapes := [(x.shape, y.shape) for x, y in zip(numbers, wanted, strict=True) if x.shape != y.shape]:
+        raise InputError(
+            f"exact has the shape {shapes[0][0]} where the parameters have {shapes[0][1]}: give a number for each."
+        )
+    row = np.concatenate([x.reshape(-1) for x in numbers])
+    if not np.all(np.isfinite(row)):
+        raise InputError(f"exact is {shown(exact)}, but a gradient to compare with is finite: give its numbers.")
+    return row
 
 
 def frozen(tree: PyTree) -> PyTree:

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import numpyro.distributions as dist
 import pytest
 
@@ -38,7 +39,7 @@ def test_what_is_correct_passes(estimator):
 
 
 def test_a_wrong_number_of_exact_values_is_refused():
-    with pytest.raises(logpi.InputError, match="exact has 2 numbers, but the parameters have 1"):
+    with pytest.raises(logpi.InputError, match=r"exact has the shape \(2,\) where the parameters have \(\)"):
         audit.program(expectation(), PARAMS, KEY, {"m": jnp.zeros(2)})
 
 
@@ -84,3 +85,23 @@ def test_a_program_that_breaks_down_beside_the_parameters_is_told_to_give_the_ex
 
     with pytest.raises(logpi.InputError, match="give exact="):
         audit.program(edge, jnp.array(0.95), KEY)
+
+
+@pytest.mark.parametrize(
+    ("exact", "sentence"),
+    [
+        ({"q": -4.6}, "not built as the parameters are"),
+        ({"m": np.nan}, "a gradient to compare with is finite"),
+        (lambda p: jnp.ones(2), r"exact\(params\) has the shape \(2,\), but J is one number"),
+        (lambda p, q: 1.0, r"exact cannot be called as exact\(params\)"),
+        (lambda p: np.nan * p["m"], r"give a J that is finite"),
+    ],
+    ids=["structure", "NaN", "vector", "two arguments", "NaN of a function"],
+)
+def test_what_cannot_be_exact_is_refused(exact, sentence):
+    with pytest.raises(logpi.InputError, match=sentence):
+        audit.program(expectation(), PARAMS, KEY, exact)
+
+
+def test_an_exact_gradient_may_be_a_whole_number():
+    assert audit.program(expectation(), {"m": 1.0}, KEY, {"m": -4}, replicates=200, intervals=20).checks
