@@ -14,11 +14,12 @@ import optax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
-from .errors import check_between, InputError
+from .errors import check_whole, InputError
 from .estimators.expectation import Expectation
 from .estimators.host import host_failures
+from .estimators.limits import broken_limit
 from .estimators.parameters import as_parameters, check_key
-from .estimators.replicates import Program
+from .estimators.replicates import check_program, Program
 from .models import trainable
 from .steps import climb, init_learner, Learner, Optax
 
@@ -29,18 +30,25 @@ PATIENCE = 100  # steps without a signal
 ADAM = Optax(optax.adam(1e-2))  # one object, so that it is compiled once
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class History:
-    """What each step saw, before it was taken."""
+    """What each step saw, before it was taken.
+
+    `signal_to_noise` is not that of a single step: it is the squared norm of the gradient averaged over the last forty
+    steps or so, divided by what noise alone would give that average, so that 1 is noise. `print` gives a line.
+    """
 
     value: Float[np.ndarray, " steps"]
     value_error: Float[np.ndarray, " steps"]  # standard error over the replicates of the step
     gradient_norm: Float[np.ndarray, " steps"]
-    signal_to_noise: Float[np.ndarray, " steps"]  # of the gradient averaged over the last steps: 1 is noise alone
+    signal_to_noise: Float[np.ndarray, " steps"]
     stopped: str  # why there are no more steps
 
     def __len__(self) -> int:
         return len(self.value)
+
+    def __repr__(self) -> str:
+        return f"History({self})"
 
     def __str__(self) -> str:
         if not len(self):
@@ -123,8 +131,9 @@ def minimize(
 
 
 def _climb(J, params, key, direction, optimiser, steps, replicates, progress, stop_in_noise) -> tuple[PyTree, History]:
-    check_between("steps", steps, 0)
-    check_between("replicates", replicates, 2)
+    check_program(J)
+    check_whole("steps", steps, 0)
+    check_whole("replicates", replicates, 2)
     params = eqx.combine(*as_parameters(params))
     key, upwards = check_key(key), ADAM if optimiser is None else Optax(optimiser)
     state = _start(J, params, upwards, steps)
@@ -134,11 +143,12 @@ def _climb(J, params, key, direction, optimiser, steps, replicates, progress, st
         while int(state.done) < steps and not (stop_in_noise and int(state.signal.quiet) >= PATIENCE):
             with host_failures() as failures:
                 state, block = jax.block_until_ready(_block(state, key, upwards, direction, replicates))
-            rows.append(np.asarray(block)[: int(state.done) - sum(map(len, rows))])
+            block = np.asarray(block)
+            rows.append(block[: int(state.done) - sum(map(len, rows))])
             if show:
                 _show(rows[-1], int(state.done), steps)
             if not bool(state.finite):
-                stopped = str(failures[0]) if failures else "the value or the gradient was not finite"
+                stopped = str(failures[0]) if failures else _why(state, block, sum(map(len, rows[:-1])))
                 break
         else:
             if int(state.done) < steps:
@@ -148,6 +158,19 @@ def _climb(J, params, key, direction, optimiser, steps, replicates, progress, st
     if show:
         sys.stderr.write("\n")
     return state.learner.model, _history(rows, stopped, bool(state.finite))
+
+
+def _why(state: Climb, block: Float[np.ndarray, "n 4"], before: int) -> str:
+    """What is not finite, in the step that was not taken."""
+    if isinstance(state.J, Expectation):
+        problem, model = state.J.problem, state.learner.model
+        limit = broken_limit(lambda: problem.distribution(model))
+        if limit is not None:
+            return limit
+    value, _, norm, _ = block[int(state.done) - before]
+    if np.isfinite(value) and np.isinf(norm):
+        return "the gradient's norm was too large for its 32 bits: divide f by a constant"
+    return "the value or the gradient was not finite"
 
 
 def _start(J: Program, params: PyTree, upwards: Optax, steps: int) -> Climb:
@@ -194,7 +217,7 @@ def _step(state: Climb, key, upwards: Optax, direction: float, replicates: int) 
     uphill = jax.tree.map(lambda g: direction * jnp.mean(g, axis=0), gradients)
     J = state.J.updated(value) if isinstance(state.J, Expectation) else state.J
     taken = Climb(climb(state.learner, uphill, upwards), J, signal, state.done + 1, state.finite)
-    good = jnp.isfinite(value) & jnp.all(jnp.isfinite(gradient))
+    good = jnp.isfinite(value) & jnp.isfinite(row[2])  # a norm beyond 32 bits stops Adam where it stands
     kept = eqx.tree_at(lambda s: s.finite, state, jnp.zeros((), bool))
     return jax.tree.map(lambda a, b: jnp.where(good, a, b) if eqx.is_array(a) else a, taken, kept), row
 

@@ -9,9 +9,10 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from ..errors import check_between, InputError
+from ..errors import check_between, check_whole, InputError
 from .expectation import Expectation
 from .host import host_failures
+from .limits import broken_limit
 from .parameters import as_parameters, check_key
 from .replicates import check_finite, facts, Measured, Moments, Program, run
 
@@ -86,13 +87,19 @@ def estimate(
     (dynamic, static), key = as_parameters(params), check_key(key)
     precise = rtol is not None or atol is not None
     _check_asked(replicates, samples, precise)
+    for name, number in (("replicates", replicates), ("samples", samples), ("max_samples", max_samples)):
+        check_whole(name, number, 0, optional=name != "max_samples")
 
     def measure(key: PRNGKeyArray, count: int, name: str = "key") -> Measured:
         with host_failures() as failures:
             measured = run(J, dynamic, static, key, count, known)
         if failures:
             raise failures[0]
-        check_finite(measured.moments, name)
+        try:
+            check_finite(measured.moments, name)
+        except InputError:
+            raise_broken_limit(J, params)
+            raise
         return measured
 
     known = facts(J, dynamic, static, key)
@@ -103,6 +110,13 @@ def estimate(
         measured, converged = _to_precision(measure, key, rtol or 0.0, atol or 0.0, _most(max_samples, size))
         return _result(measured, size, converged)
     return _result(measure(key, _count(replicates, samples, size)), size)
+
+
+def raise_broken_limit(J: Program, params: PyTree) -> None:
+    """Raises `InputError` where a parameter of an expectation's distribution is outside of its range."""
+    said = broken_limit(lambda: J.problem.distribution(params)) if isinstance(J, Expectation) else None
+    if said is not None:
+        raise InputError(f"{said}.") from None
 
 
 def _check_asked(replicates: int | None, samples: int | None, precise: bool) -> None:

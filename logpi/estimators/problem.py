@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..distributions import AbstractDistribution, as_distribution
 from ..errors import InputError
+from .limits import within_limits
 from .parameters import frozen
 from .probabilities import probability
 from .rim import log_prob_of
@@ -38,7 +39,7 @@ class Problem(eqx.Module):
 
     def distribution(self, params: PyTree) -> AbstractDistribution:
         """The distribution that the parameters stand for."""
-        return as_distribution(params if self.of is None else self.of(params))
+        return as_distribution(params if self.of is None else followed(self.of, "of")(params))
 
     def frozen(self, params: PyTree) -> AbstractDistribution:
         """The same distribution, of which no derivative is taken."""
@@ -52,22 +53,39 @@ class Problem(eqx.Module):
     def log_probs(self, params: PyTree, events: PyTree[Array]) -> Float[Array, " samples"]:
         """The log-probability of each event, to be differentiated; refused where the support moves (see there)."""
         dist = self.distribution(params)
-        return jax.vmap(lambda event: log_prob_of(dist, event))(events) + still_support(dist)
+        return jax.vmap(lambda event: log_prob_of(dist, event))(events) + still_support(dist) + within_limits(dist)
 
     def probabilities(self, params: PyTree, events: PyTree[Array]) -> tuple[Array, Array]:
         """The probability of each event, to be differentiated, and whether the event's cost may count."""
         dist = self.distribution(params)
         probs, counts = jax.vmap(lambda event: probability(dist, event))(events)
-        return probs + still_support(dist), counts
+        return probs + still_support(dist) + within_limits(dist), counts
 
     def costs(self, params: PyTree, events: PyTree[Array]) -> Float[Array, " samples"]:
         """The function's value for each event. Raises `InputError` unless that is one real number."""
-        takes_params = takes_parameters(self.f)
+        takes_params, f = takes_parameters(self.f), followed(self.f, "f")
 
         def cost(event):
-            return number(self.f(event, params) if takes_params else self.f(event))
+            return number(f(event, params) if takes_params else f(event))
 
         return jax.vmap(cost)(events)
+
+
+def followed(function: Callable, name: str) -> Callable:
+    """The same function; `InputError` where it asks for a number while JAX only follows what it does with it."""
+
+    def call(*args):
+        try:
+            return function(*args)
+        except (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError) as error:
+            kind = type(error).__name__
+        cure = ", or wrap it: logpi.host(f)" if name == "f" else ""
+        raise InputError(
+            f"{name} cannot be followed by JAX ({kind}: Python's if, float() or int(), or a function of NumPy, on what "
+            f"it is given): write it with jnp.where and functions of jax.numpy{cure}."
+        )
+
+    return call
 
 
 def takes_parameters(f: Callable) -> bool:
@@ -87,6 +105,8 @@ def takes_parameters(f: Callable) -> bool:
 def number(value: Any) -> Float[Array, ""]:
     """What f returned as a float; `InputError` if it is not one real number."""
     leaves = jax.tree.leaves(value)
+    if value is None:
+        raise InputError("f returned None for one event, but it must return one number: is a return missing?")
     if any(isinstance(leaf, (str, bytes)) for leaf in leaves):
         raise InputError(f"f returned {value!r} for one event, but it must return one number: give a score of it.")
     shape = jnp.shape(leaves[0]) if len(leaves) == 1 else None

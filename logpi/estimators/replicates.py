@@ -4,7 +4,9 @@ One compiled program for every number of replicates, in memory that does not gro
 `fold_in(key, i)`, so how many run side by side changes nothing.
 """
 
+import inspect
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -14,7 +16,7 @@ from jax.extend.core import ClosedJaxpr
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
-from ..errors import InputError
+from ..errors import InputError, shown
 from .tracing import calls_host, reaches, room
 
 Program = Callable[[PyTree, PRNGKeyArray], Float[Array, ""]]
@@ -136,6 +138,7 @@ def _measured(moments: Moments, dynamic: PyTree, facts: Facts) -> Measured:
 @eqx.filter_jit
 def facts(program: Program, dynamic: PyTree, static: PyTree, key: PRNGKeyArray) -> Facts:
     """Traces a program, once for each structure of its arguments: jitted not for its speed, but for the cache."""
+    check_program(program)
 
     def call(dynamic, key):
         return program(eqx.combine(dynamic, static), key)
@@ -143,6 +146,20 @@ def facts(program: Program, dynamic: PyTree, static: PyTree, key: PRNGKeyArray) 
     uses = reaches(lambda dynamic: call(dynamic, key), dynamic)
     draws = reaches(lambda key: call(dynamic, key), key, stopped=True)
     return Facts(_width(jax.make_jaxpr(call)(dynamic, key), dynamic), tuple(jax.tree.leaves(uses)), draws)
+
+
+def check_program(program: Any) -> None:
+    """Raises `InputError` for what cannot be called as `(params, key)`."""
+    if not callable(program):
+        raise InputError(
+            f"J is {shown(program)}, but it must be a logpi.expectation or a program (params, key) -> scalar: give one."
+        )
+    try:
+        inspect.signature(program).bind(None, None)
+    except ValueError:  # some built-in functions have no signature
+        return
+    except TypeError as error:
+        raise InputError(f"J cannot be called as J(params, key) ({error}): give a program of these two.") from None
 
 
 def _width(traced: ClosedJaxpr, dynamic: PyTree) -> int:

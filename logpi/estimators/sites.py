@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree, Real
 
 from ..distributions import as_distribution
 from ..errors import InputError
+from .limits import check_event, within_limits
 from .parameters import as_parameters, frozen
 from .reparametrised import check_reparametrised
 from .rim import log_prob_of
@@ -34,7 +35,7 @@ def sample(
         return jax.tree.map(lambda x: x + zero, event), jnp.zeros(())
     # The parameters are frozen before the draw: a sampler without a derivative is then never asked for one.
     event = frozen(frozen(dist).sample(key))
-    return event, log_prob_of(dist, event) + still_support(dist)
+    return event, log_prob_of(dist, event) + still_support(dist) + within_limits(dist)
 
 
 def cost(
@@ -44,11 +45,27 @@ def cost(
 
     Its value is the cost, and its derivatives of every order are unbiased for those of the expectation. A bar is a
     constant. The baseline must not depend on any event that `log_prob` accounts for: where the log-probability is
-    summed along a trajectory, that leaves out a value of the present state. Foerster et al. 2018
+    summed along a trajectory, that leaves out a value of the present state. Raises `InputError` for shapes that differ
+    (single numbers fit to any). Foerster et al. 2018
     (DiCE, arXiv:1802.05098), eq. 5; with a baseline, Mao et al. 2019 (arXiv:1910.00482).
     """
     baseline = stop_gradient(baseline)
+    shapes = [jnp.shape(x) for x in (value, log_prob, baseline)]
+    whole = max(shapes[:2], key=len)
+    if shapes[0] not in ((), whole) or shapes[1] not in ((), whole) or not _fits(shapes[2], whole):
+        raise InputError(
+            f"value, log_prob and baseline have the shapes {shapes[0]}, {shapes[1]} and {shapes[2]}, which would be "
+            "combined crosswise: give one shape, or single numbers."
+        )
     return jnp.exp(log_prob - stop_gradient(log_prob)) * (value - baseline) + baseline
+
+
+def _fits(shape: tuple[int, ...], whole: tuple[int, ...]) -> bool:
+    """Whether an array of this shape can be taken along without making the other one larger."""
+    try:
+        return jnp.broadcast_shapes(shape, whole) == whole
+    except ValueError:
+        return False
 
 
 def score(policy: PyTree, event: PyTree, of: Any = None) -> PyTree:
@@ -56,6 +73,7 @@ def score(policy: PyTree, event: PyTree, of: Any = None) -> PyTree:
 
     `policy` is a distribution, anything with a `log_prob`, or parameters that `of` turns into one. The result has its
     structure: one number for each parameter, `None` where a leaf is not a float. A density need not be normalised here.
+    Raises `InputError` for an event that the distribution cannot give.
     """
     event = jax.tree.map(jnp.asarray, event)  # a number of Python's is an event too
     dynamic, static = as_parameters(policy)
@@ -63,6 +81,7 @@ def score(policy: PyTree, event: PyTree, of: Any = None) -> PyTree:
     def log_prob(dynamic):
         whole = eqx.combine(dynamic, static)
         dist = as_distribution(whole if of is None else of(whole))
+        check_event(dist, event)
         return dist.log_prob(event) + still_support(dist)
 
     return jax.grad(log_prob)(dynamic)

@@ -122,3 +122,25 @@ def test_any_program_can_be_climbed():
 
     theta, _ = logpi.maximize(program, jnp.array(0.0), KEY, optimiser=optax.adam(0.05), steps=300, replicates=32)
     assert float(theta) == pytest.approx(2.0, abs=0.3)
+
+
+def test_a_norm_beyond_its_numbers_stops_it():
+    """Its square is infinite, by which Adam divided: nothing moved, and all steps were said to be taken."""
+    J = logpi.expectation(lambda x: -1e20 * (x - 3) ** 2, of=lambda p: dist.Normal(p, 1.0))
+    with pytest.raises(logpi.InputError, match=r"first step failed: the gradient's norm was too large .*divide f by"):
+        logpi.maximize(J, 1.0, KEY, steps=50)
+
+
+def test_a_parameter_that_leaves_its_range_stops_it():
+    """Of a rate below 0, NumPyro's Poisson draws -1."""
+    J = logpi.expectation(lambda x: 1.0 * x**2, of=dist.Poisson, estimator=logpi.MeasureValued())
+    with pytest.warns(
+        UserWarning, match=r"rate of Poisson is -0.0.*above 0.0: make it of a free parameter, as jnp.exp"
+    ):
+        _, history = logpi.minimize(J, 0.1, KEY, steps=100)
+    assert len(history) < 40 and history.stopped.startswith("rate of Poisson")
+
+
+def test_a_history_is_shown_in_one_line():
+    _, history = logpi.maximize(hill(), {"m": 1.0}, KEY, steps=15)
+    assert repr(history).startswith("History(15 steps, value") and "array" not in repr(history)
