@@ -14,7 +14,9 @@ from .numpyro import check_draws, FromNumpyro
 
 
 class Foreign(AbstractDistribution):
-    """An object with `log_prob(event)`, and with `sample(key)`, `sample(key, shape)` or `sample(seed=, sample_shape=)`.
+    """An object with `log_prob(event)`, and with `sample(key)`, `sample(key, shape)` or `sample(seed=, shape=)`.
+
+    The shape may be called `sample_shape` too.
 
     One of the two is enough for what asks for no more: `logpi.score` for the first, a difference of values for the
     second. Make it a pytree (an `equinox.Module`, say) if it is the parameters themselves.
@@ -31,11 +33,11 @@ class Foreign(AbstractDistribution):
                 "sample(key), or give a distribution of NumPyro or of logpi.distributions."
             )
         names = list(inspect.signature(sample).parameters)
-        if "seed" in names:  # distrax, TensorFlow Probability
-            return sample(seed=key, sample_shape=shape)
-        if "sample_shape" in names or "shape" in names:
-            return sample(key, shape)
-        draw = sample
+        shaped = [name for name in ("sample_shape", "shape") if name in names]
+        if shaped:
+            # By name after the key: distrax and TensorFlow Probability call it seed, and have it last.
+            return sample(**{"seed": key, shaped[0]: shape}) if "seed" in names else sample(key, **{shaped[0]: shape})
+        draw = (lambda key: sample(seed=key)) if "seed" in names else sample
         for _ in shape:
             draw = jax.vmap(draw)
         return draw(jax.random.split(key, shape) if shape else key)

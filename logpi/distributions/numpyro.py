@@ -83,7 +83,8 @@ def check_draws(distribution: Any) -> None:
         if isinstance(part, kinds):
             raise InputError(
                 f"the log-probability of a {type(part).__name__} is not that of the events it draws, so a gradient "
-                "would be wrong: give the distribution itself, without mask() or censoring, and weigh in f what is to count."
+                "would be wrong: give the distribution itself, without mask() or censoring, and weigh in f what "
+                "is to count."
             )
 
 

@@ -5,7 +5,7 @@ import abc
 import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from ..errors import InputError
+from ..errors import InputError, shown
 from .problem import Problem
 
 
@@ -14,6 +14,13 @@ def check_multiple(name: str, samples: int, of: int, drawn: str) -> None:
     if samples % of:
         cure = "an even number" if drawn == "pairs" else f"a multiple of {of}"
         raise InputError(f"samples is {samples}, but {name} draws {drawn}: give {cure}.")
+
+
+def check_estimator(name: str, value: object) -> None:
+    """Raises `InputError` for what is no estimator, a class of one included."""
+    if not isinstance(value, AbstractEstimator):
+        hint = f"{value.__name__}()" if isinstance(value, type) else "Score()"
+        raise InputError(f"{name} is {shown(value)}, but it must be one of logpi's estimators: give {hint}, say.")
 
 
 class AbstractEstimator(eqx.Module):

@@ -13,7 +13,7 @@ from jax.flatten_util import ravel_pytree
 from jax.lax import stop_gradient
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from ..errors import check_between, InputError
+from ..errors import check_between, check_whole, InputError, shown
 from .problem import Problem
 
 
@@ -29,6 +29,13 @@ class AbstractBaseline(eqx.Module):
     @abc.abstractmethod
     def updated(self, value: Float[Array, ""]) -> "AbstractBaseline":
         """The baseline after `value` was seen as an estimate of the expectation: used only from then on."""
+
+
+def check_baseline(value: object) -> None:
+    """Raises `InputError` for what is no baseline, a class of one included."""
+    if not isinstance(value, AbstractBaseline):
+        hint = f"{value.__name__}()" if isinstance(value, type) else "LeaveOneOut()"
+        raise InputError(f"baseline is {shown(value)}, but it must be one of logpi's baselines: give {hint}, say.")
 
 
 def level_of(
@@ -60,6 +67,9 @@ class Constant(AbstractBaseline):
     """A number given beforehand."""
 
     value: float | Float[Array, ""]
+
+    def __check_init__(self):
+        check_between("value", self.value, float("-inf"))
 
     def __call__(self, problem, params, key, costs) -> Float[Array, ""]:
         """The number."""
@@ -157,7 +167,7 @@ class Optimal(AbstractBaseline):
     pilot: int = 32
 
     def __check_init__(self):
-        check_between("pilot", self.pilot, 1)
+        check_whole("pilot", self.pilot, 1)
 
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, costs) -> Float[Array, ""]:
         """The constant. Costs `pilot` events and their scores."""

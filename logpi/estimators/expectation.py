@@ -8,7 +8,7 @@ import jax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..errors import InputError
-from .base import AbstractEstimator
+from .base import AbstractEstimator, check_estimator
 from .baselines import AbstractBaseline
 from .parameters import as_parameters, check_key
 from .problem import Problem
@@ -75,7 +75,5 @@ def expectation(
     if isinstance(samples, bool) or not isinstance(samples, int) or samples < 1:
         raise InputError(f"samples is {samples!r}, but it must be a whole number of 1 or more: give 64, say.")
     estimator = Score() if estimator is None else estimator
-    if not isinstance(estimator, AbstractEstimator):
-        hint = f"{estimator.__name__}()" if isinstance(estimator, type) else "Score()"
-        raise InputError(f"estimator is {estimator!r}, but it must be one of logpi's estimators: give {hint}, say.")
+    check_estimator("estimator", estimator)
     return Expectation(Problem(f, of), estimator, samples)

@@ -8,9 +8,9 @@ import numpy as np
 from jax.lax import stop_gradient
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from ..errors import check_between, InputError
+from ..errors import check_whole, InputError, shown
 from .base import AbstractEstimator, check_multiple
-from .baselines import AbstractBaseline, LeaveOneOut, level_of
+from .baselines import AbstractBaseline, check_baseline, LeaveOneOut, level_of
 from .problem import Problem
 from .sites import cost
 from .support import all_events, choices, table
@@ -35,6 +35,13 @@ class RaoBlackwell(AbstractEstimator):
 
     entries: tuple[int, ...]
     baseline: AbstractBaseline = LeaveOneOut()
+
+    def __check_init__(self):
+        if not isinstance(self.entries, (tuple, list)):
+            raise InputError(f"entries is {shown(self.entries)}, but it must be positions in an event: give (0,), say.")
+        for entry in self.entries:
+            check_whole("an entry", entry, 0)
+        check_baseline(self.baseline)
 
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
         """The mean over drawn rests of the sums. Raises `InputError` for entries that an event does not have."""
@@ -70,7 +77,8 @@ class SumAndSample(AbstractEstimator):
     baseline: AbstractBaseline = LeaveOneOut()
 
     def __check_init__(self):
-        check_between("top", self.top, 1)
+        check_whole("top", self.top, 1)
+        check_baseline(self.baseline)
 
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
         """`top` evaluations of f are summed and the others drawn. Raises `InputError` where nothing is left to draw."""
@@ -108,7 +116,7 @@ class UnorderedSet(AbstractEstimator):
     size: int = 2
 
     def __check_init__(self):
-        check_between("size", self.size, 1, 6)
+        check_whole("size", self.size, 1, 6)
 
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
         """The mean over sets. Raises `InputError` unless `samples` splits into sets, or if there are too few events."""

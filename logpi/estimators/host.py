@@ -94,7 +94,7 @@ class HostFunction:
     def _vectorized(self, rows: PyTree[np.ndarray], events: list) -> np.ndarray:
         try:
             values = np.asarray(self.f(rows))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise InputError(
                 self._name_culprit(events) or f"f failed on a batch of {len(events)}: {error!r}"
             ) from error
@@ -113,7 +113,7 @@ class HostFunction:
         for i, event in enumerate(events):
             try:
                 self.f(jax.tree.map(lambda x: x[None], event))
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 return f"f failed on sample {i} of {len(events)}, x = {_short(event)}: {error!r}"
         return None
 
@@ -192,7 +192,7 @@ def _call(f: Callable, event: PyTree) -> tuple[float, str | None]:
     """The value, or what went wrong."""
     try:
         value = np.asarray(f(event))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return 0.0, repr(error)
     if value.shape != () or value.dtype.kind not in "biuf":
         return 0.0, f"it returned {_short(value)}, which is not one number"

@@ -8,9 +8,9 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.extend.core import Literal
 
 Range = tuple[float, float]
@@ -89,7 +89,7 @@ def poles(closed: Any, positive: bool) -> Iterator[str]:
 
 def _span(value: Any) -> Range:
     """The least and the largest of the numbers that a value holds, if they are known."""
-    if isinstance(value, jax.core.Tracer) or not jnp.issubdtype(jnp.result_type(value), jnp.number):
+    if isinstance(value, Tracer) or not jnp.issubdtype(jnp.result_type(value), jnp.number):
         return ANY
     array = np.asarray(value)
     if array.size == 0 or np.iscomplexobj(array):

@@ -41,11 +41,12 @@ def _(dist: FromNumpyro, event: Array) -> Float[Array, ""]:
     support = dist.distribution.support
     while isinstance(support, c.independent):
         support = support.base_constraint
+    whole: Any = support  # has the bounds that its kind says
     is_interval, ends = isinstance(support, type(c.interval(0, 1))), []
     if is_interval or (isinstance(support, c.greater_than) and not isinstance(support, c.greater_than_eq)):
-        ends.append((support.lower_bound, 1))
+        ends.append((whole.lower_bound, 1))
     if is_interval or (isinstance(support, c.less_than) and not isinstance(support, c.less_than_eq)):
-        ends.append((support.upper_bound, -1))
+        ends.append((whole.upper_bound, -1))
     collected, precision = jnp.zeros(()), jnp.finfo(jnp.result_type(event, jnp.float32))
     with jax.numpy_rank_promotion("allow"):  # NumPyro's bounds broadcast
         for end, inwards in ends:

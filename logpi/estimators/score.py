@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from .base import AbstractEstimator
-from .baselines import AbstractBaseline, LeaveOneOut, level_of
+from .baselines import AbstractBaseline, check_baseline, LeaveOneOut, level_of
 from .problem import Problem
 from .sites import cost
 
@@ -18,6 +18,9 @@ class Score(AbstractEstimator):
     """
 
     baseline: AbstractBaseline = LeaveOneOut()
+
+    def __check_init__(self):
+        check_baseline(self.baseline)
 
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
         """The mean of the samples' costs, each explained by its log-probability."""

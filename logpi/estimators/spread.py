@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..distributions import AbstractDistribution
-from ..errors import check_between, InputError
-from .base import AbstractEstimator, check_multiple
+from ..errors import check_whole, InputError
+from .base import AbstractEstimator, check_estimator, check_multiple
 from .problem import Draws, Problem
 from .quantiles import from_uniform, num_uniforms
 
@@ -26,6 +26,9 @@ class Antithetic(AbstractEstimator):
     """
 
     estimator: AbstractEstimator
+
+    def __check_init__(self):
+        check_estimator("estimator", self.estimator)
 
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
         """The estimator's, on pairs. Raises `InputError` for an odd number of samples."""
@@ -43,7 +46,8 @@ class Stratified(AbstractEstimator):
     sets: int = 2
 
     def __check_init__(self):
-        check_between("sets", self.sets, 1)
+        check_estimator("estimator", self.estimator)
+        check_whole("sets", self.sets, 1)
 
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
         """The estimator's, on stratified samples. Raises `InputError` if `samples` does not split into the sets."""
@@ -61,7 +65,8 @@ class QuasiMonteCarlo(AbstractEstimator):
     sets: int = 2
 
     def __check_init__(self):
-        check_between("sets", self.sets, 1)
+        check_estimator("estimator", self.estimator)
+        check_whole("sets", self.sets, 1)
 
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
         """The estimator's, on quasi-random samples. Raises `InputError` if `samples` does not split into the sets."""

@@ -10,6 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from ..distributions import AbstractDistribution, Bernoulli, Categorical, Foreign, FromNumpyro, Joint, Point
@@ -73,7 +74,7 @@ def is_positive(dist: AbstractDistribution) -> bool:
     while getattr(support, "base_constraint", None) is not None:  # `independent`, of NumPyro's
         support = support.base_constraint
     low = getattr(support, "lower_bound", None)
-    return low is not None and not isinstance(low, jax.core.Tracer) and bool(np.all(np.asarray(low) >= 0))
+    return low is not None and not isinstance(low, Tracer) and bool(np.all(np.asarray(low) >= 0))
 
 
 @singledispatch
@@ -81,7 +82,7 @@ def choices(dist: AbstractDistribution) -> tuple[list[np.ndarray], tuple[int, ..
     """The values that each entry of an event can take, and the event's shape. Raises `InputError` if not finite."""
     raise InputError(
         f"{name_of(dist)} is not known to have a finite support, so its events cannot be summed over: use Score(), or "
-        "MeasureValued() for counts."
+        "MeasureValued() for a family in its table (Poisson, Geometric)."
     )
 
 
@@ -109,10 +110,12 @@ def _(dist: FromNumpyro) -> tuple[list[np.ndarray], tuple[int, ...]]:
     try:
         with jax.ensure_compile_time_eval():
             values = np.asarray(entries_of(inner).enumerate_support(expand=False)).reshape(-1)
-    except (NotImplementedError, jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError) as error:
+    # Not concrete, or several sizes at once.
+    except (NotImplementedError, jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError):
         raise InputError(
-            f"the support of {name_of(dist)} cannot be listed ({error}): keep what sets its size (total_count, say) "
-            "out of the parameters, or use Score()."
+            f"the support of {name_of(dist)} cannot be listed, because its size depends on the parameters or is not "
+            "the same for all entries: give one number (as total_count) that is not among the parameters, or use "
+            "Score()."
         ) from None
     shape = shape_of(inner)
     return [values] * math.prod(shape), shape

@@ -4,12 +4,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jaxtyping
+import numpy as np
 import numpyro.distributions as dist
 import optax
 import pytest
 
 import logpi.estimators as le
-from logpi import InputError
+from logpi import InputError, maximize
 from logpi.distributions import Bernoulli, Categorical
 
 KEY = jax.random.key(0)
@@ -19,6 +20,10 @@ LOGITS = jnp.asarray([0.1, 0.2, -0.3])
 
 def normal(t):
     return dist.Normal(t, 1.0)
+
+
+def compared(exact):
+    return le.compare(jnp.sum, {"a": 1.0}, KEY, [le.Score()], of=lambda p: normal(p["a"]), replicates=64, exact=exact)
 
 
 class NoSample:
@@ -65,7 +70,7 @@ NAN = le.expectation(lambda x: x * jnp.nan, normal, 4)
 TABLE = {
     "f gives a vector": (lambda: call(lambda x: jnp.stack([x, x])), r"array of shape \(2,\).*must return one number"),
     "f gives a tuple": (lambda: call(lambda x: (x, x)), "2 values for one event.*one number: sum or index"),
-    "f gives nothing": (lambda: call(lambda x: None), "0 values for one event.*must return one number"),
+    "f gives nothing": (lambda: call(lambda x: None), "f returned None .*is a return missing"),
     "f gives a complex number": (lambda: call(lambda x: x * 1j), "complex number.*return its real part"),
     "f gives text": (lambda: call(lambda x: "high"), "f returned .*must return one number"),
     "f needs three arguments": (lambda: call(three), "needs 3 arguments.*one or two"),
@@ -142,6 +147,48 @@ TABLE = {
     "no step of SPSA": (lambda: le.SPSA(-1.0), "step is -1.0"),
     "no temperature": (lambda: le.REBAR(0.0), "temperature is 0.0"),
     "by what": (lambda: le.sample(normal(T), KEY, by="luck"), "by is 'luck'.*'score' or 'pathwise'"),
+    "f asks for a number": (lambda: call(lambda x: 1.0 if x > 0 else 0.0), r"f cannot be .*if.*: logpi.host\(f\)"),
+    "f makes a float": (lambda: call(lambda x: float(x)), r"f cannot be .*float.*jnp.where.*logpi.host\(f\)"),
+    "f is of NumPy": (lambda: call(lambda x: np.sin(x)), r"f cannot be .*NumPy.*logpi.host\(f\)"),
+    "of asks for a number": (lambda: call(of=lambda t: normal(t if t > 0 else 0.0)), "of cannot be followed by JAX"),
+    "replicates is text": (lambda: measure(replicates="a"), "replicates is 'a', but it must be a whole number"),
+    "replicates is a fraction": (lambda: measure(replicates=100.5), "replicates is 100.5, but it must be a whole"),
+    "max_samples is text": (lambda: measure(rtol=0.1, max_samples="a"), "max_samples is 'a', but it must be a whole"),
+    "rtol is text": (lambda: measure(rtol="a"), "rtol is 'a', but it must be a number"),
+    "J is a number": (lambda: le.estimate(3, T, KEY), "J is 3, but it must be a logpi.expectation or a program"),
+    "J takes one": (lambda: le.estimate(lambda p: p, T, KEY), r"J cannot be called as J\(params, key\)"),
+    "J to climb takes one": (lambda: maximize(lambda p: p, T, KEY), r"J cannot be called as J\(params, key\)"),
+    "one to compare": (lambda: le.compare(jnp.sum, T, KEY, le.Score(), of=normal), r"it must be several: give a list"),
+    "a number as a baseline": (lambda: le.Score(3), r"baseline is 3, but .*give LeaveOneOut\(\)"),
+    "a class as a baseline": (lambda: le.Score(le.LeaveOneOut), r"one of logpi's baselines: give LeaveOneOut\(\)"),
+    "nothing to spread": (lambda: le.Antithetic(3), "estimator is 3, but it must be one of logpi's estimators"),
+    "half a set": (lambda: le.Stratified(le.Score(), 2.5), "sets is 2.5, but it must be a whole number"),
+    "an entry alone": (lambda: le.RaoBlackwell(0), r"entries is 0, but it must be positions.*\(0,\)"),
+    "an entry by name": (lambda: le.RaoBlackwell(("a",)), "an entry is 'a', but it must be a whole number"),
+    "a constant of text": (lambda: le.Constant("a"), "value is 'a', but it must be a number"),
+    "half a top": (lambda: le.SumAndSample(1.5), "top is 1.5, but it must be a whole number"),
+    "half a particle": (lambda: le.VIMCO(2.5), "particles is 2.5, but it must be a whole number"),
+    "crosswise costs": (lambda: le.cost(jnp.arange(4.0), jnp.zeros((4, 1))), r"\(4,\), \(4, 1\) and \(\).*crosswise"),
+    "a crosswise baseline": (lambda: le.cost(jnp.ones(4), jnp.ones(4), jnp.ones((4, 1))), "combined crosswise"),
+    "no such choice": (lambda: le.score(Categorical(jnp.zeros(4)), 7), "7 is no event of .*give one of 0 to 3"),
+    "a negative choice": (lambda: le.score(Categorical(jnp.zeros(4)), -1), "-1 is no event of Categorical"),
+    "half a coin": (lambda: le.score(Bernoulli(jnp.zeros(())), 0.5), "0.5 is no event of Bernoulli"),
+    "a negative time": (lambda: le.score(T, -3.0, of=dist.Exponential), "-3.0 is no event of Exponential"),
+    "half a coin of NumPyro's": (lambda: le.score(T, 0.5, of=dist.Bernoulli), "0.5 is no event of BernoulliProbs"),
+    "three events": (lambda: le.score(T, jnp.ones(3), of=normal), r"shape \(3,\), but one event of Normal has \(\)"),
+    "a rate below 0": (lambda: measure(-0.3, of=dist.Poisson), r"rate of Poisson is -0.3, .*above 0.0.*jnp.exp\(p\)"),
+    "a scale below 0": (
+        lambda: le.estimate(le.expectation(jnp.sum, lambda p: dist.Normal(0.0, p), 4, le.Pathwise()), -0.3, KEY),
+        "scale of Normal is -0.3, but it must be above 0.0",
+    ),
+    "a probability above 1": (lambda: measure(1.5, of=dist.Geometric), "probs of .* is 1.5, .*between 0.0 and 1.0"),
+    "an exact vector": (lambda: compared({"a": jnp.ones(3)}), r"exact has the shape \(3,\) where .* have \(\)"),
+    "an exact list": (lambda: compared([1.0]), "is not built as the parameters are"),
+    "an exact NaN": (lambda: compared({"a": jnp.nan}), "a gradient to compare with is finite"),
+    "sizes of counts": (
+        lambda: call(of=lambda t: dist.Binomial(jnp.asarray([2, 5]), t), estimator=le.Enumerate()),
+        "its size depends on the parameters or is not the same for all entries",
+    ),
     "a site of nothing": (lambda: le.sample(3.0, KEY), "a float is no distribution"),
 }  # fmt: skip
 

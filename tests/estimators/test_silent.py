@@ -270,3 +270,25 @@ def test_a_step_that_is_rounded_away_is_refused():
     J = expectation(lambda x: x, lambda p: dist.Normal(p, 1.0), 16, logpi.SPSA())
     with pytest.raises(InputError, match="not finite"):
         logpi.estimate(J, 1e8, KEY)
+
+
+@pytest.mark.parametrize("name", ["shape", "sample_shape"])
+def test_samplers_of_other_libraries_may_name_their_shape(name):
+    """As those of TensorFlow Probability do, whose key comes last: `sample(sample_shape=(), seed=None)`."""
+
+    class ByShape:
+        def __init__(self, mean):
+            self.mean = mean
+
+        def sample(self, shape=(), seed=None):
+            return self.mean + jax.random.normal(seed, shape)
+
+        def log_prob(self, x):
+            return -0.5 * (x - self.mean) ** 2
+
+    class BySampleShape(ByShape):
+        def sample(self, sample_shape=(), seed=None):
+            return self.mean + jax.random.normal(seed, sample_shape)
+
+    e = logpi.estimate(expectation(lambda x: x**2, ByShape if name == "shape" else BySampleShape, 16), 1.0, KEY)
+    assert abs(e.gradient - 2) < 4.5 * e.gradient_error < 1

@@ -2,6 +2,7 @@
 
 import gc
 import math
+import sys
 
 import jax
 import numpy as np
@@ -89,6 +90,7 @@ def test_worker_processes_give_the_same():
             r"f returned nan for sample \d+ of 64",
         ),
         (logpi.host(lambda x: math.nan), "it returned nan"),
+        (logpi.host(lambda x: sys.exit(1)), r"f failed on sample 0 .*SystemExit\(1\)"),
         (logpi.host(lambda x: "a"), "which is not one number"),
         (logpi.host(lambda x: [1.0, 2.0]), "which is not one number"),
     ],
