@@ -109,7 +109,8 @@ def maximize(
     `J` is a `logpi.expectation` or any program `(params, key) -> scalar`; each step averages `replicates` calls of it,
     whose spread gives the errors. `optimiser` is any of Optax's, Adam at 0.01 unless given. It stops early when the
     gradients of a hundred steps do not rise above their noise (`stop_in_noise=False` goes on), at Ctrl-C, and where
-    a number is not finite, and then keeps the last good parameters. `progress` writes a line to stderr; without a word,
+    a number is not finite (a parameter out of its distribution's range makes it so, and is named), and then keeps the
+    parameters it has. `progress` writes a line to stderr; without a word,
     if that is a terminal. Raises `InputError` for bad input, and if the first step fails.
     """
     return _climb(J, params, key, 1.0, optimiser, steps, replicates, progress, stop_in_noise)
