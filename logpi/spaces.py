@@ -175,8 +175,22 @@ def _(space: Tuple, member):
 
 
 def fits(mine: Space, theirs: Space) -> bool:
-    """Whether a policy made for one space can act in, or see, another: of the same kind, with as many numbers."""
-    return type(mine) is type(theirs) and encoded_size(mine) == encoded_size(theirs)
+    """Whether a policy made for one space can act in, or see, another: the same but for bounds, types and starts."""
+    match mine, theirs:
+        case Dict(), Dict():
+            same = [name for name, _ in mine.parts] == [name for name, _ in theirs.parts]
+            return same and all(fits(a, b) for (_, a), (_, b) in zip(mine.parts, theirs.parts, strict=True))
+        case Tuple(), Tuple():
+            same = len(mine.parts) == len(theirs.parts)
+            return same and all(fits(a, b) for a, b in zip(mine.parts, theirs.parts, strict=True))
+        case Discrete(), Discrete():
+            return mine.n == theirs.n
+        case MultiDiscrete(), MultiDiscrete():
+            return mine.sizes == theirs.sizes
+        case (Box(), Box()) | (MultiBinary(), MultiBinary()):
+            return mine.shape == theirs.shape
+        case _:
+            return False
 
 
 def encoded_size(space: Space) -> int:

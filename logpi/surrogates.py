@@ -65,6 +65,8 @@ def weighted_mean(x: Float[Array, "*n"], weight: Float[Array, "*n"]) -> Float[Ar
 
 def standardise(x: Float[Array, "*n"], weight: Float[Array, "*n"]) -> Float[Array, "*n"]:
     """Mean 0 and standard deviation 1 over the rows that count. A batch of one row, or of equal rows, becomes 0."""
+    most = jnp.max(jnp.where(weight > 0, x, -jnp.inf))
+    x = x - jnp.where(most > -jnp.inf, most, 0.0)  # equal rows are then 0, and not what rounding leaves of them
     mean = weighted_mean(x, weight)
     variance = weighted_mean((x - mean) ** 2, weight)
     return (x - mean) / (jnp.sqrt(variance) + 1e-8)

@@ -23,12 +23,12 @@ class Alignment:
 def align(
     name: str, found: Float[np.ndarray, " n"], truth: Float[np.ndarray, " n"], *, error: float = 0.0, meaning: str = ""
 ) -> Alignment:
-    """Found against true gradient, both flat. `truth` must not be zero: then there is no direction to be wrong in."""
+    """Found against true gradient, both flat. Where the true one is zero there is no direction: nothing is right."""
     found, truth = np.asarray(found, np.float64), np.asarray(truth, np.float64)
     length, true_length = float(np.linalg.norm(found)), float(np.linalg.norm(truth))
-    scale = float(found @ truth) / true_length**2
-    if length <= TINY * true_length:
+    if length <= TINY * true_length or not true_length:
         return Alignment(name, 0.0, float("nan"), float("inf"), error, meaning)
+    scale = float(found @ truth) / true_length**2
     rest = float(np.linalg.norm(found - scale * truth))
     along = abs(scale) * true_length
     off = rest / along if along > TINY * length else float("inf")

@@ -30,6 +30,7 @@ class CriticError:
     bias_error: float
     guessed: float  # share of the returns that the critic itself had to fill in, at time limits
     rows: int
+    clusters: int  # independent parts that the errors come from
 
 
 def returns_to_go(
@@ -68,7 +69,7 @@ def critic_error(stream: Stream, gamma: float) -> CriticError | None:
     left = sums.sum(1, keepdims=True) - sums
     (explained, explained_error), (bias, bias_error) = (_jackknife(f, sums.sum(1), left) for f in (_explained, _bias))
     share = float(guessed[kept].mean())
-    return CriticError(explained, explained_error, bias, bias_error, share, int(rows))
+    return CriticError(explained, explained_error, bias, bias_error, share, int(rows), int((left[0] > 0).sum()))
 
 
 def _variance(moments: Float[np.ndarray, " 2"], rows: float) -> float:

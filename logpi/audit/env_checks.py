@@ -63,14 +63,17 @@ def reward_check(walk: Walk) -> Check:
 def flag_check(walk: Walk, limit: int | None) -> Check:
     """Two truth values, of which the one that a time limit sets is `truncated`."""
     problems = [f"{problem}" for problem in walk.malformed if "4 things" in problem]
+    at_limit = [step for step in walk.ends if step.length == limit]
+    if len(at_limit) > 1 and not any(np.any(step.truncated) for step in at_limit):  # one alone may be the task's end
+        problems.append(
+            f"all {len(at_limit)} episodes that reached the time limit of {limit} ended by terminated alone"
+        )
     for i, step in enumerate(walk.steps):
         kinds = [
             type(flag).__name__ for flag in (step.terminated, step.truncated) if not isinstance(flag, bool | np.bool_)
         ]
         if kinds:
             problems.append(f"a flag of step {i} is of type {kinds[0]}, not bool")
-        elif limit is not None and step.length == limit and step.terminated and not step.truncated:
-            problems.append(f"step {i} ended an episode at the time limit of {limit} by terminated alone")
     ends = [step for step in walk.ends if step.length != limit]
     various = len({step.length for step in ends}) > 1  # else both may be due at once
     if (

@@ -203,5 +203,6 @@ def _kind(result: Any) -> str:
 
 
 def _short(action: PyTree) -> str:
-    text = np.array2string(np.asarray(action), threshold=8, precision=6, separator=", ")
-    return text.replace("\n", "") if not isinstance(action, dict) else repr(action)[:120]
+    if isinstance(action, dict | tuple):
+        return repr(action)[:120]
+    return np.array2string(np.asarray(action), threshold=8, precision=6, separator=", ").replace("\n", "")

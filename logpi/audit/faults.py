@@ -75,8 +75,8 @@ def next_episode(cases: list[Case], bases: list[np.ndarray]) -> Check:
     for case, found in zip(cases, bases, strict=True):
         t = case.streams.trajectory
         other = dataclasses.replace(t, reward=jnp.where(t.valid, t.reward, t.reward + 1.0))
-        change = _share(case.update(trajectory=other) - found, found, case.truth)
-        if not change <= worst:
+        change = np.nan_to_num(_share(case.update(trajectory=other) - found, found, case.truth), nan=np.inf)
+        if change > worst:
             worst, where = change, f" ({case.problem.name})"
     return Check(
         "next episode", worst, 0.0, SAME, f"change of the update, when other episodes pay 1 more{where}",

@@ -65,8 +65,16 @@ def objective(
                 "(model, batch) -> value per row."
             )
         function: Callable[..., Any] = subject
-        cases = [Case(p, Rows(function), GAE(p.gamma) if credit is None else credit) for p in problems]
+        cases = [Case(p, Rows(function), _credit_on(p, credit, problem is not None)) for p in problems]
         return _function(function, cases, float(entropy_coef))
+
+
+def _credit_on(problem: AbstractProblem, credit: Any, given: bool) -> Any:
+    """The credit of a function on a problem; where no problem was given, with the discount of each."""
+    if credit is None:
+        return GAE(problem.gamma)
+    known = not given and isinstance(credit, AbstractCredit) and "gamma" in settings_of(credit)
+    return with_settings(credit, gamma=problem.gamma) if known else credit
 
 
 def _problems(problem: Any) -> list[AbstractProblem]:
@@ -106,7 +114,8 @@ def _algorithm(subject: Any, problems: list[AbstractProblem], credit: Any, given
     if isinstance(cases[0].credit, AbstractCredit):
         drawn, errors = drawn_rows(subject, problems[0], key, _own(subject, cases[0], given))
         flat += drawn
-        checks.append(_uphill(drawn[-2], errors[-2]))
+        checks.append(_uphill("uphill", drawn[-2], errors[-2]))
+        checks.append(_uphill("uphill step", drawn[-1], errors[-1]))
     else:
         notes.append("whole updates: they need a credit of JAX, and this one is a plain function")
     return Report(type(subject).__name__, tuple(checks), tuple(notes), tuple(flat))
@@ -132,10 +141,10 @@ def _function(function: Any, cases: list[Case], entropy: float) -> Report:
     for case in cases:
         try:
             case.update()
-        except (TypeError, ValueError, AttributeError, IndexError) as reason:
+        except Exception as reason:  # a function of the user's, which knows perhaps no more than one kind of action
             if case is cases[0]:
                 raise
-            notes.append(f"{case.problem.name}: {type(reason).__name__}: {str(reason).splitlines()[0]}")
+            notes.append(f"{case.problem.name}: {_told(reason)}")
             continue
         kept.append(case)
         rows.append(exact_rows(case) if not ratio else [without_bonus(case, ratio)])
@@ -155,10 +164,10 @@ def _one_value_per_row(function: Any, case: Case) -> Check:
     model, rows = case.critics["exact"], batch.weight.size
     try:
         shape = eqx.filter_eval_shape(values_of, function, model, batch).shape
-    except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as reason:
+    except Exception as reason:
         raise InputError(
-            f"the objective breaks down on the problem {case.problem.name} ({type(reason).__name__}: "
-            f"{str(reason).partition(chr(10))[0]}): it must take (model, batch), and JAX must be able to trace it."
+            f"the objective breaks down on the problem {case.problem.name} ({_told(reason)}): it must take "
+            "(model, batch), and JAX must be able to trace it."
         ) from reason
     size = float(abs(int(np.prod(shape)) - rows))
     return Check(
@@ -195,14 +204,26 @@ def _gradients(cases: list[Case], rows: list[Alignment]) -> list[Check]:
 def _faults(cases: list[Case], bases: list[np.ndarray], notes: list[str]) -> list[Check]:
     """What is looked for by its own marks."""
     checks = [every_parameter(cases, bases), next_episode(cases, bases)]
-    weight, note = importance_weight(cases)
+    try:
+        weight, note = importance_weight(cases)
+        checks += [weight, *own_sample(cases)]
+    except Exception as reason:  # both look at a bandit of choices, which a function of the user's may not know
+        if isinstance(cases[0].problem, TabularMDP):
+            raise
+        note = f"importance weight, own sample: on a bandit of choices {_told(reason)}"
     notes += [note] if note else []
-    return [*checks, weight, *own_sample(cases)]
+    return checks
 
 
-def _uphill(row: Alignment, error: float) -> Check:
-    lack = max(z_limit(1) * error - row.cosine, 0.0) if row.cosine == row.cosine else 1.0
+def _told(reason: Exception) -> str:
+    """What went wrong, in a line."""
+    return f"{type(reason).__name__}: {str(reason).partition(chr(10))[0]}"
+
+
+def _uphill(name: str, row: Alignment, error: float) -> Check:
+    """Whether an update surely goes up; one that goes nowhere does not."""
+    lack = max(z_limit(1) * error - row.cosine, 0.0) if row.cosine > 0 else 1.0
     return Check(
-        "uphill", lack, error, 0.0, f"what the cosine of the update as it is, {row.cosine:.3f}, lacks to be surely > 0",
-        "look at the rows above for the source that turns it round",
+        name, lack, error, 0.0, f"what the cosine of {row.name.partition(': ')[2]}, {row.cosine:.3f}, lacks to be > 0",
+        "look at the rows above for the source that turns it round, and at the sign of the optimiser's step",
     )  # fmt: skip

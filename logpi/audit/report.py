@@ -95,6 +95,13 @@ def z_limit(tests: int) -> float:
     return float(-ndtri(FALSE_ALARMS / (2 * max(tests, 1))))
 
 
+def t_limit(freedom: int) -> float:
+    """How many standard errors, each found from `freedom` + 1 numbers, one two-sided test may be off."""
+    from scipy.special import stdtrit
+
+    return float(-stdtrit(max(freedom, 1), FALSE_ALARMS / 2))
+
+
 def significant(name: str, size: float, error: float, tests: int, meaning: str, cure: str, floor: float = 0.0) -> Check:
     """A check whose limit comes from its own error; `floor` is what rounding alone may do."""
     limit = max(z_limit(tests) * error, floor)

@@ -97,10 +97,13 @@ def align_drawn(
         _without_noise(name, np.concatenate([b for j, b in enumerate(blocks) if j != i]), truth, meaning)
         for i in range(BLOCKS)
     ]
-    spread = np.sqrt(BLOCKS - 1)
-    error = spread * float(np.std([p.direction_error for p in parts]))
-    uncertain = spread * float(np.std([p.cosine for p in parts]))
+    error, uncertain = (_jackknifed([getattr(p, what) for p in parts]) for what in ("direction_error", "cosine"))
     return Alignment(whole.name, whole.scale, whole.cosine, whole.direction_error, error, meaning), uncertain
+
+
+def _jackknifed(values: list[float]) -> float:
+    """The standard error of a statistic from its values without each block; NaN where one of them is infinite."""
+    return float(np.sqrt(BLOCKS - 1) * np.std(values)) if np.isfinite(values).all() else float("nan")
 
 
 def _without_noise(

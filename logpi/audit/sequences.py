@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int, PRNGKeyArray
 
-from ..errors import check_between, InputError
+from ..errors import check_between, check_whole, choice, InputError
 
 GROUPS = 200_000  # the most groups that are listed
 TEMPERATURE = 0.7  # standard deviation of the logits of problems drawn at random
@@ -164,8 +164,10 @@ def draw(
 
     `off_policy` is the standard deviation of what the sampler's logits have more than the policy's; 0: the same.
     """
-    check_between("vocabulary", vocabulary, 2)
-    check_between("length", length, 1)
+    check_whole("vocabulary", vocabulary, 2)
+    check_whole("length", length, 1)
+    if isinstance(reward, str):
+        choice("reward", reward, ("binary", "real"))
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
     shape = tree(vocabulary, length)
     logits, reference, noise = rng.standard_normal((3, 1, shape.prefixes, vocabulary))
@@ -186,6 +188,7 @@ def first_token_right(right: float = 1 / 3, length: int = 3) -> Sequences:
     `right` is the probability of that; the two other tokens, the end and a wrong one, share the rest. All later tokens
     are equally likely.
     """
+    check_between("right", right, 1e-6, 1 - 1e-6)
     shape = tree(3, length)
     logits = np.zeros((1, shape.prefixes, 3))
     logits[0, 0, 1] = math.log(2 * right / (1 - right))
@@ -195,6 +198,8 @@ def first_token_right(right: float = 1 / 3, length: int = 3) -> Sequences:
 
 def pass_rates(*rates: float) -> Sequences:
     """Prompts of one token that is right with these probabilities: what a division by the deviation distorts."""
+    for rate in rates:
+        check_between("rates", rate, 1e-6, 1 - 1e-6)
     logits = np.array([[[math.log((1 - p) / p), 0.0]] for p in rates])
     reward = np.tile([0.0, 1.0], (len(rates), 1))
     return Sequences("two pass rates", 1, logits, logits, logits, reward)

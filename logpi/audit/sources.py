@@ -102,8 +102,7 @@ def drawn_rows(
         errors.append(error)
 
     if "num_epochs" in settings_of(algorithm):
-        undiscounted = with_settings(problem, gamma=1.0)
-        for source, meaning, drawn in _steps_to_the_whole(algorithm, undiscounted, rng, key):
+        for source, meaning, drawn in _steps_to_the_whole(algorithm, _undiscounted(problem), rng, key):
             add(drawn, source, meaning)
     size = episodes_of(algorithm)
     whole = _draw(algorithm, problem, rng, key, critic="wrong", credit=own)
@@ -113,11 +112,19 @@ def drawn_rows(
     return found, errors
 
 
+def _undiscounted(problem: AbstractProblem) -> AbstractProblem:
+    """The problem without its discount, where its returns are finite without."""
+    try:
+        return with_settings(problem, gamma=1.0)
+    except InputError:
+        return problem
+
+
 def _steps_to_the_whole(algorithm: Any, problem: AbstractProblem, rng: np.random.Generator, key: Any):
     """The update with standardised advantages; then with later epochs; then with the clip. One program serves all."""
     open_ended = with_settings(algorithm, entropy_coef=0.0, target_kl=float("inf"), clip=float("inf"))
     size, epochs = episodes_of(algorithm), algorithm.num_epochs
-    meaning = f"in {algorithm.num_minibatches} minibatches of {size} episodes, gamma 1"
+    meaning = f"in {algorithm.num_minibatches} minibatches of {size} episodes, gamma {problem.gamma:g}"
     yield "standardised", meaning, _draw(open_ended, problem, rng, key, factor=0.0)
     trial = _draw(open_ended, problem, rng, key)[0]
     factor = float(np.sqrt(MOVED / max(float(np.mean(trial.kl)), 1e-12)))

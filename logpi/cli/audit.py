@@ -142,7 +142,7 @@ def _first_obs(run: Any, seed: int) -> Any:
     from ..training.environment import make_rollout
     from ..training.run import ACTION_MAPS
 
-    rollout = make_rollout(run.source(), 1, 1, ACTION_MAPS[run.settings.actions])
+    rollout = make_rollout(run.source(), run.source().envs(1), 1, ACTION_MAPS[run.settings.actions])
     key = jax.random.key(seed)
     trajectory, state = rollout.collect(run.policy.model, rollout.init(run.policy.model, key), key)
     rollout.close(state)

@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.errno not in _REFUSALS:
             raise
         where = f" ({error.filename})" if error.filename else ""
-        return _complain(f"The system says: {error.strerror}{where}. Make room or name another place with --out.")
+        return _complain(f"The system says: {error.strerror}{where}. Make room, or name another place.")
     except RuntimeError as error:
         if not str(error).startswith("RESOURCE_EXHAUSTED"):  # JAX's word for it
             raise

@@ -32,6 +32,10 @@ class CompiledSource:
         """The environment's."""
         return self.env.action_space
 
+    def envs(self, wanted: int) -> int:
+        """How many environments to ask for: as many as are wanted."""
+        return wanted
+
 
 @dataclasses.dataclass(frozen=True)
 class HostSource:
@@ -43,6 +47,10 @@ class HostSource:
     action_space: Space
     make: Callable[[int, int | None], AbstractVectorEnv]
     note: str = ""
+
+    def envs(self, wanted: int) -> int:
+        """How many environments to ask for: those wanted, or those that a vector environment of the user's has."""
+        return self.make.env.num_envs if isinstance(self.make, GivenVector) else wanted
 
 
 EnvSource = CompiledSource | HostSource

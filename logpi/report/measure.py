@@ -60,7 +60,7 @@ def measure(told: Told, episodes: int | None = None, env: Any = None, says: Call
     try:
         source = told.run.source(env)
         episodes = episodes or USUAL[not source.compiled]
-        num_envs = min(episodes, USUAL[0] if source.compiled else HOST_ENVS)
+        num_envs = source.envs(min(episodes, USUAL[0] if source.compiled else HOST_ENVS))
         rollout = make_rollout(source, num_envs, CHUNK, ACTION_MAPS[told.run.settings.actions])
         check_spaces(told.run, source.name, rollout)
     except InputError as error:

@@ -129,7 +129,7 @@ class Run:
         """
         check_whole("episodes", episodes, 1)
         source = self.source(env)
-        num_envs = min(episodes, 128 if source.compiled else 8)
+        num_envs = source.envs(min(episodes, 128 if source.compiled else 8))
         rollout = make_rollout(source, num_envs, 128, ACTION_MAPS[self.settings.actions])
         check_spaces(self, source.name, rollout)
         return evaluate_policies(

@@ -47,7 +47,7 @@ class GaussianBandit(AbstractProblem):
     r"""One step: reward $-(c(a) - m)^2$ for $a \sim N(\mu, \sigma^2)$, where $c$ cuts to the interval $[-b, b]$.
 
     `mean` and `log_std` are the policy's, `target` is m, `bound` is b. What is drawn is the action before the cut; its
-    density there is what the policy gradient needs. Expectations are sums over Gauss-Legendre nodes, good to 1e-12.
+    density there is what the policy gradient needs. Expectations are sums over Gauss-Legendre nodes, good to 1e-10.
     """
 
     mean: float = 0.3
@@ -100,10 +100,13 @@ class GaussianBandit(AbstractProblem):
         }
 
     def streams(self) -> Streams:
-        """The nodes of three Gauss-Legendre rules: below, within and above the interval."""
+        """The nodes of Gauss-Legendre rules: below, within and above the interval, and around a narrow peak."""
         x, w = np.polynomial.legendre.leggauss(NODES)
         reach = TAIL * np.exp(self.log_std) + abs(self.mean)
         edges = np.array([-self.bound - reach, -self.bound, self.bound, self.bound + reach])
+        std = np.exp(self.log_std)
+        if std < self.bound / 4:  # a peak that the nodes of the whole interval would step over
+            edges = np.unique([*edges, *(self.mean + std * np.array([-TAIL, 0.0, TAIL]))])
         half, middle = np.diff(edges)[:, None] / 2, (edges[1:] + edges[:-1])[:, None] / 2
         nodes, weights = (middle + half * x).reshape(-1), (half * w).reshape(-1)
         trajectory = self._trajectory(nodes)

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ...distributions import Normal
-from ...errors import check_between, InputError
+from ...errors import check_between, check_whole, InputError
 from ...models import AbstractActorCritic, AbstractPolicy
 from ...trajectory import Trajectory
 from .base import AbstractProblem, AbstractValues, lay_out, normal_log_prob, Streams, WithValues
@@ -50,6 +50,23 @@ def _floats(x: Any) -> np.ndarray:
     return np.asarray(x, np.float64)
 
 
+def _check_shapes(problem: Any) -> None:
+    """Raises `InputError` where the arrays are not of one number of states and one of actions."""
+    states, actions = problem.start.size, problem.log_std.size
+    wanted = {
+        "start": (states,), "log_std": (actions,), "transition": (states, states), "control": (states, actions),
+        "state_cost": (states, states), "action_cost": (actions, actions), "gain": (actions, states),
+        "spread": (states, None), "noise": (states, None),
+    }  # fmt: skip
+    for name, shape in wanted.items():
+        given = getattr(problem, name).shape
+        if len(given) != len(shape) or any(w not in (None, g) for w, g in zip(shape, given, strict=True)):
+            raise InputError(
+                f"{name} has the shape {given}, but with {states} states (start) and {actions} actions (log_std) it "
+                f"must be ({', '.join('any' if w is None else str(w) for w in shape)}): give such an array."
+            )
+
+
 class LQR(AbstractProblem):
     r"""$s' = A s + B a + w$ with reward $-(s^T Q s + a^T R a)$ and $a \sim N(K s, \mathrm{diag}\,\sigma^2)$.
 
@@ -76,7 +93,8 @@ class LQR(AbstractProblem):
 
     def __check_init__(self):
         check_between("gamma", self.gamma, 0, 1)
-        check_between("horizon", self.horizon, 1)
+        check_whole("horizon", self.horizon, 1)
+        _check_shapes(self)
         if 3.0 ** sum(self._sizes) > MOST_NODES:
             raise InputError(
                 f"the noise has {sum(self._sizes)} variables, and {MOST_NODES} nodes do for 10: give a smaller horizon "

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ...distributions import Categorical
-from ...errors import check_between, InputError
+from ...errors import check_between, check_whole, InputError
 from ...models import AbstractActorCritic, AbstractPolicy
 from ...trajectory import Trajectory
 from .base import AbstractProblem, AbstractValues, lay_out, Streams, WithValues
@@ -79,7 +79,7 @@ class TabularMDP(AbstractProblem):
 
     def __check_init__(self):
         check_between("gamma", self.gamma, 0, 1)
-        check_between("horizon", self.horizon, 1)
+        check_whole("horizon", self.horizon, 1)
         if self.limit not in LIMITS:
             raise InputError(f"limit is {self.limit!r}, but it must be one of {', '.join(LIMITS)}.")
         _check_arrays(self)
