@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from ..distributions import AbstractDistribution, FromNumpyro, Joint
-from ..distributions.numpyro import entries_of, meant, shape_of
+from ..distributions.numpyro import entries_of, meant, own_name, shape_of
 
 MOST = 1e-2  # of the probability may lie on the rim: where it begins, each sampler rounds in its own way
 
@@ -56,6 +56,11 @@ def _(dist: FromNumpyro, event: Array) -> Float[Array, ""]:
             is_on = event <= rim if inwards > 0 else event >= rim
             event = jnp.where(is_on, rim, event)
             collected += jnp.sum(jnp.where(is_on, _collected(dist.distribution, end, inwards * gap), 0.0))
+    if own_name(entries_of(dist.distribution)) == "Dirichlet":  # an entry is c x^(a - 1) near 0, and clipped there
+        tiny, power = jnp.asarray(precision.tiny), entries_of(dist.distribution).concentration
+        with jax.numpy_rank_promotion("allow"):
+            unknown = (event <= tiny) & (jax.lax.stop_gradient(power) * -jnp.log(tiny) < -math.log(MOST))
+        collected += jnp.where(jnp.any(unknown), jnp.nan, 0.0)
     return dist.log_prob(event) + collected
 
 
