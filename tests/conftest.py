@@ -1,6 +1,9 @@
 """What holds for all tests: shapes and types are checked at run time, silent broadcasting is an error, no display."""
 
+import gc
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # the same numbers everywhere; set it to test on another device
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
@@ -8,6 +11,7 @@ os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
 os.environ.setdefault("MPLBACKEND", "agg")
 
 import jax
+import pytest
 from jaxtyping import install_import_hook
 
 from tests import typechecker
@@ -16,3 +20,15 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 # Every annotation in logpi is checked by beartype on every call. The hook must be there before logpi is first imported.
 install_import_hook("logpi", f"{typechecker.__name__}.typechecker")
+
+MAPS = Path("/proc/self/maps")
+MOST_MAPS = 20_000  # of the 65,530 that Linux allows a process; each compiled program takes some, and LLVM dies without
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_programs() -> Iterator[None]:
+    """Lets go of the compiled programs of earlier files before there are too many of them for one process."""
+    yield
+    if MAPS.exists() and MAPS.read_bytes().count(b"\n") > MOST_MAPS:
+        jax.clear_caches()
+        gc.collect()

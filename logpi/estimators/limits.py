@@ -43,7 +43,8 @@ def limits_of(dist: AbstractDistribution) -> Iterator[Limit]:
 def within_limits(dist: AbstractDistribution) -> Float[Array, ""]:
     """0; NaN where a parameter is outside of its range, so that no result of it passes for one."""
     broken = [~jnp.all(jnp.asarray(constraint(value))) for _, _, value, constraint in limits_of(dist)]
-    return jnp.where(jnp.any(jnp.stack(broken)), jnp.nan, 0.0).astype(jnp.float32) if broken else jnp.zeros(())
+    nothing = jnp.zeros((), jnp.float32)  # of few bits, so that it widens no number that it is added to
+    return jnp.where(jnp.any(jnp.stack(broken)), jnp.nan, nothing) if broken else nothing
 
 
 def broken_limit(make: Callable[[], AbstractDistribution]) -> str | None:
