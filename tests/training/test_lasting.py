@@ -62,10 +62,10 @@ class Line(gymnasium.Env):
         Line.open -= 1
 
 
-def test_thousands_of_quick_updates_on_the_host() -> None:
+def test_many_quick_updates_on_the_host() -> None:
     """The number of updates in a round used to grow without bound where a round is one update."""
-    run = logpi.train(Line, logpi.REINFORCE(), steps=1500, num_envs=1, rollout_length=1)
-    assert len(run.history) == 1500
+    run = logpi.train(Line, logpi.REINFORCE(), steps=500, num_envs=1, rollout_length=1)
+    assert len(run.history) == 500
 
 
 @pytest.mark.parametrize("how", ["well", "an error", "no model"])
