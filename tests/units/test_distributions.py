@@ -190,3 +190,14 @@ def test_normal_is_differentiable_through_its_draws():
     through = jax.jacobian(lambda d: d.sample(key))(normal())
     np.testing.assert_allclose(through.mean, np.eye(2), **ROUNDING)
     np.testing.assert_allclose(through.log_std, np.diag(normal().sample(key) - normal().mean), **ROUNDING)
+
+
+@pytest.mark.parametrize("bits", [(0, 0), (1, 2), (2**32 - 1, 2**32 - 1)])
+def test_several_normal_events_are_the_numbers_of_jax(bits):
+    key = jax.random.wrap_key_data(jnp.array(bits, jnp.uint32))
+    distribution = Normal(jnp.zeros(3), jnp.zeros(3))
+    drawn = jax.jit(lambda key: distribution.sample(key, (5,)))(key)
+    np.testing.assert_array_equal(drawn, jax.random.normal(key, (5, 3)))
+    keys = jnp.stack([key, jax.random.key(7)])
+    both = jax.vmap(lambda key: distribution.sample(key, (5,)))(keys)
+    np.testing.assert_array_equal(both, jax.vmap(lambda key: jax.random.normal(key, (5, 3)))(keys))
