@@ -21,6 +21,7 @@ from .tracing import calls_host, reaches, room
 
 Program = Callable[[PyTree, PRNGKeyArray], Float[Array, ""]]
 SIDE_BY_SIDE = 2**15  # elements of the largest operation, over all replicates that run side by side: fits the cache
+MOST_SIDE_BY_SIDE = 128  # replicates: as many as an estimate has unless asked for more, so that none runs for nothing
 
 
 class Moments(eqx.Module):
@@ -171,7 +172,7 @@ def _width(traced: ClosedJaxpr, dynamic: PyTree) -> int:
     if calls_host(traced.jaxpr):
         return 1
     size = max(room(traced.jaxpr), 1 + sum(leaf.size for leaf in jax.tree.leaves(dynamic)))
-    return 2 ** max(0, (SIDE_BY_SIDE // size).bit_length() - 1)
+    return min(MOST_SIDE_BY_SIDE, 2 ** max(0, (SIDE_BY_SIDE // size).bit_length() - 1))
 
 
 def check_scalar(traced: ClosedJaxpr) -> None:
