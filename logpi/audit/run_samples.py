@@ -15,7 +15,7 @@ from ..algorithms.base import AbstractSingleStep
 from ..batch import prepare, with_standard_advantage
 from ..errors import InputError
 from ..models import AbstractActorCritic, log_probs, trainable, unroll
-from ..rollout import AbstractRollout
+from ..rollout import AbstractRollout, close_or_warn
 from ..steps import gradient, Learner
 from ..trajectory import Trajectory
 from ..transforms import RewardScaling
@@ -89,7 +89,7 @@ class Sampler:
 
     def close(self) -> None:
         """Closes the environments."""
-        self.rollout.close(self._state)
+        close_or_warn(self.rollout, self._state)
 
     def _back(self, learner: Learner, done: jax.Array) -> Learner:
         return Learner(self.model, learner.opt_state, done, learner.num_updates)

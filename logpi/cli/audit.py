@@ -139,13 +139,14 @@ def _first_obs(run: Any, seed: int) -> Any:
     """What the policy of a run sees first in its environment."""
     import jax
 
+    from ..rollout import close_or_warn
     from ..training.environment import make_rollout
     from ..training.run import ACTION_MAPS
 
     rollout = make_rollout(run.source(), run.source().envs(1), 1, ACTION_MAPS[run.settings.actions])
     key = jax.random.key(seed)
     trajectory, state = rollout.collect(run.policy.model, rollout.init(run.policy.model, key), key)
-    rollout.close(state)
+    close_or_warn(rollout, state)
     return jax.tree.map(lambda x: x[0, 0], trajectory.obs)
 
 

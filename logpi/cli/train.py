@@ -5,6 +5,7 @@ import dataclasses
 import datetime
 import json
 import re
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -53,19 +54,25 @@ def train_command(arguments: Sequence[str]) -> int:
         from .settings import in_flags
 
         raise type(error)(in_flags(str(error), values)) from None  # a fault has a status of its own
-    return shown(run, folder, values["evaluate_episodes"], values["json"])
+    return shown(run, folder, values["evaluate_episodes"], values["json"], run.summary["signal"])
 
 
-def shown(run: Any, folder: Path, episodes: int, json_too: bool) -> int:
-    """The end of a training: its curve, an evaluation, where it is, and the exit status."""
+def shown(run: Any, folder: Path, episodes: int, json_too: bool, signal: int | None) -> int:
+    """The end of a training: its curve, an evaluation, where it is, and the exit status.
+
+    `signal` is what interrupted it, in the training or as it ended.
+    """
+    from ..training.run import is_complete
+
     _draw_curve(run.history)
-    signal, evaluation = run.summary["signal"], None
+    evaluation = None
     if episodes and not signal:
         try:
             evaluation = _evaluated(run, folder, episodes)
         except KeyboardInterrupt:
             signal = 2
-    says(f"saved in {folder}; next: {own_name()} {'resume' if signal else 'report'} {folder}")
+    following = "report" if not signal else "evaluate" if is_complete(run) else "resume"
+    says(f"saved in {folder}; next: {own_name()} {following} {shlex.quote(str(folder))}")
     if json_too:
         print(json.dumps(summary_of(run, evaluation, folder)))
     return 128 + signal if signal else 0
@@ -200,7 +207,7 @@ def summary_of(run: Any, evaluation: Any, folder: Path) -> dict[str, Any]:
         values = evaluation.returns[0] if len(run.seeds) == 1 else evaluation.returns.mean(1)
         mean = float(values.mean())
         error = float(values.std(ddof=1) / len(values) ** 0.5) if len(values) > 1 else None
-    facts = {name: run.summary[name] for name in names}
+    facts = {name: run.summary.get(name) for name in names}
     return {**facts, "return_mean": mean, "return_error": error, "out": str(folder)}
 
 

@@ -1,5 +1,6 @@
 """From what a user calls an environment to the environment: a name, a function, or an object."""
 
+import dataclasses
 import difflib
 import functools
 import importlib.util
@@ -45,8 +46,10 @@ def resolve(env: Any, *, processes: bool = False, **options: Any) -> EnvSource:
     if isinstance(env, str):
         prefix, _, rest = env.partition(":")
         if prefix in _SUITES and rest:
-            return _SUITES[prefix](env, rest, options, processes)
-        return _by_bare_name(env, options, processes)
+            source = _SUITES[prefix](env, rest, options, processes)
+        else:
+            source = _by_bare_name(env, options, processes)
+        return dataclasses.replace(source, named=not options)
     if options:
         raise InputError(
             f"{', '.join(options)}: options go with a name; give a function that makes the environment so."

@@ -15,12 +15,16 @@ from .vector import AbstractVectorEnv, GymnasiumVector, vectorize
 
 @dataclasses.dataclass(frozen=True)
 class CompiledSource:
-    """An environment written in JAX. `note` is a sentence for the user, or empty."""
+    """An environment written in JAX. `note` is a sentence for the user, or empty.
+
+    `named` says whether `name` alone says which environment it is, to `resolve` too.
+    """
 
     compiled: ClassVar[bool] = True
     name: str
     env: AbstractEnv
     note: str = ""
+    named: bool = False
 
     @property
     def obs_space(self) -> Space:
@@ -39,7 +43,10 @@ class CompiledSource:
 
 @dataclasses.dataclass(frozen=True)
 class HostSource:
-    """Environments on the host: `make(num_envs, seed)` makes them. `note` is a sentence for the user, or empty."""
+    """Environments on the host: `make(num_envs, seed)` makes them. `note` is a sentence for the user, or empty.
+
+    `named` says whether `name` alone says which environments they are, to `resolve` too.
+    """
 
     compiled: ClassVar[bool] = False
     name: str
@@ -47,6 +54,7 @@ class HostSource:
     action_space: Space
     make: Callable[[int, int | None], AbstractVectorEnv]
     note: str = ""
+    named: bool = False
 
     def envs(self, wanted: int) -> int:
         """How many environments to ask for: those wanted, or those that a vector environment of the user's has."""
@@ -99,13 +107,13 @@ class FunctionMaker:
 
 @dataclasses.dataclass(frozen=True)
 class GivenVector:
-    """Hands out a vector environment of the user's own; there is only the one."""
+    """Hands out a vector environment of the user's own. There is only the one, and it is the user's to close."""
 
     env: Any
 
     def __call__(self, num_envs: int, seed: int | None) -> GymnasiumVector:
         """The environment. Raises `InputError` for another number of environments than it has."""
-        vector = GymnasiumVector(self.env, seed)
+        vector = GymnasiumVector(self.env, seed, ours=False)
         if vector.num_envs != num_envs:
             raise InputError(
                 f"The vector environment {vector.name} has {vector.num_envs} environments, but num_envs is {num_envs}: "
@@ -153,7 +161,8 @@ def spaces_of(env: Any) -> tuple[Space, Space]:
     try:
         return from_gymnasium(env.observation_space), from_gymnasium(env.action_space)
     finally:
-        env.close()
+        with contextlib.suppress(Exception):  # those that are played in say it, if they cannot be closed either
+            env.close()
 
 
 _LOGGING = threading.RLock()

@@ -1,17 +1,18 @@
 """Many host environments stepped together, with one meaning of the end of an episode, whatever they come from."""
 
 import abc
+import contextlib
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, PyTree
 
-from ..errors import InputError
+from ..errors import EnvironmentFault, InputError
 from ..spaces import Dict, from_gymnasium, Space, Tuple
-from ..watched import RESTARTED, Watched
+from ..watched import RESTARTED, shown_action, Watched
 
 Rewards = Float[np.ndarray, " num_envs"]
 Flags = Bool[np.ndarray, " num_envs"]
@@ -65,11 +66,11 @@ class AbstractVectorEnv(abc.ABC):
 class GymnasiumVector(AbstractVectorEnv):
     """A vector environment of Gymnasium's in next-step autoreset mode.
 
-    Raises `InputError` for the other modes: they show the first observation of the next episode in place of the
-    observation that the last action led to.
+    `ours` says whether it is closed here, or by whoever made it. Raises `InputError` for the other modes: they show the
+    first observation of the next episode in place of the observation that the last action led to.
     """
 
-    def __init__(self, env: Any, seed: int | None = None, name: str | None = None):
+    def __init__(self, env: Any, seed: int | None = None, name: str | None = None, *, ours: bool = True):
         from gymnasium.vector import AutoresetMode
 
         self.name = name or (env.spec.id if env.spec else type(env.unwrapped).__name__)
@@ -84,13 +85,18 @@ class GymnasiumVector(AbstractVectorEnv):
         self.num_envs = env.num_envs
         self.obs_space = from_gymnasium(env.single_observation_space)
         self.action_space = from_gymnasium(env.single_action_space)
-        self._env, self._seed = env, seed
+        self._env, self._seed, self._ours = env, seed, ours
+        self._cut_off = False  # a process of one has ended by itself
         self._action_dtype = env.single_action_space.dtype
         self._cast = caster(self.obs_space)
 
     def reset(self) -> PyTree[np.ndarray]:
-        """New episodes everywhere; the first call seeds environment i with `seed + i`."""
-        obs, _ = self._env.reset(seed=self._seed)
+        """New episodes everywhere; the first call seeds environment i with `seed + i`.
+
+        Raises `EnvironmentFault` where the process of one has ended by itself.
+        """
+        with self._answering("as it was reset"):
+            obs, _ = self._env.reset(seed=self._seed)
         self._seed = None
         return self._cast(obs)
 
@@ -99,8 +105,9 @@ class GymnasiumVector(AbstractVectorEnv):
         self._action = np.asarray(action, self._action_dtype)
 
     def receive(self):
-        """One step of all environments."""
-        obs, reward, terminated, truncated, info = self._env.step(self._action)
+        """One step of all environments. Raises `EnvironmentFault` where the process of one has ended by itself."""
+        with self._answering(f"on the actions {shown_action(self._action)}"):
+            obs, reward, terminated, truncated, info = self._env.step(self._action)
         self.restarted = {int(i): info[RESTARTED][i] for i in np.flatnonzero(info.get(f"_{RESTARTED}", ()))}
         return self._cast(obs), reward.astype(np.float32), terminated, truncated
 
@@ -111,8 +118,23 @@ class GymnasiumVector(AbstractVectorEnv):
         return np.stack(self._env.render())
 
     def close(self) -> None:
-        """Closes the environments."""
-        self._env.close()
+        """Closes the environments, if they are ours."""
+        if self._ours and self._cut_off:
+            _end(self._env)
+        elif self._ours:
+            self._env.close()
+
+    @contextlib.contextmanager
+    def _answering(self, when: str) -> Iterator[None]:
+        """Says it in words where the process of an environment is not there any more to answer."""
+        try:
+            yield
+        except (EOFError, ConnectionError) as error:
+            self._cut_off = True
+            raise EnvironmentFault(
+                f"A process of the environments {self.name} ended by itself ({type(error).__name__}), {when}: it was "
+                "killed, or it crashed; see whether memory ran out."
+            ) from error
 
 
 def vectorize(
@@ -139,6 +161,22 @@ def vectorize(
     else:
         env = SyncVectorEnv(functions, autoreset_mode=AutoresetMode.NEXT_STEP)
     return GymnasiumVector(env, seed, name)
+
+
+def _end(env: Any) -> None:
+    """Ends the processes of an `AsyncVectorEnv` that lost one: its own `close` would wait for answers given already."""
+    from gymnasium.vector import AsyncVectorEnv
+
+    if not isinstance(env, AsyncVectorEnv):
+        env.close()
+        return
+    for process in env.processes:
+        process.terminate()
+        process.join()
+    for pipe in env.parent_pipes:
+        if pipe is not None:
+            pipe.close()
+    env.closed = True
 
 
 def caster(space: Space) -> Callable[[PyTree[np.ndarray]], PyTree[np.ndarray]]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import shlex
 from collections.abc import Callable
 
 import numpy as np
@@ -129,8 +130,13 @@ def _unfinished(told: Told, _: float) -> str | None:
     }  # fmt: skip
     if told.status not in words:
         return None
-    cure = "reload for more" if told.status == "running" else f"logpi resume {told.folder or 'RUN'} goes on"
+    cure = "reload for more" if told.status == "running" else f"logpi resume {_typed(told)} goes on"
     return f"The training {words[told.status]} at {told.steps:,} of {wanted:,} steps ({cure})."
+
+
+def _typed(told: Told) -> str:
+    """The folder of a run as it is typed in a shell."""
+    return "RUN" if told.folder is None else shlex.quote(str(told.folder))
 
 
 def _dropped(told: Told, threshold: float) -> str | None:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from ..errors import InputError
 from ..training.rows import read_rows
-from ..training.run import load, locked, read_config, Run
+from ..training.run import is_complete, load, locked, read_config, Run
 from ..training.storage import read_json
 from ..training.times import read_times
 
@@ -60,7 +60,7 @@ def tell(subject: Run | str | Path, index: int = 0) -> Told:
     named in `notes`.
     """
     if isinstance(subject, Run):
-        status = "interrupted" if subject.summary.get("interrupted") else "complete"
+        status = "complete" if is_complete(subject) else _ended(subject)
         nothing = np.zeros(0)
         columns = _columns(subject.seeds, subject.history, "The run")
         return Told(subject.env, subject, columns, (nothing, nothing), status, index=index)
@@ -68,7 +68,7 @@ def tell(subject: Run | str | Path, index: int = 0) -> Told:
     config, notes = read_config(folder), []
     fault = _optional(folder / "fault.json", notes)
     status = _status(folder, config, fault)
-    run = _with_models(folder, config, notes) if status in ("complete", "interrupted", "stopped") else config
+    run = _with_models(folder, config, notes) if config.summary and status != "running" else config
     rows = run.history or read_rows(folder)
     times, evaluation = _times(folder, notes), _optional(folder / "evaluation.json", notes)
     columns = _columns(config.seeds, rows, str(folder))
@@ -96,9 +96,12 @@ def _status(folder: Path, config: Run, fault: Any) -> str:
         return "running"  # also where an earlier part of it was interrupted
     if fault is not None:
         return "stopped"
-    if config.summary:
-        return "interrupted" if config.summary.get("interrupted") else "complete"
-    return "unfinished"
+    return "complete" if is_complete(config, folder) else _ended(config)
+
+
+def _ended(run: Run) -> str:
+    """How a training ended that is not complete: by a signal, or by an environment or the process breaking down."""
+    return "interrupted" if run.summary.get("interrupted") else "unfinished"
 
 
 def _with_models(folder: Path, config: Run, notes: list[str]) -> Run:

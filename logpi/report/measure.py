@@ -15,7 +15,7 @@ from ..audit import Report
 from ..audit import run as audit_run
 from ..errors import InputError
 from ..models import AbstractPolicy, Deterministic
-from ..rollout import AbstractRollout
+from ..rollout import AbstractRollout, close_or_warn
 from ..training.environment import make_rollout
 from ..training.episodes import follow, no_episodes
 from ..training.evaluation import Evaluation
@@ -120,7 +120,7 @@ def play(
     found: list[list[tuple[float, float, bool]]] = [[] for _ in shares]
     first: Trajectory | None = None
     with contextlib.ExitStack() as opened:
-        opened.callback(rollout.close, state)
+        opened.callback(close_or_warn, rollout, state)
         for chunk in range(MOST_STEPS // rollout.length):
             trajectory, ends, begun, state = collect(rollout, policy, state, begun, jax.random.fold_in(key, chunk))
             first = trajectory if first is None else first

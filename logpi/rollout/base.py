@@ -1,6 +1,8 @@
 """Interaction: a policy and environments in, a trajectory out, with one signature for all kinds of environment."""
 
 import abc
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -40,6 +42,23 @@ class AbstractRollout(eqx.Module):
     @abc.abstractmethod
     def close(self, state: Any) -> None:
         """Gives back what the environments of a state hold; the state cannot be gone on from."""
+
+
+def close_or_warn(rollout: AbstractRollout, state: Any, warn: Callable[[str], object] | None = None) -> None:
+    """Closes the environments of a state. What they raise then is a warning, as there is nothing left to lose by it.
+
+    So it neither takes the place of a result nor of what was raised before. `warn` hears the sentence; where there is
+    none, it is a `RuntimeWarning`.
+    """
+    try:
+        rollout.close(state)
+    except Exception as error:
+        said = " ".join(str(error).split()).rstrip(".")
+        sentence = f"the environments could not be closed ({type(error).__name__}: {said}): mend their close()."
+        if warn is None:
+            warnings.warn(sentence, RuntimeWarning, stacklevel=2)
+        else:
+            warn(sentence)
 
 
 def act(

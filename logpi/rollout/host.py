@@ -1,5 +1,6 @@
 """Interaction with environments that run on the host: Gymnasium's, EnvPool's, a user's own."""
 
+import contextlib
 import dataclasses
 import functools
 import threading
@@ -60,19 +61,33 @@ class HostRollout(AbstractRollout):
     def init(self, policy: AbstractPolicy, key: PRNGKeyArray) -> HostState:
         """New environments, seeded by the key, and new episodes in all of them. Compiles what `collect` runs.
 
-        `close` the last state when done.
+        `close` the last state when done. Raises `EnvironmentFault` where they cannot be reset; then they are closed.
         """
         # The bits of the key are the seed, as drawing one would cost a compilation. Environment i adds i.
         bits = int(np.bitwise_xor.reduce(np.asarray(jax.random.key_data(key)), axis=None))
         env = self.make(self.num_envs, bits % (2**31 - self.num_envs))
-        obs, memory = env.reset(), initial_memories(policy, self.num_envs)
-        everywhere = np.ones(self.num_envs, bool)
-        state = HostState(env, obs, everywhere, ~everywhere, memory)
-        with _COMPILING:  # several runs in threads of one process compile one program, once
-            arrays, programs = self._programs(policy, state)
-            noise = programs.noise(key)
-            jax.block_until_ready(programs.act(arrays, obs, state.start, memory, noise, np.int32(0)))
+        try:
+            state = self._begun(env, policy)
+            with _COMPILING:  # several runs in threads of one process compile one program, once
+                arrays, programs = self._programs(policy, state)
+                noise = programs.noise(key)
+                jax.block_until_ready(programs.act(arrays, state.obs, state.start, state.memory, noise, np.int32(0)))
+        except BaseException:  # nobody else knows of them yet
+            with contextlib.suppress(Exception):
+                env.close()
+            raise
         return state
+
+    def _begun(self, env: AbstractVectorEnv, policy: AbstractPolicy) -> HostState:
+        """New episodes in all environments."""
+        try:
+            obs = env.reset()
+        except EnvironmentFault:
+            raise
+        except Exception as error:
+            raise _environment_raised(env, "as it was reset", error) from error
+        everywhere = np.ones(self.num_envs, bool)
+        return HostState(env, obs, everywhere, ~everywhere, initial_memories(policy, self.num_envs))
 
     def collect(self, policy: AbstractPolicy, state: HostState, key: PRNGKeyArray) -> tuple[Trajectory, HostState]:
         """The next `length` steps of every environment, and the state after them.
@@ -94,7 +109,8 @@ class HostRollout(AbstractRollout):
             except EnvironmentFault:
                 raise
             except Exception as error:
-                raise _environment_raised(env, time, for_env, error) from error
+                when = f"at step {time} of a rollout, on the actions {shown_action(for_env)}"
+                raise _environment_raised(env, when, error) from error
             finally:
                 state.watch.asked = None
             after.write(time, tuple(outcome))
@@ -234,8 +250,8 @@ def _is_array(leaf: Any) -> bool:
     return isinstance(leaf, jax.Array | np.ndarray)
 
 
-def _environment_raised(env: AbstractVectorEnv, time: int, action: np.ndarray, error: Exception) -> EnvironmentFault:
+def _environment_raised(env: AbstractVectorEnv, when: str, error: Exception) -> EnvironmentFault:
     return EnvironmentFault(
-        f"The environment {env.name} raised {type(error).__name__} ({error}) at step {time} of a rollout, on the "
-        f"actions {shown_action(action)}: mend the environment, or the action space it announces."
+        f"The environment {env.name} raised {type(error).__name__} ({error}) {when}: mend the environment, or the "
+        "action space it announces."
     )

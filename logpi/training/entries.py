@@ -48,7 +48,10 @@ def read_entries(folder: Path) -> dict[str, Any]:
     summary = config.get("summary") or {}
     if not isinstance(summary, dict):
         raise InputError(f"{path} has {shown(summary)} for summary: the run folder is damaged.")
-    return {**found, "summary": summary}
+    named = config.get("named", True)  # folders of an older logpi do not say it
+    if type(named) is not bool:
+        raise InputError(f"{path} has {shown(named)} for named: the run folder is damaged.")
+    return {**found, "summary": summary, "named": named}
 
 
 def _check(path: Path, found: dict[str, Any]) -> None:

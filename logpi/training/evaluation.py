@@ -11,7 +11,7 @@ from jaxtyping import Float, PRNGKeyArray
 
 from ..errors import check_whole, InputError
 from ..models import AbstractPolicy, Deterministic
-from ..rollout import AbstractRollout
+from ..rollout import AbstractRollout, close_or_warn
 from .episodes import EpisodeRows, follow, no_episodes
 from .statistics import Interval, iqm_interval, mean_interval
 
@@ -102,7 +102,7 @@ def run_episodes(
     found: list[list[tuple[float, float]]] = [[] for _ in shares]
     ends = _compiled_ends if rollout.compiled else _host_ends
     with contextlib.ExitStack() as opened:
-        opened.callback(rollout.close, state)
+        opened.callback(close_or_warn, rollout, state)
         for chunk in range(-(-int(shares.max()) * MAX_EPISODE_STEPS // rollout.length)):
             rows, open_episodes, state = ends(rollout, policy, state, open_episodes, jax.random.fold_in(key, chunk))
             _take(found, rows)

@@ -86,6 +86,7 @@ class Run:
     versions: dict[str, str]
     model: str = "network"  # where the model came from: the settings' network, or a class of the user's own
     environment: Any = dataclasses.field(default=None, repr=False)  # what was trained on, if it is more than a name
+    named: bool = True  # whether `env` alone says which environment that is
 
     def __repr__(self) -> str:
         """What it is, in a line."""
@@ -96,7 +97,7 @@ class Run:
 
     def config(self) -> dict[str, Any]:
         """What `config.json` holds."""
-        names = ("env", "seeds", "model", "settings", "obs_space", "action_space", "summary", "versions")
+        names = ("env", "named", "seeds", "model", "settings", "obs_space", "action_space", "summary", "versions")
         return {name: getattr(self, name) for name in names}
 
     @property
@@ -162,6 +163,20 @@ class Run:
         rewrite_rows(folder, self.history)
         for seed, model in zip(self.seeds, self.models, strict=True):
             save_arrays(folder / policy_file(seed), model)
+
+
+def is_complete(run: Run, folder: Path | None = None) -> bool:
+    """Whether the policies of a run have had all the updates that were planned.
+
+    Its summary counts them, as it is written with them. One of an older logpi does not: there the rows do, which are
+    read from `folder` where one is given.
+    """
+    done = run.summary.get("updates")
+    if type(done) is not int:
+        rows = run.history if folder is None else read_rows(folder)
+        last = {row["seed"]: row["iteration"] for row in rows}
+        done = min(last.get(seed, 0) for seed in run.seeds)
+    return bool(run.summary) and done >= run.settings.num_updates
 
 
 def check_spaces(run: Run, name: str, rollout: AbstractRollout) -> None:
@@ -277,5 +292,5 @@ def read_config(folder: Path) -> Run:
     entries = read_entries(folder)
     return Run(
         entries["env"], entries["settings"], entries["seeds"], (), entries["obs_space"], entries["action_space"], [],
-        entries["summary"], entries["versions"], entries["model"],
+        entries["summary"], entries["versions"], entries["model"], named=entries["named"],
     )  # fmt: skip

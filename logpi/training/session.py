@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from ..errors import EnvironmentFault, InputError, TrainingFault
-from ..rollout import AbstractRollout
+from ..rollout import AbstractRollout, close_or_warn
 from .alarms import Alarms
 from .care import Care
 from .checkpoint import Checkpoints, load_newest
@@ -30,6 +30,7 @@ from .starting import make_model, start_compiled
 from .storage import save_arrays, write_json
 from .times import Times
 
+ENDED = ("updates", "interrupted", "signal")  # what a summary says of how far it came
 CHUNK_SECONDS = 0.3  # how long the loop runs between two looks at it
 
 
@@ -77,12 +78,7 @@ class Session:
                 write_config(folder, self._as_run().config())
             starting = time.perf_counter() - started
             self.listener.compiled(starting)
-            at, run, fault = self._trained(trainer, folder, loop, states, kept, starting)
-            if at.left_behind:  # what does not answer cannot be closed either
-                opened.pop_all()
-        if fault is not None:
-            raise fault
-        return run
+            return self._trained(trainer, folder, loop, states, kept, starting, opened)
 
     def _trained(
         self,
@@ -92,8 +88,9 @@ class Session:
         states: list[TrainingState],
         kept: list[dict[str, Any]],
         starting: float,
-    ) -> tuple[Progress, Run, InputError | None]:
-        """Iterate, and save what came of it. Returns what broke too."""
+        opened: contextlib.ExitStack,
+    ) -> Run:
+        """Iterate, and save what came of it. Then raises what broke."""
         checkpoints = Checkpoints(folder, self.care.every, self.listener.warned)
         with contextlib.closing(Rows(folder, kept, self.listener.warned)) as rows, catch_interruption() as interruption:
             times = Times(folder, int(states[0].iteration))
@@ -101,17 +98,22 @@ class Session:
             at = Progress(trainer, loop, states, rows, checkpoints, times, alarms, interruption, time.perf_counter())
             fault = self._iterate(at)
             seconds = at.seconds
+        if at.left_behind:  # what does not answer cannot be closed either
+            opened.pop_all()
+        opened.close()
         self.listener.finished(interruption.is_set())
         compiling = 0.0 if self.rollout.compiled else loop.compile_seconds
         summary = self._summary(at, starting + compiling, seconds)
-        if folder is not None and self.resume and not rows.new_steps:  # nothing was left to do: its times stand
-            summary |= read_config(folder).summary | {"interrupted": False, "signal": None}
+        if folder is not None and self.resume and not rows.new_steps:  # nothing was done: its times stand
+            summary = summary | read_config(folder).summary | {name: summary[name] for name in ENDED}
         run = self._as_run(tuple(trainer.policy(state) for state in at.states), rows.all, summary)
         if folder is not None:
             for chosen, trained in zip(self.seeds, run.models, strict=True):
                 save_arrays(folder / policy_file(chosen), trained)
             write_config(folder, run.config())
-        return at, run, fault
+        if fault is not None:
+            raise fault
+        return run
 
     def _plan(self) -> Plan:
         return Plan(
@@ -144,7 +146,7 @@ class Session:
     def _will_close(self, state: TrainingState, opened: contextlib.ExitStack) -> None:
         """A state moves on, but the environments that it began with are those that it ends with."""
         if state.rollout is not None:
-            opened.callback(self.rollout.close, state.rollout)
+            opened.callback(close_or_warn, self.rollout, state.rollout, self.listener.warned)
 
     def _start(self, trainer: Trainer, seed: int) -> TrainingState:
         num_updates = jnp.asarray(self.settings.num_updates)
@@ -258,7 +260,8 @@ class Session:
             "compile_seconds": round(compile_seconds, 3),
             "train_seconds": round(at.times.total, 3),
             "steps_per_second": round(at.rows.new_steps / max(seconds, 1e-9), 1),
-            "interrupted": at.interruption.is_set(),
+            "updates": at.iteration,
+            "interrupted": at.interruption.is_set() and at.iteration < self.settings.num_updates,
             "signal": at.interruption.signal,
             "restarts": at.restarts,
             "checkpoint_seconds": round(at.checkpoints.seconds, 3),
@@ -269,5 +272,5 @@ class Session:
         more_than_a_name = None if isinstance(self.environment, str) else self.environment
         return Run(
             self.source.name, self.settings, self.seeds, models, self.rollout.obs_space, self.rollout.action_space,
-            history or [], summary or {}, versions(), self.model_name, more_than_a_name,
+            history or [], summary or {}, versions(), self.model_name, more_than_a_name, self.source.named,
         )  # fmt: skip

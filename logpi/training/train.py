@@ -9,7 +9,8 @@ from typing import Any, Literal
 import jax
 
 from ..algorithms import AbstractAlgorithm
-from ..envs import EnvSource, resolve, restarting
+from ..envs import EnvSource, HostSource, resolve, restarting
+from ..envs.source import GivenVector
 from ..errors import check_whole, choice, InputError, shown
 from ..models import AbstractPolicy, Network
 from ..rollout import AbstractRollout
@@ -161,6 +162,11 @@ def _rollout(source: EnvSource, settings: Settings, seeds: int) -> AbstractRollo
     """The rollout that settings ask for. Raises `InputError` for what cannot fit into memory."""
     if not isinstance(settings, Settings):
         raise InputError(f"settings is {shown(settings)}, but it must be a logpi.Settings: give Settings(...).")
+    if seeds > 1 and isinstance(source, HostSource) and isinstance(source.make, GivenVector):
+        raise InputError(
+            f"{seeds} seeds would step in the one vector environment {source.name} at once: train one seed after the "
+            "other, or give the function that makes one environment."
+        )
     check_network(settings.network, source.obs_space, seeds)
     return make_rollout(source, settings.num_envs, settings.rollout_length, ACTION_MAPS[settings.actions])
 

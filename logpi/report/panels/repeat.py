@@ -16,7 +16,7 @@ def command(told: Told) -> str | None:
 
     It names the folder, which has every setting: nothing that a file says is put into words that somebody may run.
     """
-    if told.folder is None or told.run.model != "network" or own_parts(told.run.settings):
+    if told.folder is None or told.run.model != "network" or not told.run.named or own_parts(told.run.settings):
         return None
     try:
         own_env(told.run.env)
