@@ -82,6 +82,12 @@ def test_a_command_of_the_pages_runs(
     assert status in ((0, 1) if words[0] == "audit" else (0,)), capsys.readouterr().err
 
 
+def test_the_command_reference_gives_defaults_of_0() -> None:
+    text = runpy.run_path(str(ROOT / "tools" / "site_pages.py"))["commands"]()
+    assert "| `--seed S` | `0` |" in text
+    assert "| `--json` |  |" in text and "| `--seeds K` |  |" in text  # where nothing is the default, there is none
+
+
 def test_the_site_is_built(tmp_path: Path) -> None:
     """Strictly: a link that leads nowhere, or a page in no menu, would end it."""
     done = subprocess.run(

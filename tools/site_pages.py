@@ -104,4 +104,5 @@ def _table(flags: list[Flag]) -> str:
 
 
 def _default(flag: Flag) -> str:
-    return "" if flag.default in (REQUIRED, None, False) else f"`{flag.default}`"
+    nothing = any(flag.default is none for none in (REQUIRED, None, False))  # 0 equals False, and is a default
+    return "" if nothing else f"`{flag.default}`"

@@ -25,7 +25,7 @@ MEANINGS = {
     "two processes": "a second train and a resume in the folder of one that runs: refused, the first undisturbed",
     "bit flips": "bits flipped and ends cut off in the newest checkpoint: each seen",
     "changed bytes": "files of a run folder with bytes changed at random: loaded, or refused in a clear sentence",
-    "cost": "share of training time that checkpoints take, every 30 s",
+    "cost": "share of a training that its checkpoints took: one after each whole 30 s, and one at the end",
     "memory": "resident memory after a tenth and after all of the updates, the returned history included",
     "soak": "kill and resume, then an uninterrupted training to the same update: the same bits",
 }

@@ -82,11 +82,8 @@ class Tally:
 
     def numbers(self) -> Numbers:
         """Where it stands."""
-        nothing = (0.0, 0, 0.0)
-        (then, steps_then, done_then), (now, steps, done) = (
-            (self._marks or [nothing])[0],
-            (self._marks or [nothing])[-1],
-        )
+        marks = self._marks or [(0.0, 0, 0.0)]
+        (then, steps_then, done_then), (now, steps, done) = marks[0], marks[-1]
         seconds = max(now - then, 1e-9)
         speed = (done - done_then) / seconds
         average, margin = self._average()

@@ -96,8 +96,17 @@ def test_where_all_episodes_are_equal_the_numbers_of_the_last_policy_are_said_to
     assert finding.level == "note" and finding.chart == "last_update"
     assert finding.text.startswith("All 12 fresh episodes of seed 0 are equal: return 500 in 500 steps.")
     assert "explained variance of this policy are noise" in finding.text
+    # A MountainCar that has never been at the top looks the same: nobody says that there is nothing left to do.
+    assert "either the task is solved, or no reward that tells actions apart has been found yet" in finding.text
     (chart,) = updates.gradient([told], [alike])[-1:]
     assert chart.key == "last_update" and finding.text in chart.about
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_returns_that_are_no_numbers_are_not_equal(value: float, trained: Path, measured: measuring.Measured) -> None:
+    broken = dataclasses.replace(full(500.0), returns=np.full((1, EPISODES), value))
+    found = of_measured(tell(trained), dataclasses.replace(measured, evaluations={False: broken}))
+    assert [finding.level for finding in found] == ["warning"]
 
 
 @pytest.mark.parametrize("name", ["returns", "lengths"])

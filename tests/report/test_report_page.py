@@ -8,9 +8,12 @@ import re
 import shlex
 from pathlib import Path
 
+import gymnasium
 import numpy as np
 import pytest
 
+import logpi
+from logpi.envs import resolve
 from logpi.errors import InputError
 from logpi.report import page
 from logpi.report.folders import tell
@@ -174,6 +177,28 @@ def test_the_command_is_told_where_there_is_one(tmp_path: Path) -> None:
     made = folder(tmp_path / "it's a run", rows(), settings=hostile)
     assert command(tell(made)) == f"logpi train --from {shlex.quote(str(made))}"
     assert command(dataclasses.replace(tell(made), folder=None)) is None
+
+
+def test_no_command_is_told_for_an_environment_that_python_made(tmp_path: Path) -> None:
+    """Its name may be one that the command would take for another environment."""
+    size = {"num_envs": 2, "rollout_length": 16, "steps": 32, "algorithm": logpi.REINFORCE()}
+    logpi.train(lambda: gymnasium.make("CartPole-v1", max_episode_steps=9), out=tmp_path / "own", **size)
+    logpi.train(resolve("gymnasium:CartPole-v1"), out=tmp_path / "named", **size)
+    own, named = (logpi.load(tmp_path / name) for name in ("own", "named"))
+    assert own.env == "CartPole-v1" and (own.named, named.named) == (False, True)
+    assert command(tell(tmp_path / "own")) is None and "named" in (command(tell(tmp_path / "named")) or "")
+    logpi.resume(tmp_path / "named")
+    assert logpi.load(tmp_path / "named").named
+
+
+def test_folders_of_an_older_logpi_are_taken_at_their_word(tmp_path: Path) -> None:
+    made = folder(tmp_path / "run", rows())
+    config = json.loads((made / "config.json").read_text())
+    (made / "config.json").write_text(json.dumps({name: part for name, part in config.items() if name != "named"}))
+    assert command(tell(made)) is not None
+    (made / "config.json").write_text(json.dumps(config | {"named": 1}))
+    with pytest.raises(InputError, match="has 1 for named: the run folder is damaged"):
+        tell(made)
 
 
 def test_colours_can_be_read_in_both_schemes() -> None:

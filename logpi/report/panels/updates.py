@@ -23,7 +23,7 @@ _MEASUREMENTS = (
     ("length_mean", "Length of an episode", "steps", "Mean over the episodes that ended.", ()),
 )  # fmt: skip
 CRITIC = "critic's explained variance"
-WITHOUT_MEANING = (CRITIC, "cosine to the rest", "cosine of halves")  # checks, where there is nothing left to climb
+WITHOUT_MEANING = (CRITIC, "cosine to the rest", "cosine of halves")  # checks, where all episodes are equal
 _BAND = " Line: interquartile mean over seeds; band: its 95 % interval."
 
 
@@ -65,12 +65,13 @@ def nothing_left(measured: Measured) -> str | None:
     if measured.audit is None or played is None or played.returns.shape[1] < 2:
         return None
     returns, lengths = played.returns[0], played.lengths[0]
-    if np.ptp(returns) > 1e-6 * np.abs(returns).max() or np.ptp(lengths) > 0:
+    if not np.isfinite(returns).all() or np.ptp(returns) > 1e-6 * np.abs(returns).max() or np.ptp(lengths) > 0:
         return None
     return (
         f"All {len(returns)} fresh episodes of seed {played.seeds[0]} are equal: return {shown(float(returns[0]))} in "
-        f"{shown(float(lengths[0]))} steps. There is nothing left to climb, and no difference left for a critic to "
-        "explain: signal-to-noise, cosines and explained variance of this policy are noise and the critic's own error."
+        f"{shown(float(lengths[0]))} steps. No action in them did better than another: either the task is solved, or "
+        "no reward that tells actions apart has been found yet. So signal-to-noise, cosines and explained variance of "
+        "this policy are noise and the critic's own error."
     )
 
 
