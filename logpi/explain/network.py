@@ -27,6 +27,7 @@ from .rows import Rows
 KL = 0.01  # nats: how far the one step moves the policy on average, about as far as an update of PPO does
 TRIES = 12  # to find how long a step that is
 SHOWN = 6  # rows each way, those with the largest pushes
+MOST_STEPS = 2**19  # that a model with memory is unrolled for the scores of rows: some seconds for a small one
 AT_ONCE = 16  # rows whose scores are held at one time: each is as large as the model
 
 
@@ -88,7 +89,7 @@ def _stepped(title: str, algorithm: Any, model: AbstractActorCritic, batch: Segm
     valid = np.asarray(batch.weight) > 0
     rows = Rows(
         np.asarray(batch.advantage), np.asarray(before), np.asarray(later), valid,
-        np.asarray(_score_norms(model, batch)),
+        _score_norms(model, batch),
         jax.tree.map(np.asarray, batch.obs), jax.tree.map(np.asarray, batch.action), policy, policy_later,
     )  # fmt: skip
     kl = float(_divergence(policy, policy_later, batch.weight))
@@ -148,9 +149,23 @@ def _divergence(before, after, weight) -> Float[Array, ""]:
     return weighted_mean(each, weight)
 
 
+def _score_norms(model: AbstractActorCritic, batch: Segments) -> Float[np.ndarray, "segments time"]:
+    """The length of the score of each row; of a model with memory, of evenly spaced ones where they are many.
+
+    The score of one row unrolls its whole segment. What is not computed is NaN.
+    """
+    shape = batch.start.shape
+    rows, most = shape[0] * shape[1], max(1, MOST_STEPS // shape[1])
+    few = shape[1] > 1 and rows > most
+    places = np.linspace(0, rows - 1, most).round().astype(np.int32) if few else np.arange(rows, dtype=np.int32)
+    norms = np.full(rows, np.nan)
+    norms[places] = _score_norms_at(model, batch, jnp.stack(jnp.unravel_index(places, shape), axis=-1))
+    return norms.reshape(shape)
+
+
 @eqx.filter_jit
-def _score_norms(model, batch) -> Float[Array, "segments time"]:
-    """The length of the score of each row, few at a time: a score has as many entries as the model."""
+def _score_norms_at(model, batch, places) -> Float[Array, " rows"]:
+    """The lengths at some places, few at a time: a score has as many entries as the model."""
     params, static = eqx.partition(model, trainable(model))
 
     def norm(place):
@@ -162,6 +177,4 @@ def _score_norms(model, batch) -> Float[Array, "segments time"]:
 
         return jnp.linalg.norm(ravel_pytree(jax.grad(log_prob)(params))[0])
 
-    shape = batch.start.shape
-    places = jnp.stack(jnp.indices(shape), axis=-1).reshape(-1, 2)
-    return jax.lax.map(norm, places, batch_size=AT_ONCE).reshape(shape)
+    return jax.lax.map(norm, places, batch_size=AT_ONCE)

@@ -21,7 +21,7 @@ class Rows:
     log_prob: Float[np.ndarray, "s t"]  # of the action taken, nats
     log_prob_after: Float[np.ndarray, "s t"]
     valid: Bool[np.ndarray, "s t"]
-    score_norms: Float[np.ndarray, "s t"]  # lengths of the scores
+    score_norms: Float[np.ndarray, "s t"]  # lengths of the scores; NaN where they were not computed
     obs: PyTree
     action: PyTree
     policy: Any  # the distribution of each row
@@ -37,14 +37,19 @@ class Rows:
         """Advantage times the length of the score: how hard a row pulls at the parameters, and which way."""
         return self.advantage * self.score_norms
 
+    @property
+    def scored(self) -> Bool[np.ndarray, "s t"]:
+        """The rows of actions whose scores were computed."""
+        return self.valid & ~np.isnan(self.score_norms)
+
     def points(self) -> dict[str, list[float]]:
-        """Push and change of the log-probability of each row; of evenly spaced ones, where they are many."""
-        places = np.flatnonzero(self.valid.ravel())
+        """Push and change of the log-probability of each scored row; of evenly spaced ones, where they are many."""
+        places = np.flatnonzero(self.scored.ravel())
         places = places[:: max(1, -(-len(places) // MOST_POINTS))]
         return {"push": _plain(self.push.ravel()[places]), "change": _plain(self.change.ravel()[places])}
 
     def summary(self) -> dict[str, float]:
-        r"""Of all rows: how many there are, and what the step gained.
+        r"""Of all rows: how many there are, how many of them were scored, and what the step gained.
 
         `gain` is the mean of advantage times change of the log-probability, which is what a step along the gradient
         raises: to first order by $\eta |\nabla J|^2$, as $\nabla J$ is the mean of advantage times score. `won` and
@@ -52,11 +57,12 @@ class Rows:
         """
         parts = (self.advantage * self.change)[self.valid].astype(float)
         won, lost = np.maximum(parts, 0.0).mean(), np.minimum(parts, 0.0).mean()
-        return {"rows": int(self.valid.sum()), "gain": float(won + lost), "won": float(won), "lost": float(lost)}
+        counts = {"rows": int(self.valid.sum()), "scored": int(self.scored.sum())}
+        return {**counts, "gain": float(won + lost), "won": float(won), "lost": float(lost)}
 
     def pushed(self, sign: int, count: int) -> list[dict[str, Any]]:
-        """The rows of the whole batch that are pushed hardest up (`sign` 1) or down (-1)."""
-        pushes = np.where(self.valid, sign * self.push, 0.0)
+        """The scored rows that are pushed hardest up (`sign` 1) or down (-1)."""
+        pushes = np.where(self.scored, sign * self.push, 0.0)
         order = np.argsort(-pushes, axis=None, kind="stable")[:count]
         places = [tuple(int(i) for i in np.unravel_index(top, pushes.shape)) for top in order]
         return [self._row(place) for place in places if pushes[place] > 0]

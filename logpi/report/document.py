@@ -162,7 +162,7 @@ def _document(
 <footer>Made by logpi. This page is one file: it loads nothing and sends nothing.</footer>
 <div id=said class=hidden aria-live=polite></div>
 <script type=application/json id=data>{_embedded(data)}</script>
-<script>{_asset("scales.js")}{_asset("charts.js")}</script>
+<script>{_asset("scales.js")}{_asset("shapes.js")}{_asset("charts.js")}</script>
 </body>
 </html>
 """

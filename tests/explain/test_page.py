@@ -115,6 +115,25 @@ def test_the_page_opens_on_a_climb_that_every_picture_shows(tmp_path):
     assert [curve.count("L") for curve in re.findall(r'<path d="(M[^"]*)"', climb)[:4]] == [10, 9, 9, 9]
 
 
+# Follows the link past the introduction, as whoever comes by keyboard does.
+SKIP = """<script>
+addEventListener("hashchange", () => { document.documentElement.dataset.place = location.hash; });
+document.querySelector(".skip").click();
+</script>"""
+
+
+@in_browser
+@pytest.mark.parametrize("fragment", ["", "lab", "policy=softmax&steps=3&seed=5"])
+def test_the_link_past_the_introduction_leaves_the_climb_as_it_is(fragment: str, tmp_path: Path):
+    path = tmp_path / "page.html"
+    path.write_text(page().replace("</body>", f"{SKIP}</body>"), encoding="utf-8")
+    document = chromium.dom(path, width=390, budget_ms=4000, fragment=fragment)
+    policy, steps = ("softmax", 3) if "=" in fragment else ("gaussian", 10)
+    assert noted(document, "ready") == "yes" and f"after {steps} steps" in document
+    place = noted(document, "place")  # the address still is a link to what one sees
+    assert f"policy={policy}&" in place and place.endswith(f"&steps={steps}")
+
+
 # Goes from one address to the next, and keeps the pictures of each.
 TOUR = """<div id="kept" hidden></div><script>
 const stops = %s;

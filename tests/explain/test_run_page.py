@@ -18,6 +18,7 @@ from logpi.audit.report import Check
 from logpi.cli.explain import explain_command
 from logpi.envs import resolve
 from logpi.errors import InputError
+from logpi.explain import network
 from logpi.explain.network import KL, look
 from logpi.explain.rows import Rows
 from logpi.explain.run import _finite, as_data
@@ -126,15 +127,40 @@ def test_gaussians_and_memories_have_a_page_too():
     json.dumps(_finite(as_data(gaussian, FOUND)), allow_nan=False)
 
 
-@pytest.mark.skipif(chromium.find() is None, reason="there is no Chromium on this machine")
-def test_the_page_in_a_browser(ppo, tmp_path):
+def test_with_a_memory_and_many_rows_some_are_scored_and_the_page_says_how_many(tmp_path, monkeypatch):
+    """The score of one row unrolls its whole segment: all of them would take minutes."""
+    run = untrained(logpi.A2C(), memory="gru")
+    every = look(run, jax.random.key(2)).rows
+    monkeypatch.setattr(network, "MOST_STEPS", 10 * 16)
+    seen = look(run, jax.random.key(2))
+    scored = seen.rows.scored
+    assert scored.sum() <= 10 < every.scored.sum() == every.valid.sum() and scored.any(axis=1).all()
+    np.testing.assert_allclose(seen.rows.score_norms[scored], every.score_norms[scored], rtol=1e-6)
+    data = _finite(as_data(seen, FOUND))
+    assert data["summary"]["scored"] == scored.sum() == len(data["points"]["push"])
+    assert data["summary"]["gain"] == pytest.approx(
+        as_data(dataclasses.replace(seen, rows=every), FOUND)["summary"]["gain"]
+    )
+    assert all(row["push"] is not None for row in data["up"] + data["down"])
+    if chromium.find() is not None:
+        document = _in_browser(tmp_path / "run.html", data)
+        assert f"Of {scored.sum()} rows, spread evenly over the {every.valid.sum()} of the batch" in document
+        assert f"A dot is one of {scored.sum()} rows" in document
+
+
+def _in_browser(path, data):
     from logpi.explain.page import assemble
     from logpi.explain.run import _SCRIPTS
 
-    data = _finite(as_data(ppo[1], FOUND))
-    path = tmp_path / "run.html"
     path.write_text(assemble("run.html", _SCRIPTS, **{"/*DATA*/": json.dumps(data, allow_nan=False)}), encoding="utf-8")
-    document = chromium.dom(path, width=390)
+    return chromium.dom(path, width=390)
+
+
+@pytest.mark.skipif(chromium.find() is None, reason="there is no Chromium on this machine")
+def test_the_page_in_a_browser(ppo, tmp_path):
+    data = _finite(as_data(ppo[1], FOUND))
+    document = _in_browser(tmp_path / "run.html", data)
+    assert "Of all rows, those with the largest push" in document and not re.search(r"A dot is one of \d", document)
     assert 'data-ready="yes"' in document and "data-error" not in document
     assert len(re.findall(r'class="chart"', document)) == 2
     heads = re.findall(r'<td role="cell"[^>]*data-head="([^"]*)"', document)

@@ -33,7 +33,7 @@
     $("rows-caption").innerHTML = `What a step along ∇J raises is the mean over rows of A times the change of log π: here by
       <b data-name="gain" data-value="${gain}">${number(gain)}</b>, to first order by η|∇J|² = ${number(data.promised)}.
       <span class="key high"></span> Rows that went where they pushed add ${number(won)}; <span class="key low"></span> those that went the
-      other way add ${number(lost)}. A single row can go the other way because all rows share the same parameters.
+      other way add ${number(lost)}.${push.length < data.summary.rows ? ` A dot is one of ${push.length.toLocaleString("en")} rows, spread evenly over all.` : ""} A single row can go the other way because all rows share the same parameters.
       ${data.standardised ? "A is counted in standard deviations." : ""}`;
   }
 
@@ -101,7 +101,11 @@
   function tables(data) {
     pushes($("up"), data.up, "Rows pushed up hardest");
     pushes($("down"), data.down, "Rows pushed down hardest");
-    $("pushes-caption").textContent = "Of all rows, those with the largest push: advantage times the length of the score. "
+    const { rows, scored } = data.summary;
+    const among = scored < rows
+      ? `Of ${scored.toLocaleString("en")} rows, spread evenly over the ${rows.toLocaleString("en")} of the batch (with a memory, the score of one row takes as long as its whole segment),`
+      : "Of all rows,";
+    $("pushes-caption").textContent = `${among} those with the largest push: advantage times the length of the score. `
       + "An action that was pushed up and still became less likely was outvoted: other rows pulled harder at the same parameters. "
       + "For real actions π is a density. Grey bars: before the step. Coloured: after.";
     const cell = (v) => node("td", { class: "number", "data-value": v }, number(v, 7));

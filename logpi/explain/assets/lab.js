@@ -191,9 +191,12 @@
   const numbersOf = (text) => (text || "").split(",").map(Number);
   const whole = (text, low, high) => Math.min(high, Math.max(low, Math.round(Number(text) || low)));
 
-  // What the address asks for, as far as it makes sense; without one, the opening. Returns how many steps to take.
+  // What stands behind the # of the address, if it is settings and not a place on the page.
+  const settings = () => (location.hash.includes("=") ? location.hash.slice(1) : "");
+
+  // What the address asks for, as far as it makes sense; without settings, the opening. Returns how many steps to take.
   function read() {
-    const asked = new URLSearchParams(location.hash.slice(1) || OPENING);
+    const asked = new URLSearchParams(settings() || OPENING);
     if (Object.hasOwn(M.policies, asked.get("policy") || "")) choosePolicy(asked.get("policy"));
     const { range } = M.policies[state.policy];
     const theta = numbersOf(asked.get("theta"));
@@ -211,17 +214,21 @@
     return asked.has("steps") ? whole(asked.get("steps"), 0, 1000) : 0;
   }
 
-  function start() {
-    choosePolicy(state.policy);
+  function open() {
     const steps = read();
     restart();
     for (let i = 0; i < steps; i++) stepOnce();
     build();
+  }
+
+  function start() {
+    choosePolicy(state.policy);
+    open();
     $("again").addEventListener("click", () => { state.seed += 1; restart(); show(); });
     $("one").addEventListener("click", () => { if (!climb.running) { stepOnce(); settle(); } });
     $("hundred").addEventListener("click", () => { if (!climb.running) run(100); });
     $("back").addEventListener("click", () => { const first = climb.trail[0]; state.theta = first.slice(); restart(); settle(); });
-    addEventListener("hashchange", () => { const n = read(); restart(); for (let i = 0; i < n; i++) stepOnce(); build(); });
+    addEventListener("hashchange", () => (settings() ? open() : write()));  // a place on the page changes nothing
     let width = innerWidth;
     addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; soon(); } });
     root.redraw = soon;
