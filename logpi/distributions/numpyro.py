@@ -100,6 +100,15 @@ def shape_of(distribution: Any) -> tuple[int, ...]:
     return distribution.batch_shape + distribution.event_shape
 
 
+def of_entries(constraint: Any) -> Any:
+    """What NumPyro's constraint asks of each entry, inside of its `independent`; `None` stays so."""
+    from numpyro.distributions import constraints
+
+    while isinstance(constraint, constraints.independent):
+        constraint = constraint.base_constraint
+    return constraint
+
+
 def parts_of(distribution: Any) -> Iterator[Any]:
     """A NumPyro distribution, and those it is made of."""
     from numpyro.distributions import Distribution

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import jax
 
-from ..distributions.numpyro import entries_of
+from ..distributions.numpyro import entries_of, of_entries
 
 Ends = Literal["none", "at 0", "anywhere"]
 
@@ -31,8 +31,7 @@ def _ends(support: Any) -> Ends:
     """Where a set of NumPyro's ends. One without ends that is not all reals (a simplex) counts as one with some."""
     from numpyro.distributions import constraints
 
-    while isinstance(support, constraints.independent):
-        support = support.base_constraint
+    support = of_entries(support)
     if isinstance(support, type(constraints.real)):
         return "none"
     limits = [getattr(support, name, None) for name in ("lower_bound", "upper_bound")]

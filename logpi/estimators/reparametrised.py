@@ -8,7 +8,7 @@ import jax
 from jaxtyping import Array, Float
 
 from ..distributions import AbstractDistribution, FromNumpyro, Joint, Normal, Point
-from ..distributions.numpyro import parts_of
+from ..distributions.numpyro import of_entries, parts_of
 from ..errors import InputError
 from .refusal import no_gradients
 from .support import name_of
@@ -57,10 +57,7 @@ def _(dist: FromNumpyro) -> list[Array]:
 def _is_wrapped(distribution: Any) -> bool:
     from numpyro.distributions import constraints
 
-    support = distribution.support
-    while isinstance(support, constraints.independent):
-        support = support.base_constraint
-    return isinstance(support, type(constraints.circular))
+    return isinstance(of_entries(distribution.support), type(constraints.circular))
 
 
 def _is_own(node: Any) -> bool:

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from ..distributions import AbstractDistribution, FromNumpyro, Joint
-from ..distributions.numpyro import entries_of, meant, own_name, shape_of
+from ..distributions.numpyro import entries_of, meant, of_entries, own_name, shape_of
 
 MOST = 1e-2  # of the probability may lie on the rim: where it begins, each sampler rounds in its own way
 
@@ -38,9 +38,7 @@ def _(dist: Joint, event: Array) -> Float[Array, ""]:
 def _(dist: FromNumpyro, event: Array) -> Float[Array, ""]:
     from numpyro.distributions import constraints as c
 
-    support = dist.distribution.support
-    while isinstance(support, c.independent):
-        support = support.base_constraint
+    support = of_entries(dist.distribution.support)
     whole: Any = support  # has the bounds that its kind says
     is_interval, ends = isinstance(support, type(c.interval(0, 1))), []
     if is_interval or (isinstance(support, c.greater_than) and not isinstance(support, c.greater_than_eq)):

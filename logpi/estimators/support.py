@@ -14,7 +14,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from ..distributions import AbstractDistribution, Bernoulli, Categorical, Foreign, FromNumpyro, Joint, Point
-from ..distributions.numpyro import entries_of, parts_of, shape_of
+from ..distributions.numpyro import entries_of, of_entries, parts_of, shape_of
 from ..errors import InputError
 from .ends import ends_of
 from .refusal import no_gradients
@@ -70,10 +70,7 @@ def is_positive(dist: AbstractDistribution) -> bool:
     """Whether every event is known to lie above 0, but for one that has no probability."""
     if not isinstance(dist, FromNumpyro):
         return False
-    support = dist.distribution.support
-    while getattr(support, "base_constraint", None) is not None:  # `independent`, of NumPyro's
-        support = support.base_constraint
-    low = getattr(support, "lower_bound", None)
+    low = getattr(of_entries(dist.distribution.support), "lower_bound", None)
     return low is not None and not isinstance(low, Tracer) and bool(np.all(np.asarray(low) >= 0))
 
 
