@@ -17,7 +17,6 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 from .errors import check_whole, InputError
 from .estimators.expectation import Expectation
 from .estimators.host import host_failures
-from .estimators.limits import broken_limit
 from .estimators.parameters import as_parameters, check_key
 from .estimators.replicates import check_program, Program
 from .models import trainable
@@ -164,10 +163,9 @@ def _climb(J, params, key, direction, optimiser, steps, replicates, progress, st
 def _why(state: Climb, block: Float[np.ndarray, "n 4"], before: int) -> str:
     """What is not finite, in the step that was not taken."""
     if isinstance(state.J, Expectation):
-        problem, model = state.J.problem, state.learner.model
-        limit = broken_limit(lambda: problem.distribution(model))
-        if limit is not None:
-            return limit
+        fault = state.J.fault(state.learner.model)
+        if fault is not None:
+            return fault
     value, _, norm, _ = block[int(state.done) - before]
     if np.isfinite(value) and np.isinf(norm):
         return "the gradient's norm was too large for its 32 bits: divide f by a constant"

@@ -23,7 +23,7 @@ class DisARM(AbstractEstimator):
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
         """The mean over pairs. Raises `InputError` for an odd number of samples, or other distributions."""
         check_multiple("DisARM", samples, 2, "pairs")
-        live = logits_of(problem.distribution(params), "DisARM()")
+        live = logits_of(problem.distribution(params), "DisARM()") + problem.still_edge(params)
         logits = stop_gradient(live)
         first, second = jax.vmap(lambda key: opposite_coins(logits, key))(jax.random.split(key, samples // 2))
         costs = problem.costs(params, jnp.concatenate([first, second])).reshape(2, -1)

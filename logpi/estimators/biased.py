@@ -30,7 +30,8 @@ class BiasedStraightThrough(AbstractEstimator):
         def coins(key):
             return jax.random.bernoulli(key, stop_gradient(probs)) + (probs - stop_gradient(probs))
 
-        return jnp.mean(problem.costs(params, jax.vmap(coins)(jax.random.split(key, samples))))
+        events = jax.vmap(coins)(jax.random.split(key, samples))
+        return jnp.mean(problem.costs(params, events)) + problem.still_edge(params)
 
 
 class BiasedGumbelSoftmax(AbstractEstimator):
@@ -47,7 +48,7 @@ class BiasedGumbelSoftmax(AbstractEstimator):
         logits_of(dist, "BiasedGumbelSoftmax()")
         keys = jax.random.split(key, samples)
         z = jax.vmap(lambda key: noisy_logits(dist, key, "BiasedGumbelSoftmax()")[0])(keys)
-        return jnp.mean(problem.costs(params, jax.nn.sigmoid(z / self.temperature)))
+        return jnp.mean(problem.costs(params, jax.nn.sigmoid(z / self.temperature))) + problem.still_edge(params)
 
 
 class BiasedStandardisedScore(AbstractEstimator):

@@ -12,7 +12,6 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from ..distributions import Normal
 from ..errors import check_between
 from .base import AbstractEstimator, check_multiple
-from .limits import within_limits
 from .parameters import frozen
 from .problem import Problem
 from .refusal import first_order
@@ -111,5 +110,4 @@ def _wide(params: PyTree) -> tuple[Array, Callable[[Array], PyTree]]:
 def plain_mean(problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
     """The mean of f over events, without a derivative."""
     still = frozen(params)
-    costs = problem.costs(still, problem.draws(still, key, samples).events)
-    return jnp.mean(stop_gradient(costs)) + stop_gradient(within_limits(problem.distribution(still)))
+    return jnp.mean(stop_gradient(problem.costs(still, problem.draws(still, key, samples).events)))

@@ -12,7 +12,6 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from ..errors import check_between, check_whole, InputError
 from .expectation import Expectation
 from .host import host_failures
-from .limits import broken_limit
 from .parameters import as_parameters, check_key
 from .replicates import check_finite, facts, Measured, Moments, Program, run
 
@@ -113,8 +112,8 @@ def estimate(
 
 
 def raise_broken_limit(J: Program, params: PyTree) -> None:
-    """Raises `InputError` where a parameter of an expectation's distribution is outside of its range."""
-    said = broken_limit(lambda: J.problem.distribution(params)) if isinstance(J, Expectation) else None
+    """Raises `InputError` where a parameter of an expectation's distribution is out of its range, or at its edge."""
+    said = J.fault(params) if isinstance(J, Expectation) else None
     if said is not None:
         raise InputError(f"{said}.") from None
 

@@ -5,11 +5,14 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from ..errors import InputError
+from ..errors import check_whole, InputError
 from .base import AbstractEstimator, check_estimator
 from .baselines import AbstractBaseline
+from .edges import broken_edge
+from .limits import broken_limit
 from .parameters import as_parameters, check_key
 from .problem import Problem
 from .score import Score
@@ -38,6 +41,23 @@ class Expectation(eqx.Module):
         """
         params = eqx.combine(*as_parameters(params))
         return self.estimator(self.problem, params, check_key(key), self.samples)
+
+    def fault(self, params: PyTree) -> str | None:
+        """What is wrong with the distribution where a value or a derivative is not finite, and its numbers are known.
+
+        A parameter outside of its range, or a probability of exactly 0 or 1, where the estimator does not know the
+        derivative even for an f of 0.
+        """
+        dynamic, static = as_parameters(params)
+        of = self.problem.distribution
+        limit = broken_limit(lambda: of(params))
+        edge = broken_edge(of, eqx.combine(dynamic, static)) if limit is None else None
+        if edge is None:
+            return limit
+        flat = Problem(lambda x: jnp.zeros(()), self.problem.of, self.problem.draw)
+        nothing = Expectation(flat, self.estimator, self.samples)
+        slopes = jax.jit(jax.grad(lambda dynamic: nothing(eqx.combine(dynamic, static), jax.random.key(0))))(dynamic)
+        return edge if not all(jnp.all(jnp.isfinite(slope)) for slope in jax.tree.leaves(slopes)) else None
 
     def updated(self, value: Float[Array, ""]) -> "Expectation":
         """The same expectation after `value` was seen: its baselines that learn have learned from it."""
@@ -72,8 +92,7 @@ def expectation(
             f"of is a {type(of).__name__}, but it must be a function of the parameters: give lambda params: "
             "distribution, or leave it out and pass the distribution as the parameters."
         )
-    if isinstance(samples, bool) or not isinstance(samples, int) or samples < 1:
-        raise InputError(f"samples is {samples!r}, but it must be a whole number of 1 or more: give 64, say.")
+    check_whole("samples", samples, 1)
     estimator = Score() if estimator is None else estimator
     check_estimator("estimator", estimator)
-    return Expectation(Problem(f, of), estimator, samples)
+    return Expectation(Problem(f, of), estimator, int(samples))

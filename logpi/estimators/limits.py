@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from functools import singledispatch
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,6 +20,7 @@ from jaxtyping import Array, Float, PyTree
 from ..distributions import AbstractDistribution, Bernoulli, Categorical, FromNumpyro, Joint, Normal
 from ..distributions.numpyro import parts_of, shape_of
 from ..errors import InputError, shown
+from .refusal import unknown
 
 Limit = tuple[str, str, Any, Any]  # of which distribution, of which parameter, its value, NumPyro's constraint
 
@@ -41,19 +43,23 @@ def limits_of(dist: AbstractDistribution) -> Iterator[Limit]:
 
 
 def within_limits(dist: AbstractDistribution) -> Float[Array, ""]:
-    """0; NaN where a parameter is outside of its range, so that no result of it passes for one."""
-    broken = [~jnp.all(jnp.asarray(constraint(value))) for _, _, value, constraint in limits_of(dist)]
-    nothing = jnp.zeros((), jnp.float32)  # of few bits, so that it widens no number that it is added to
-    return jnp.where(jnp.any(jnp.stack(broken)), jnp.nan, nothing) if broken else nothing
+    """0; NaN where a parameter is outside of its range, so that no result passes for one; its derivative is too."""
+    total = jnp.zeros((), jnp.float32)  # of few bits, so that it widens no number that it is added to
+    for _, _, value, constraint in limits_of(dist):
+        is_broken = ~jnp.all(jnp.asarray(constraint(value)))
+        total += jnp.where(is_broken, jnp.nan, 0.0).astype(jnp.float32)
+        if eqx.is_inexact_array(value):
+            total += unknown(value, jnp.broadcast_to(is_broken, value.shape))
+    return total
 
 
 def broken_limit(make: Callable[[], AbstractDistribution]) -> str | None:
     """What to say of a parameter that is outside of its range, where there is one and the numbers are known."""
-    with _unvalidated():
+    with unvalidated():
         return _broken_limit(make())
 
 
-def _unvalidated() -> contextlib.AbstractContextManager:
+def unvalidated() -> contextlib.AbstractContextManager:
     """NumPyro's own validation off: it would speak first, and not in a sentence of ours."""
     numpyro = sys.modules.get("numpyro.distributions")
     return numpyro.distribution.validation_enabled(False) if numpyro is not None else contextlib.nullcontext()
@@ -73,48 +79,66 @@ def _broken_limit(dist: AbstractDistribution) -> str | None:
 
 
 @singledispatch
-def check_event(dist: AbstractDistribution, event: PyTree[Array]) -> None:
-    """Raises `InputError` for an event that is not one of the distribution's, where its numbers are known."""
+def as_event(dist: AbstractDistribution, event: PyTree) -> PyTree[Array]:
+    """An event as arrays: one, but for a distribution that is not known to have arrays for events.
+
+    Raises `InputError` for what is no event of the distribution, where its numbers are known.
+    """
+    return jax.tree.map(jnp.asarray, event)
 
 
-@check_event.register
-def _(dist: Normal, event: Any) -> None:
-    _check_shape(dist, event, dist.mean.shape)
+@as_event.register
+def _(dist: Normal, event: Any) -> Array:
+    return _array(dist, event, dist.mean.shape)
 
 
-@check_event.register
-def _(dist: Bernoulli, event: Any) -> None:
-    _check_shape(dist, event, dist.logits.shape)
+@as_event.register
+def _(dist: Bernoulli, event: Any) -> Array:
+    event = _array(dist, event, dist.logits.shape)
     _refuse(dist, event, jnp.logical_or(event == 0, event == 1))
+    return event
 
 
-@check_event.register
-def _(dist: Categorical, event: Any) -> None:
-    _check_shape(dist, event, ())
-    size = dist.logits.shape[-1]
+@as_event.register
+def _(dist: Categorical, event: Any) -> Array:
+    event, size = _array(dist, event, ()), dist.logits.shape[-1]
     _refuse(dist, event, (event >= 0) & (event < size) & (event == jnp.floor(event)), f": give one of 0 to {size - 1}")
+    return event
 
 
-@check_event.register
-def _(dist: Joint, event: Any) -> None:
-    if jnp.ndim(event) and len(event) == len(dist.parts):
-        for part, entry in zip(dist.parts, event, strict=True):
-            check_event(part, entry)
-
-
-@check_event.register
-def _(dist: FromNumpyro, event: Any) -> None:
-    _check_shape(dist.distribution, event, shape_of(dist.distribution))
-    with jax.numpy_rank_promotion("allow"):
-        _refuse(dist.distribution, event, dist.distribution.support(event))
-
-
-def _check_shape(dist: Any, event: Any, shape: tuple[int, ...]) -> None:
-    if jnp.shape(event) != shape:
+@as_event.register
+def _(dist: Joint, event: Any) -> Array:
+    event = _array(dist, event)
+    if event.shape[:1] != (len(dist.parts),):
         raise InputError(
-            f"the event has the shape {jnp.shape(event)}, but one event of {type(dist).__name__} has {shape}: give one "
+            f"the event has the shape {event.shape}, but one event of a Joint has an entry for each of its "
+            f"{len(dist.parts)} parts: give one for each."
+        )
+    return jnp.stack([as_event(part, entry) for part, entry in zip(dist.parts, event, strict=True)])
+
+
+@as_event.register
+def _(dist: FromNumpyro, event: Any) -> Array:
+    event, support = _array(dist.distribution, event, shape_of(dist.distribution)), dist.distribution.support
+    if support is not None:  # Lévy's has none, and a user's own need not
+        with jax.numpy_rank_promotion("allow"):
+            _refuse(dist.distribution, event, support(event))
+    return event
+
+
+def _array(dist: Any, event: Any, shape: tuple[int, ...] | None = None) -> Array:
+    try:
+        array = jnp.asarray(event)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"{shown(event)} is no event of {type(dist).__name__}, for it is no array: give its numbers."
+        ) from None
+    if shape is not None and array.shape != shape:
+        raise InputError(
+            f"the event has the shape {array.shape}, but one event of {type(dist).__name__} has {shape}: give one "
             "event, and use jax.vmap for several."
         )
+    return array
 
 
 def _refuse(dist: Any, event: Any, possible: Any, cure: str = ": give one that it can draw") -> None:

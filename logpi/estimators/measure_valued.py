@@ -13,7 +13,6 @@ from ..distributions import AbstractDistribution, Bernoulli, Categorical, FromNu
 from ..distributions.numpyro import entries_of, own_name, shape_of
 from ..errors import InputError
 from .base import AbstractEstimator
-from .limits import within_limits
 from .parameters import frozen
 from .problem import Problem
 from .refusal import first_order, no_gradients
@@ -35,7 +34,7 @@ class MeasureValued(AbstractEstimator):
         live, still = families(dist), families(problem.frozen(params))
         events = problem.draws(params, base_key, samples).events
         flat = events.reshape(samples, -1)
-        slope, offset = within_limits(dist), 0
+        slope, offset = jnp.zeros((), jnp.float32), 0
         for i, (family, fixed) in enumerate(zip(live, still, strict=True)):
             for name, entries, constant, plus, minus in fixed.rules(jax.random.fold_in(key, i), samples):
                 difference = _mean_difference(problem, params, flat, events.shape, entries + offset, plus, minus)

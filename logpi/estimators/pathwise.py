@@ -4,7 +4,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from .base import AbstractEstimator
-from .limits import within_limits
 from .problem import Problem
 from .reparametrised import check_reparametrised
 from .support import is_positive
@@ -34,4 +33,4 @@ class Pathwise(AbstractEstimator):
                 "gradient of 0 there): use Score(), or Pathwise(continuous=True) if f is continuous.",
                 is_positive(dist),
             )
-        return jnp.mean(problem.costs(params, events)) + wrong + within_limits(dist)
+        return jnp.mean(problem.costs(params, events)) + wrong

@@ -11,11 +11,19 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..distributions import AbstractDistribution, as_distribution
 from ..errors import InputError
+from .edges import still_edge
 from .limits import within_limits
 from .parameters import frozen
 from .probabilities import probability
 from .rim import log_prob_of
 from .support import still_support
+
+NOT_FOLLOWED = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.NonConcreteBooleanIndexError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+)
 
 
 class Draws(eqx.Module):
@@ -51,24 +59,35 @@ class Problem(eqx.Module):
         return frozen(self.draw(self.frozen(params), key, samples))
 
     def log_probs(self, params: PyTree, events: PyTree[Array]) -> Float[Array, " samples"]:
-        """The log-probability of each event, to be differentiated; refused where the support moves (see there)."""
+        """The log-probability of each event, to be differentiated; refused where the support moves (see there).
+
+        The derivative is NaN where it moves a probability of exactly 0 or 1.
+        """
         dist = self.distribution(params)
-        return jax.vmap(lambda event: log_prob_of(dist, event))(events) + still_support(dist) + within_limits(dist)
+        return jax.vmap(lambda event: log_prob_of(dist, event))(events) + still_support(dist) + self.still_edge(params)
+
+    def still_edge(self, params: PyTree) -> Float[Array, ""]:
+        """0, whose derivative is NaN where the parameters move a probability of exactly 0 or 1: no draw shows it."""
+        return still_edge(self.distribution, params)
 
     def probabilities(self, params: PyTree, events: PyTree[Array]) -> tuple[Array, Array]:
         """The probability of each event, to be differentiated, and whether the event's cost may count."""
         dist = self.distribution(params)
         probs, counts = jax.vmap(lambda event: probability(dist, event))(events)
-        return probs + still_support(dist) + within_limits(dist), counts
+        return probs + still_support(dist), counts
 
     def costs(self, params: PyTree, events: PyTree[Array]) -> Float[Array, " samples"]:
-        """The function's value for each event. Raises `InputError` unless that is one real number."""
+        """The function's value for each event. Raises `InputError` unless that is one real number.
+
+        NaN where a parameter of the distribution is outside of its range. Every estimator asks for costs, however it
+        draws.
+        """
         takes_params, f = takes_parameters(self.f), followed(self.f, "f")
 
         def cost(event):
             return number(f(event, params) if takes_params else f(event))
 
-        return jax.vmap(cost)(events)
+        return jax.vmap(cost)(events) + within_limits(self.distribution(params))
 
 
 def followed(function: Callable, name: str) -> Callable:
@@ -77,7 +96,7 @@ def followed(function: Callable, name: str) -> Callable:
     def call(*args):
         try:
             return function(*args)
-        except (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError) as error:
+        except NOT_FOLLOWED as error:
             kind = type(error).__name__
         cure = ", or wrap it: logpi.host(f)" if name == "f" else ""
         raise InputError(

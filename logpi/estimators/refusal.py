@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Bool, Float, PyTree
 
 from ..errors import InputError
 
@@ -51,3 +51,20 @@ def first_order(x: Float[Array, ""], params: PyTree, estimator: str) -> Float[Ar
         return x, tangents[0] * (1 + no_gradients(params, sentence)).astype(x.dtype)
 
     return identity(x, [leaf for leaf in jax.tree.leaves(params) if eqx.is_inexact_array(leaf)])
+
+
+@jax.custom_jvp
+def unknown(x: Float[Array, "*shape"], where: Bool[Array, "*shape"]) -> Float[Array, ""]:
+    """0, to be added to a result, whose derivatives in `x` are NaN `where` they are not known."""
+    return jnp.zeros((), jnp.float32)
+
+
+def _unknown(primals, tangents):
+    nothing = unknown(*primals)
+    if isinstance(tangents[0], jax.custom_derivatives.SymbolicZero):
+        return nothing, jnp.zeros((), jnp.float32)
+    slope = jnp.where(primals[1], jnp.nan, 0.0) + nothing  # so that its own derivative is NaN, at every order
+    return nothing, jnp.sum(slope.astype(tangents[0].dtype) * tangents[0]).astype(jnp.float32)
+
+
+unknown.defjvp(_unknown, symbolic_zeros=True)

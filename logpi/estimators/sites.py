@@ -10,7 +10,8 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree, Real
 
 from ..distributions import as_distribution
 from ..errors import InputError
-from .limits import check_event, within_limits
+from .edges import off_edge
+from .limits import as_event, within_limits
 from .parameters import as_parameters, frozen
 from .reparametrised import check_reparametrised
 from .rim import log_prob_of
@@ -24,18 +25,20 @@ def sample(
 
     By score, the event is a constant, and the sum of the log-probabilities of the sites before a cost goes to `cost`.
     Pathwise, the event itself has a derivative and the log-probability is 0; `InputError` where that would be wrong.
-    Inside `jax.lax.scan` the sum is carried like any other state.
+    Inside `jax.lax.scan` the sum is carried like any other state. A parameter outside of its range makes both NaN; in a
+    probability (`probs`) of exactly 0 or 1, the derivative by score is, for no draw shows it.
     """
     if by not in ("score", "pathwise"):
         raise InputError(f"by is {by!r}, but it must be 'score' or 'pathwise': give one of the two.")
     dist = as_distribution(dist)
+    within = within_limits(dist)
     if by == "pathwise":
         event = dist.sample(key)
-        zero = check_reparametrised(dist)
-        return jax.tree.map(lambda x: x + zero, event), jnp.zeros(())
+        zero = check_reparametrised(dist) + within
+        return jax.tree.map(lambda x: x + zero, event), within
     # The parameters are frozen before the draw: a sampler without a derivative is then never asked for one.
     event = frozen(frozen(dist).sample(key))
-    return event, log_prob_of(dist, event) + still_support(dist) + within_limits(dist)
+    return event, log_prob_of(dist, event) + still_support(dist) + off_edge(dist) + within
 
 
 def cost(
@@ -75,13 +78,11 @@ def score(policy: PyTree, event: PyTree, of: Any = None) -> PyTree:
     structure: one number for each parameter, `None` where a leaf is not a float. A density need not be normalised here.
     Raises `InputError` for an event that the distribution cannot give.
     """
-    event = jax.tree.map(jnp.asarray, event)  # a number of Python's is an event too
     dynamic, static = as_parameters(policy)
 
     def log_prob(dynamic):
         whole = eqx.combine(dynamic, static)
         dist = as_distribution(whole if of is None else of(whole))
-        check_event(dist, event)
-        return dist.log_prob(event) + still_support(dist)
+        return dist.log_prob(as_event(dist, event)) + still_support(dist)
 
     return jax.grad(log_prob)(dynamic)
