@@ -1,7 +1,7 @@
 """Reading a traced function: whether it may jump, and how much room it takes."""
 
 import math
-import os
+import operator
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,33 +11,14 @@ import numpy as np
 from jax.extend.core import Literal
 
 from ..errors import InputError
+from .inside import enter, Follow, inner_of, is_trusted, own_name
 from .poles import poles
 
 # Operations whose result jumps while their argument moves.
-JUMPING = {
-    "gt",
-    "ge",
-    "lt",
-    "le",
-    "eq",
-    "ne",
-    "floor",
-    "ceil",
-    "round",
-    "sign",
-    "argmax",
-    "argmin",
-    "rem",
-    "nextafter",
-    "bitcast_convert_type",
-}
-# Functions of JAX that compare inside and are continuous all the same.
-CONTINUOUS = {
-    "relu", "relu6", "leaky_relu", "elu", "celu", "selu", "hard_tanh", "hard_sigmoid", "hard_swish", "softplus",
-    "logaddexp", "log_sigmoid", "silu", "gelu", "sigmoid", "clip", "_interp", "interp", "sinc", "xlogy", "norm",
-}  # fmt: skip
-OWN = os.path.dirname(jax.__file__) + os.sep
-CUSTOM = ("custom_jvp_call", "custom_vjp_call")
+JUMPING = frozenset({
+    "gt", "ge", "lt", "le", "eq", "ne", "floor", "ceil", "round", "sign", "argmax", "argmin", "rem", "nextafter",
+    "bitcast_convert_type", "lu", "qr", "geqrf", "geqp3", "eig", "schur", "hessenberg", "tridiagonal",
+})  # fmt: skip
 
 
 def jumps(function: Callable, *args: Any, positive: bool = False) -> list[str]:
@@ -70,35 +51,24 @@ def _follow(jaxpr: Any, reached: list[bool], found: dict[str, None], stopped: bo
         marks = [_is_in(var, known) for var in eqn.invars]
         if not any(marks) or (eqn.primitive.name == "stop_gradient" and not stopped):
             continue
-        name = eqn.primitive.name
         outputs = [True] * len(eqn.outvars)
         if jump := _jump(eqn, [var in read for var in eqn.outvars]):
             found[jump] = None
         else:
             # What has a derivative of its own, or is known to be continuous, is not looked through for jumps.
-            trusted = is_trusted(eqn)
-            for inner in inner_of(eqn):
-                same = len(inner.invars) == len(marks)
-                if name == "scan":
-                    marks = _carried(eqn, inner, marks, stopped)
-                seen = {} if trusted else found
-                outputs_inside = _follow(inner, marks if same else [True] * len(inner.invars), seen, stopped)
-                if name in (*CUSTOM, "pjit", "jit", "closed_call") and same:
-                    outputs = outputs_inside
+            seen = {} if is_trusted(eqn) else found
+            outputs = _enter(eqn, marks, seen, stopped) or outputs
         known |= {var for var, yes in zip(eqn.outvars, outputs, strict=True) if yes}
     return [_is_in(var, known) for var in jaxpr.outvars]
 
 
-def _carried(eqn: Any, inner: Any, marks: list[bool], stopped: bool) -> list[bool]:
-    """The marks of a scan's body after as many rounds as they spread from one part of the carry to another."""
-    start = eqn.params["num_consts"]
-    end = start + eqn.params["num_carry"]
-    while True:
-        after = _follow(inner, marks, {}, stopped)[: end - start]
-        spread = [*marks[:start], *(a or b for a, b in zip(marks[start:end], after, strict=True)), *marks[end:]]
-        if spread == marks:
-            return marks
-        marks = spread
+def _enter(eqn: Any, marks: list[bool], found: dict[str, None], stopped: bool) -> list[bool] | None:
+    """Which results of an operation with functions inside depend on what is marked; `None` for one without."""
+
+    def walk(body, marks, quiet):
+        return _follow(body, marks, {} if quiet else found, stopped)
+
+    return enter(eqn, marks, Follow(walk, operator.or_, operator.or_, operator.or_, True))
 
 
 def _jump(eqn: Any, used: list[bool]) -> str | None:
@@ -108,9 +78,13 @@ def _jump(eqn: Any, used: list[bool]) -> str | None:
         return "a cast to integers" if _is_float(eqn.invars[0]) and used[0] else None
     if name in ("eq", "ne") and (eqn.invars[0] is eqn.invars[1] or any(map(_is_infinite, eqn.invars))):
         return None  # it asks for NaN or infinity, as densities do
-    # The sorted values move without jumps. What is sorted along with them, as their indices, does not.
-    places = {"sort": used[eqn.params.get("num_keys", 0) :], "top_k": used[1:]}.get(name)
-    return name if any(used if places is None and name in JUMPING else places or ()) else None
+    own = own_name(eqn) or ""
+    keys = eqn.params.get("num_keys", 0)
+    # The sorted values, and those of a matrix, move without jumps. What comes along with them, as their indices or
+    # vectors, does not; nor does the sign of a determinant.
+    places = {"sort": used[keys:], "top_k": used[1:], "svd": used[1:], "eigh": used[:1]}.get(name)
+    places = {"slogdet": used[:1], "eigh": used[1:]}.get(own, places)
+    return own or name if any(used if places is None and name in JUMPING else places or ()) else None
 
 
 def _is_var(var: Any) -> bool:
@@ -127,28 +101,6 @@ def _is_infinite(var: Any) -> bool:
 
 def _is_float(var: Any) -> bool:
     return jnp.issubdtype(var.aval.dtype, jnp.inexact)
-
-
-def is_trusted(eqn: Any) -> bool:
-    """Whether what is inside of an operation is continuous, however it compares: one of JAX's own functions.
-
-    One of the user's may have the same name.
-    """
-    if eqn.primitive.name in CUSTOM:
-        return True
-    inner = getattr(eqn.params.get("jaxpr"), "jaxpr", None)
-    source = getattr(getattr(inner, "debug_info", None), "func_src_info", None) or ""
-    return eqn.params.get("name") in CONTINUOUS and f" at {OWN}" in source
-
-
-def inner_of(eqn: Any) -> Iterator[Any]:
-    """The functions inside an operation: bodies of loops, branches, jitted parts."""
-    for value in eqn.params.values():
-        for item in value if isinstance(value, (tuple, list)) else (value,):
-            if hasattr(item, "eqns"):  # of JAX
-                yield item
-            elif hasattr(item, "jaxpr") and hasattr(item.jaxpr, "eqns"):  # of JAX
-                yield item.jaxpr
 
 
 def calls_host(jaxpr: Any) -> bool:
