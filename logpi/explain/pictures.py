@@ -9,10 +9,11 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from ..errors import check_between, InputError
-from ..estimators import Enumerate, Expectation
+from ..errors import check_between, check_whole, InputError
+from ..estimators import Enumerate, Expectation, Score
+from ..estimators.estimate import raise_broken_limit
 from ..estimators.parameters import as_parameters, check_key
-from ..estimators.problem import Problem
+from ..estimators.problem import Problem, takes_parameters
 from ..estimators.support import all_events, choices
 
 SAMPLES = 200  # that are shown
@@ -26,10 +27,12 @@ def figure(J: Any, params: PyTree, key: PRNGKeyArray, *, steps: int = 100, learn
     r"""Four pictures of an expectation, as `logpi.expectation` makes, and its gradient: a `matplotlib.figure.Figure`.
 
     The distribution with samples coloured by f; what each sample adds to each partial derivative,
-    $(f(x) - \bar f)\, \partial \log \pi(x)$, with their mean, its standard error, and the exact gradient beside it (or
-    that of many samples); J over the parameters, where there are one or two, with the climb on it; J along the climb:
-    `steps` plain steps up by `learning_rate` times the gradient that J's own estimator gives. Events must be numbers.
-    Raises `InputError` for other events, for parameters without a float, and where matplotlib is missing.
+    $(f(x) - \bar f)\, \partial \log \pi(x) + \partial f(x)$, with their mean, its standard error, and the exact
+    gradient beside it (or that of many samples); J over the parameters, where there are one or two, with the climb on it; J
+    along the climb: `steps` plain steps up by `learning_rate` times the gradient that J's own estimator gives. Events
+    must be numbers.
+    Raises `InputError` for other events, where scores do not make the gradient (a support that moves, a probability of
+    exactly 0 or 1), for parameters without a float, and where matplotlib is missing.
     """
     try:
         from matplotlib.figure import Figure
@@ -37,8 +40,9 @@ def figure(J: Any, params: PyTree, key: PRNGKeyArray, *, steps: int = 100, learn
         raise InputError("Figures need matplotlib: install the extra, as in `pip install 'logpi[plot]'`.") from None
     if not isinstance(J, Expectation):
         raise InputError(f"J is a {type(J).__name__}, but it must be an expectation: make it with logpi.expectation.")
-    check_between("steps", steps, 1)
+    check_whole("steps", steps, 1)
     check_between("learning_rate", learning_rate, 0)
+    raise_broken_limit(J, params)
     seen = _Seen(J, params, check_key(key))
     path = seen.climb(int(steps), learning_rate)
     drawn = Figure(figsize=(11.0, 7.5), dpi=110, layout="constrained")
@@ -88,10 +92,26 @@ class _Seen:
         return np.asarray(jax.grad(lambda theta: many(self.params(theta), self.many_key))(self.theta))
 
     def pushes(self) -> Float[np.ndarray, "samples parameters"]:
-        """What each shown sample adds: its reward, less the others' mean, times its score."""
-        scores = jax.vmap(jax.grad(self.log_prob), in_axes=(None, 0))(self.theta, self.events)
+        """What each shown sample adds: its reward, less the others' mean, times its score; and its reward's derivative.
+
+        Raises `InputError` where these do not make the gradient.
+        """
+
+        def pushed(theta, event):
+            log_prob = self.problem.log_probs(self.params(theta), event[None])[0]
+            return log_prob, self.problem.costs(self.params(theta), event[None])[0]
+
+        try:
+            scores, slopes = jax.vmap(jax.jacrev(pushed), in_axes=(None, 0))(self.theta, self.events)
+        except InputError as reason:
+            raise InputError(f"a figure shows the score of each sample, and here that cannot be: {reason}") from None
         others = (self.rewards.sum() - self.rewards) / (SAMPLES - 1)
-        return np.asarray(scores) * (self.rewards - others)[:, None]
+        pushes = np.asarray(scores) * (self.rewards - others)[:, None] + np.asarray(slopes)
+        if not np.isfinite(pushes).all():
+            plain = Expectation(self.problem, Score(), SAMPLES)
+            said = plain.fault(self.params(self.theta)) or "f or a score is not finite for a sample: look at it there"
+            raise InputError(f"{said}.")
+        return pushes
 
     def climb(self, steps: int, rate: float) -> Float[np.ndarray, "points parameters"]:
         """The parameters before the first step and after each."""
@@ -171,7 +191,8 @@ def _pushes(axes: Any, seen: _Seen) -> None:
     axes.set_xticks(places, seen.names[:MOST_PARAMETERS])
     axes.set_title("what each sample adds to each partial derivative", loc="left")
     axes.set_xlabel("parameter")
-    axes.set_ylabel("(f(x) - mean f) · ∂ log π(x)")
+    term = " + ∂f(x)" if takes_parameters(seen.problem.f) else ""
+    axes.set_ylabel(f"(f(x) - mean f) · ∂ log π(x){term}")
     axes.legend(frameon=False, fontsize=8)
 
 

@@ -209,3 +209,8 @@ def test_says_what_is_wrong_and_what_to_do(mistake):
         attempt()
     said = str(caught.value)
     assert "\n" not in said.split("\n-----")[0] and len(said) < 400
+
+
+@pytest.mark.usefixtures("as_users_have_it")
+def test_counts_may_be_numbers_of_numpys():
+    assert le.expectation(jnp.sum, samples=np.int64(4)).samples == 4

@@ -158,8 +158,3 @@ def test_what_jax_cannot_follow_is_told(name):
     f, of = NOT_FOLLOWED[name]
     with pytest.raises(InputError, match=r"f cannot be followed by JAX .*logpi\.host\(f\)"):
         logpi.expectation(f, of)(1.0, KEY)
-
-
-@pytest.mark.usefixtures("as_users_have_it")
-def test_samples_may_be_a_number_of_numpys():
-    assert logpi.expectation(jnp.sum, samples=np.int64(4)).samples == 4

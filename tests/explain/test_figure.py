@@ -25,6 +25,14 @@ def diamonds(drawn: Any) -> np.ndarray:
     return np.asarray(marks.get_ydata())
 
 
+def pushes(J: Any, params: Any) -> tuple[float, float, float]:
+    """The mean of what the samples add and its standard error, as they are drawn, and the mark beside it."""
+    drawn = figure(J, params, KEY, steps=1)
+    (bars,) = drawn.axes[1].containers
+    (low, high), mean = bars.lines[2][0].get_segments()[0][:, 1], bars.lines[0].get_ydata()[0]
+    return float(mean), float(high - low) / 2, float(diamonds(drawn)[0])
+
+
 def titles(drawn: Any) -> list[str]:
     return [axes.get_title(loc="left") for axes in drawn.axes[:4]]
 
@@ -69,3 +77,24 @@ def test_what_cannot_be_drawn_is_said() -> None:
         figure(J, 1.0, KEY)
     with pytest.raises(InputError, match=r"make it with logpi\.expectation"):
         figure(jnp.sin, 1.0, KEY)  # type: ignore[arg-type]
+
+
+def test_what_samples_add_has_the_derivative_of_f() -> None:
+    """E[(x - m)² + m] = 1 + m: its gradient, 1, is all in f's derivative. Within 4.5 standard errors of 200 samples."""
+    J = logpi.expectation(lambda x, m: (x - m) ** 2 + m, of=lambda m: dist.Normal(m, 1.0), samples=16)
+    mean, error, beside = pushes(J, 0.5)
+    assert abs(mean - 1.0) < 4.5 * error < 1.0 and abs(beside - 1.0) < 0.2
+
+
+@pytest.mark.parametrize(
+    ("of", "estimator", "sentence"),
+    [
+        (lambda t: dist.Uniform(0.0, t), logpi.MeasureValued(), "shows the score of each sample.*support of Uniform"),
+        (lambda t: dist.Bernoulli(probs=t - 2.0), logpi.Enumerate(), "probs of BernoulliProbs is 0"),
+        (lambda t: dist.Exponential(t - 3.0), logpi.Score(), "rate of Exponential is -1"),
+    ],
+    ids=["a support that moves", "a coin at the edge", "out of range"],
+)
+def test_what_no_score_shows_is_refused(of: Any, estimator: Any, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        figure(logpi.expectation(lambda x: x**2.0, of, 16, estimator), 2.0, KEY, steps=1)
