@@ -5,9 +5,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, PRNGKeyArray
 
@@ -15,10 +13,10 @@ from ..audit import Report
 from ..audit import run as audit_run
 from ..errors import InputError
 from ..models import AbstractPolicy, Deterministic
-from ..rollout import AbstractRollout, close_or_warn
+from ..rollout import AbstractRollout
 from ..training.environment import make_rollout
-from ..training.episodes import follow, no_episodes
 from ..training.evaluation import Evaluation
+from ..training.playing import in_shares, rollouts, shares
 from ..training.run import ACTION_MAPS, check_spaces
 from ..trajectory import Trajectory
 from .folders import Told
@@ -112,49 +110,24 @@ def play(
     Every environment plays its share to the end: whichever end came first would prefer short episodes. What has not
     ended after `MOST_STEPS` steps of an environment is left out.
     """
-    shares = np.full(rollout.num_envs, episodes // rollout.num_envs)
-    shares[: episodes % rollout.num_envs] += 1
-    init, collect = (_init, _collect) if rollout.compiled else (_host_init, _host_collect)
-    first_key, key = jax.random.split(key)
-    state, begun = init(rollout, policy, first_key), no_episodes(rollout.num_envs)
-    found: list[list[tuple[float, float, bool]]] = [[] for _ in shares]
+    wanted = shares(episodes, rollout.num_envs)
+    found: list[list[tuple[float, float, bool]]] = [[] for _ in wanted]
     first: Trajectory | None = None
-    with contextlib.ExitStack() as opened:
-        opened.callback(close_or_warn, rollout, state)
-        for chunk in range(MOST_STEPS // rollout.length):
-            trajectory, ends, begun, state = collect(rollout, policy, state, begun, jax.random.fold_in(key, chunk))
+    with contextlib.closing(rollouts(policy, rollout, MOST_STEPS // rollout.length, key, _whole)) as played:
+        for trajectory, rows in played:
             first = trajectory if first is None else first
-            columns = (ends.ended, ends.total_reward, ends.length, trajectory.terminated)
+            columns = (rows.ended, rows.total_reward, rows.length, trajectory.terminated)
             ended, *numbers = (np.asarray(x) for x in columns)
             for stream, time in zip(*np.nonzero(ended), strict=True):
                 total, length, terminated = (x[stream, time] for x in numbers)
                 found[stream].append((float(total), float(length), bool(terminated)))
-            if all(len(mine) >= share for mine, share in zip(found, shares, strict=True)):
+            if len(in_shares(found, wanted)) == episodes:
                 break
     if first is None:
         raise InputError(f"A rollout of {rollout.length} steps is too long for a report: give at most {MOST_STEPS:,}.")
-    kept = [each for mine, share in zip(found, shares, strict=True) for each in mine[:share]]
-    returns, lengths, terminated = np.array(kept, np.float64).reshape(-1, 3).T
+    returns, lengths, terminated = np.array(in_shares(found, wanted), np.float64).reshape(-1, 3).T
     return Episodes(returns, lengths, terminated > 0), first
 
 
-def _host_init(rollout, policy, key):
-    return rollout.init(policy, key)
-
-
-_init = eqx.filter_jit(_host_init)
-
-
-@eqx.filter_jit
-def _collect(rollout, policy, state, begun, key):
-    trajectory, state = rollout.collect(policy, state, key)
-    return trajectory, *follow(trajectory, begun), state
-
-
-_follow = eqx.filter_jit(follow)
-
-
-def _host_collect(rollout, policy, state, begun, key):
-    trajectory, state = rollout.collect(policy, state, key)
-    trajectory = jax.tree.map(jnp.asarray, trajectory)
-    return trajectory, *_follow(trajectory, begun), state
+def _whole(trajectory: Trajectory) -> Trajectory:
+    return trajectory

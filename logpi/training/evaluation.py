@@ -4,15 +4,15 @@ import contextlib
 import dataclasses
 from typing import Any
 
-import equinox as eqx
 import jax
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
 from ..errors import check_whole, InputError
 from ..models import AbstractPolicy, Deterministic
-from ..rollout import AbstractRollout, close_or_warn
-from .episodes import EpisodeRows, follow, no_episodes
+from ..rollout import AbstractRollout
+from .episodes import EpisodeRows
+from .playing import in_shares, rollouts, shares
 from .statistics import Interval, iqm_interval, mean_interval
 
 MAX_EPISODE_STEPS = 200_000
@@ -65,49 +65,20 @@ class Evaluation:
         return "\n".join(lines)
 
 
-@eqx.filter_jit
-def _compiled_ends(rollout, policy, state, open_episodes, key):
-    trajectory, state = rollout.collect(policy, state, key)
-    return *follow(trajectory, open_episodes), state
-
-
-def _host_init(rollout, policy, key):
-    return rollout.init(policy, key)
-
-
-_compiled_init = eqx.filter_jit(_host_init)
-
-
-_follow = eqx.filter_jit(follow)
-
-
-def _host_ends(rollout, policy, state, open_episodes, key):
-    trajectory, state = rollout.collect(policy, state, key)
-    return *_follow(trajectory, open_episodes), state
-
-
 def run_episodes(
     policy: AbstractPolicy, rollout: AbstractRollout, episodes: int, key: PRNGKeyArray
 ) -> tuple[Float[np.ndarray, " episodes"], Float[np.ndarray, " episodes"]]:
     """Returns and lengths of `episodes` fresh episodes.
 
-    Every environment plays its share to the end: taking whichever end first would prefer short episodes. Raises
-    `InputError` where an episode does not end.
+    Every environment plays its share to the end. Raises `InputError` where an episode does not end.
     """
-    shares = np.full(rollout.num_envs, episodes // rollout.num_envs)
-    shares[: episodes % rollout.num_envs] += 1
-    init_key, key = jax.random.split(key)
-    init = _compiled_init if rollout.compiled else _host_init
-    state, open_episodes = init(rollout, policy, init_key), no_episodes(rollout.num_envs)
-    found: list[list[tuple[float, float]]] = [[] for _ in shares]
-    ends = _compiled_ends if rollout.compiled else _host_ends
-    with contextlib.ExitStack() as opened:
-        opened.callback(close_or_warn, rollout, state)
-        for chunk in range(-(-int(shares.max()) * MAX_EPISODE_STEPS // rollout.length)):
-            rows, open_episodes, state = ends(rollout, policy, state, open_episodes, jax.random.fold_in(key, chunk))
+    wanted = shares(episodes, rollout.num_envs)
+    found: list[list[tuple[float, float]]] = [[] for _ in wanted]
+    most = -(-int(wanted.max()) * MAX_EPISODE_STEPS // rollout.length)
+    with contextlib.closing(rollouts(policy, rollout, most, key)) as played:
+        for _, rows in played:
             _take(found, rows)
-            if all(len(f) >= share for f, share in zip(found, shares, strict=True)):
-                kept = [pair for f, share in zip(found, shares, strict=True) for pair in f[:share]]
+            if len(kept := in_shares(found, wanted)) == episodes:
                 returns, lengths = np.array(kept).T
                 return returns, lengths
     raise InputError(f"An episode did not end within {MAX_EPISODE_STEPS} steps: give the environment a time limit.")

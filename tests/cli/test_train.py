@@ -93,7 +93,7 @@ def test_the_evaluation_is_compiled_ahead(trained: Path, caplog: pytest.LogCaptu
     episodes = 37  # as many environments as nothing else has here
     with jax.log_compiles():
         compile_evaluation(source, run.settings, episodes)
-        assert "_compiled_ends" in caplog.text
+        assert "_compiled_rollout" in caplog.text
         caplog.clear()
         run.evaluate(episodes)
     assert "Compiling" not in caplog.text
