@@ -130,13 +130,15 @@ def _unfinished(told: Told, _: float) -> str | None:
     }  # fmt: skip
     if told.status not in words:
         return None
-    cure = "reload for more" if told.status == "running" else f"logpi resume {_typed(told)} goes on"
+    cure = "reload for more" if told.status == "running" else f"{_resume(told)} goes on"
     return f"The training {words[told.status]} at {told.steps:,} of {wanted:,} steps ({cure})."
 
 
-def _typed(told: Told) -> str:
-    """The folder of a run as it is typed in a shell."""
-    return "RUN" if told.folder is None else shlex.quote(str(told.folder))
+def _resume(told: Told) -> str:
+    """What goes on with a run: the command, as it is typed, or Python where the command lacks something."""
+    if not told.run.named or told.run.model != "network":
+        return "logpi.resume, in Python,"
+    return "logpi resume " + ("RUN" if told.folder is None else shlex.quote(str(told.folder)))
 
 
 def _dropped(told: Told, threshold: float) -> str | None:
