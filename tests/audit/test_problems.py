@@ -96,6 +96,19 @@ def test_without_its_limit_an_mdp_is_that_of_a_far_limit(limit):
         np.testing.assert_allclose(float(mdp.objective(mdp.policy())), float(values), **TWO_WAYS)
 
 
+@pytest.mark.parametrize("bound", [0.1, 1.0])
+@pytest.mark.parametrize("std", [0.01, 0.2501, 0.67, 3.0])
+@pytest.mark.parametrize("mean", [0.0, -1.0, 2.0, 50.0])
+def test_all_of_a_gaussian_is_summed(mean, std, bound):
+    """Wherever the peak is: of a mean of 50 and a deviation of 0.2501, nine tenths were."""
+    problem = GaussianBandit(mean=mean, log_std=float(np.log(std)), bound=bound)
+    with jax.enable_x64(True):
+        streams = problem.streams()
+        value = streams.chance @ np.asarray(streams.trajectory.reward)[:, 0]
+        np.testing.assert_allclose(streams.chance.sum(), 1.0, atol=1e-10)
+        np.testing.assert_allclose(value, problem.objective(problem.policy()), rtol=1e-10)
+
+
 @pytest.mark.parametrize("problem", [GaussianBandit(), small_lqr(), bandit()], ids=lambda p: p.name)
 def test_the_gradient_is_that_of_small_differences(problem):
     """To 1e-8: what a step of 1e-5 leaves."""

@@ -14,8 +14,8 @@ from ...models import AbstractActorCritic, AbstractPolicy
 from ...trajectory import Trajectory
 from .base import AbstractProblem, AbstractValues, lay_out, normal_log_prob, Streams, WithValues
 
-NODES = 64  # of each of three Gauss-Legendre rules
-TAIL = 10  # standard deviations beyond the interval that are summed
+NODES = 64  # of each Gauss-Legendre rule
+TAIL = 10  # standard deviations to each side of the mean that are summed
 
 
 class GaussianPolicy(AbstractPolicy):
@@ -100,13 +100,10 @@ class GaussianBandit(AbstractProblem):
         }
 
     def streams(self) -> Streams:
-        """The nodes of Gauss-Legendre rules: below, within and above the interval, and around a narrow peak."""
+        """The nodes of Gauss-Legendre rules, from one tail to the other, cut at the peak and where the reward bends."""
         x, w = np.polynomial.legendre.leggauss(NODES)
-        reach = TAIL * np.exp(self.log_std) + abs(self.mean)
-        edges = np.array([-self.bound - reach, -self.bound, self.bound, self.bound + reach])
-        std = np.exp(self.log_std)
-        if std < self.bound / 4:  # a peak that the nodes of the whole interval would step over
-            edges = np.unique([*edges, *(self.mean + std * np.array([-TAIL, 0.0, TAIL]))])
+        peak = self.mean + np.exp(self.log_std) * np.array([-TAIL, 0.0, TAIL])
+        edges = np.unique([*peak, *np.clip([-self.bound, self.bound], peak[0], peak[-1])])
         half, middle = np.diff(edges)[:, None] / 2, (edges[1:] + edges[:-1])[:, None] / 2
         nodes, weights = (middle + half * x).reshape(-1), (half * w).reshape(-1)
         trajectory = self._trajectory(nodes)
