@@ -211,7 +211,9 @@ def _step(state: Climb, key, upwards: Optax, direction: float, replicates: int) 
     noise = jnp.sum(jnp.var(flat, axis=0, ddof=1)) / replicates
     signal = state.signal.after(gradient, noise)
     error = jnp.std(values, ddof=1) / math.sqrt(replicates)
-    row = jnp.stack([value, error, jnp.linalg.norm(gradient), signal.ratio()])
+    # An infinite entry is none that is merely large: the norm says so by NaN.
+    norm = jnp.where(jnp.all(jnp.isfinite(gradient)), jnp.linalg.norm(gradient), jnp.nan)
+    row = jnp.stack([value, error, norm, signal.ratio()])
 
     uphill = jax.tree.map(lambda g: direction * jnp.mean(g, axis=0), gradients)
     J = state.J.updated(value) if isinstance(state.J, Expectation) else state.J

@@ -144,3 +144,11 @@ def test_a_parameter_that_leaves_its_range_stops_it():
 def test_a_history_is_shown_in_one_line():
     _, history = logpi.maximize(hill(), {"m": 1.0}, KEY, steps=15)
     assert repr(history).startswith("History(15 steps, value") and "array" not in repr(history)
+
+
+def test_an_infinite_slope_is_not_called_a_large_one():
+    def root(p, key):
+        return jnp.sqrt(p) + 0.0 * jax.random.normal(key)
+
+    with pytest.raises(logpi.InputError, match="first step failed: the value or the gradient was not finite"):
+        logpi.maximize(root, 0.0, KEY)
