@@ -111,6 +111,8 @@ def _without_noise(
 ) -> Alignment:
     """The alignment of a mean, less what its noise adds to the rest in expectation."""
     mean = align(name, drawn.mean(axis=0), truth, meaning=meaning)
+    if not np.any(truth):  # there is no direction to look along
+        return mean
     unit = truth / np.linalg.norm(truth)
     off = drawn - np.outer(drawn @ unit, unit)
     noise = float(np.sum(off.var(axis=0, ddof=1))) / len(drawn)

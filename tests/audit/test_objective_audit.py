@@ -82,6 +82,13 @@ def test_draws_against_a_known_bias():
     assert abs(row.cosine - 1 / np.sqrt(1.01)) < 4 * error < 0.01
 
 
+def test_draws_where_nothing_is_to_be_gained():
+    """A true gradient of 0 has no direction; it was divided by its norm."""
+    found = np.random.default_rng(0).normal(size=(400, 2))
+    row, _ = align_drawn("", found, found, np.zeros(2), np.zeros(2), "")
+    assert row.scale == 0 and np.isnan(row.cosine) and row.direction_error == np.inf
+
+
 def test_draws_without_a_bias_show_none():
     """The noise of the mean adds nothing to the direction error, in the mean over 200 tables."""
     rng, truth = np.random.default_rng(1), np.array([1.0, 0.0])
