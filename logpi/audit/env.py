@@ -6,7 +6,7 @@ from typing import Any
 
 from ..envs import AbstractEnv, resolve
 from ..envs.source import HostSource
-from ..errors import check_between, InputError
+from ..errors import check_between, check_whole, InputError
 from .env_checks import (
     alike,
     anew,
@@ -42,10 +42,10 @@ def env(
     `info` is never used. No check is random: a correct environment always passes, but one that jumps to the start of
     its next episode as its last step. Raises `InputError` for what is no environment, or has spaces unknown to logpi.
     """
-    check_between("steps", steps, 1)
+    check_whole("steps", steps, 1)
     check_between("timeout", timeout, 1e-3)
-    check_between("seed", seed, 0, 2**31 - 1)
-    check_between("time_limit", time_limit, 1, optional=True)
+    check_whole("seed", seed, 0, 2**31 - 1)
+    check_whole("time_limit", time_limit, 1, optional=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Gymnasium's and NumPy's, about what is looked at here
         try:

@@ -145,8 +145,13 @@ def _numpy(loss: Callable[..., Any], roles: tuple[str, ...], trial: Batches) -> 
 
 def _is_derivative(found: Any, log_prob: np.ndarray) -> bool:
     """Whether it may be d loss / d log_prob."""
-    array = np.asarray(found) if not isinstance(found, jax.Array) else None
-    return array is not None and array.dtype.kind in "fiub" and array.shape == log_prob.shape
+    if isinstance(found, jax.Array):
+        return False
+    try:
+        array = np.asarray(found)
+    except (TypeError, ValueError):  # a list of lists of several lengths, say
+        return False
+    return array.dtype.kind in "fiub" and array.shape == log_prob.shape
 
 
 def _one_by_one(

@@ -12,7 +12,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..distributions import AbstractDistribution, as_distribution, Foreign
-from ..errors import check_between, InputError
+from ..errors import check_whole, InputError
 from ..estimators.parameters import as_parameters, check_key
 from ..estimators.sites import score
 from ..estimators.support import bounds
@@ -32,7 +32,7 @@ def policy(
     Without a `sample`, give `support`: an array of all events, or an interval (low, high). A correct subject fails in
     one audit of a million. Raises `InputError` for what is neither.
     """
-    check_between("samples", samples, 100)
+    check_whole("samples", samples, 100)
     key = check_key(key)
     if isinstance(subject, AbstractPolicy):
         if obs is None:

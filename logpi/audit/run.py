@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Key, PRNGKeyArray
 from ..algorithms import PPO
 from ..credit import GAE, MonteCarlo, NStep
 from ..envs import EnvSource
-from ..errors import check_between, InputError
+from ..errors import check_between, check_whole, InputError
 from ..estimators.parameters import check_key
 from ..models import AbstractActorCritic, trainable
 from ..training.environment import make_rollout
@@ -60,7 +60,7 @@ def run(
     given = (batches, updates, episodes)
     batches, updates, episodes = (size if g is None else g for g, size in zip(given, usual, strict=True))
     for what, value, low in (("batches", batches, 4), ("updates", updates, 1), ("episodes", episodes, 2)):
-        check_between(what, value, low)
+        check_whole(what, value, low)
     check_between("progress", progress, 0, 1)
     seed = trained.seeds[0] if seed is None else seed
     if seed not in trained.seeds or len(trained.models) < len(trained.seeds):

@@ -16,7 +16,7 @@ import numpy as np
 from jax.lax import stop_gradient
 from jaxtyping import Array, Float, PyTree
 
-from ..errors import check_between, InputError
+from ..errors import check_whole, InputError
 from .refusal import no_gradients
 
 LOST = (
@@ -146,7 +146,7 @@ def host(f: Callable, *, vectorized: bool = False, workers: int = 0) -> HostFunc
 
     if not callable(f):
         raise InputError(f"f is {f!r}, but it must be a function of an event: give one.")
-    check_between("workers", workers, 0, 4096)
+    check_whole("workers", workers, 0, 4096)
     if vectorized and workers:
         raise InputError(
             "vectorized=True and workers exclude each other: a vectorized f sees the whole batch. Give one."

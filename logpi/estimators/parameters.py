@@ -48,14 +48,13 @@ def _is_other_float(x: Any) -> bool:
 def exact_gradient(exact: PyTree, params: PyTree) -> Float[np.ndarray, " n"]:
     """A gradient that was said to be exact, in a row. Raises `InputError` unless it has a number for each parameter."""
     dynamic, _ = as_parameters(params)
+    leaves, wanted = jax.tree.leaves(floats_as_arrays(params)), jax.tree.leaves(dynamic)
     try:
         numbers = [np.asarray(x, np.float64) for x in jax.tree.leaves(exact)]
     except (TypeError, ValueError):
         raise InputError(f"exact is {shown(exact)}, but it must be the gradient: give numbers.") from None
-    wanted = [x for x in jax.tree.leaves(dynamic, is_leaf=lambda x: x is None) if x is not None]
     if jax.tree.structure(exact) == jax.tree.structure(params):
-        marks = [x is not None for x in jax.tree.leaves(dynamic, is_leaf=lambda x: x is None)]
-        numbers = [x for x, mark in zip(numbers, marks, strict=True) if mark] if len(marks) == len(numbers) else numbers
+        numbers = [x for x, leaf in zip(numbers, leaves, strict=True) if eqx.is_inexact_array(leaf)]
     elif jax.tree.structure(exact) != jax.tree.structure(dynamic):
         raise InputError(
             f"exact is {shown(exact)}, which is not built as the parameters are, "

@@ -9,7 +9,7 @@ import optax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
-from ..errors import check_between, InputError
+from ..errors import check_whole, InputError
 from .base import AbstractEstimator
 from .baselines import AbstractBaseline
 from .expectation import Expectation
@@ -31,8 +31,8 @@ def tune(
     Grathwohl et al. 2018 (arXiv:1711.00123), section 3.1. `optimiser` is Optax's Adam at 0.01 unless given; each step
     takes `replicates` gradients at the same `params`. Raises `InputError` if there is nothing to fit.
     """
-    check_between("steps", steps, 0)
-    check_between("replicates", replicates, 1)
+    check_whole("steps", steps, 0)
+    check_whole("replicates", replicates, 1)
     optimiser = optax.adam(1e-2) if optimiser is None else optimiser
     dynamic, static = as_parameters(params)
     fitted, rest = _fittable(J.estimator)

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 import equinox as eqx
 import gymnasium
 import jax
 import jax.numpy as jnp
+import jaxtyping
 import numpy as np
 import pytest
 
 import logpi
 from logpi import audit, InputError, spaces
+from logpi.audit.frameworks import _is_derivative
 from logpi.audit.problems import default_problems, GaussianBandit, small_lqr, TabularMDP
+from logpi.audit.reference import reference
 from logpi.audit.run import _one_sided
 from logpi.audit.sequences import draw, first_token_right, pass_rates
+from logpi.distributions import Bernoulli
+from logpi.estimators.parameters import exact_gradient
 from logpi.models import log_probs, unroll
 from logpi.steps import AbstractOptimiser
 from logpi.surrogates import standardise
 
+KEY = jax.random.key(0)
+SQUARE = logpi.expectation(jnp.square, of=lambda p: p, estimator=logpi.LAX(jnp.square))
 FEW: Any = [p for p in default_problems() if p.name in ("bandit", "three states")]
 
 
@@ -180,3 +188,54 @@ def test_a_vector_environment_of_ones_own_is_evaluated() -> None:
     )  # fmt: skip
     run = logpi.train(four, steps=64, num_envs=4, rollout_length=8)
     assert run.evaluate(episodes=6).returns.shape == (1, 6)
+
+
+COUNTS = {
+    "replicates is 1000.0": lambda: audit.program(lambda p, key: p, 1.0, KEY, replicates=1e3),
+    "intervals is 30.5": lambda: audit.program(lambda p, key: p, 1.0, KEY, intervals=30.5),
+    "samples is 1000.0": lambda: audit.policy(Bernoulli(jnp.zeros(())), KEY, samples=1e3),
+    "steps is 10.0": lambda: audit.env("CartPole-v1", steps=10.0),
+    "seed is 1.0": lambda: audit.env("CartPole-v1", seed=1.0),
+    "time_limit is 5.0": lambda: audit.env("CartPole-v1", time_limit=5.0),
+    "workers is 2.0": lambda: logpi.host(abs, workers=2.0),
+    "steps is 3.0": lambda: logpi.tune(SQUARE, 1.0, KEY, steps=3.0),
+    "replicates is 4.0": lambda: logpi.tune(SQUARE, 1.0, KEY, replicates=4.0),
+}  # fmt: skip
+
+
+@pytest.fixture
+def as_users_have_it() -> Iterator[None]:
+    """Without the run-time type checks of the tests, which would speak first."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.mark.usefixtures("as_users_have_it")
+@pytest.mark.parametrize("sentence", COUNTS)
+def test_counts_are_whole_numbers(sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence + ", but it must be a whole number"):
+        COUNTS[sentence]()
+
+
+def test_a_gradient_that_can_be_called_is_no_j() -> None:
+    """Built as the parameters are, a model of Equinox's holds the numbers of a gradient."""
+    line = eqx.nn.Linear(1, 1, key=KEY)
+    exact = jax.tree.map(lambda w: 2 * w, line)
+    found = reference(lambda model, key: jnp.sum(model.weight**2), line, KEY, exact, 100)
+    np.testing.assert_allclose(found.gradient, [2 * line.weight[0, 0], 2 * line.bias[0]], rtol=1e-6)
+    assert found.value is None
+    of = reference(lambda model, key: 0.0, line, KEY, lambda model: jnp.sum(model.weight**2), 100)
+    np.testing.assert_allclose(of.gradient, [2 * line.weight[0, 0], 0.0], rtol=1e-6)
+
+
+def test_an_exact_gradient_may_have_leaves_that_are_no_floats() -> None:
+    params = {"a": None, "n": 3, "w": 0.5, "v": jnp.ones(2)}
+    exact = {"a": None, "n": 0, "w": 2.0, "v": np.array([3.0, 4.0])}
+    np.testing.assert_array_equal(exact_gradient(exact, params), [3.0, 4.0, 2.0])
+
+
+@pytest.mark.parametrize("second", [[[1.0], [1.0, 2.0]], ["a"], jnp.ones((2, 3)), {"a": 1}], ids=str)
+def test_what_is_no_derivative_is_none(second: Any) -> None:
+    assert not _is_derivative(second, np.ones((2, 3)))
+    assert _is_derivative([[1, 2, 3], [4, 5, 6]], np.ones((2, 3)))
