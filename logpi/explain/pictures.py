@@ -28,9 +28,9 @@ def figure(J: Any, params: PyTree, key: PRNGKeyArray, *, steps: int = 100, learn
 
     The distribution with samples coloured by f; what each sample adds to each partial derivative,
     $(f(x) - \bar f)\, \partial \log \pi(x) + \partial f(x)$, with their mean, its standard error, and the exact
-    gradient beside it (or that of many samples); J over the parameters, where there are one or two, with the climb on it; J
-    along the climb: `steps` plain steps up by `learning_rate` times the gradient that J's own estimator gives. Events
-    must be numbers.
+    gradient beside it (or that of many samples); J over the parameters, where there are one or two, with the climb
+    on it; J along the climb: `steps` plain steps up by `learning_rate` times the gradient that J's own estimator gives.
+    Events must be numbers.
     Raises `InputError` for other events, where scores do not make the gradient (a support that moves, a probability of
     exactly 0 or 1), for parameters without a float, and where matplotlib is missing.
     """
