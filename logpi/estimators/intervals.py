@@ -54,6 +54,12 @@ def hull(spans: Iterable[Span]) -> Span:
     return both if any(map(may_be_0, spans)) else without_0(both)
 
 
+def meet(a: Span, b: Span) -> Span:
+    """The numbers that are in both."""
+    both = Span(max(a.low, b.low), min(a.high, b.high))
+    return both if may_be_0(a) and may_be_0(b) else without_0(both)
+
+
 def passes_infinity(span: Span) -> bool:
     """Whether the numbers pass infinity."""
     return span.low == WHOLE.low or span.high == WHOLE.high

@@ -13,7 +13,7 @@ from jax.core import Tracer
 from jax.extend.core import Literal
 
 from .inside import enter, Follow, is_trusted, own_name
-from .intervals import ANY, finite, hull, may_be_0, passes_infinity, POSITIVE, Span, WHOLE, without_0, ZERO
+from .intervals import ANY, finite, hull, may_be_0, meet, passes_infinity, POSITIVE, Span, WHOLE, without_0, ZERO
 from .ranges import CHOOSING, has_a_one, LOGARITHMS, NAMED, range_of, RISING, RISING_FROM, span_of
 
 DIVISION = "a division by what may be 0"
@@ -79,9 +79,9 @@ class Poles:
         results = enter(eqn, given, Follow(walk, _join, _widen, _sway, UNKNOWN))
         if results is None or not trusted:
             return results
-        name = own_name(eqn)
-        spans = [NAMED.get(name or "", value.span if name in LOGARITHMS else finite(value.span)) for value in results]
-        return [value._replace(span=span) for value, span in zip(results, spans, strict=True)]
+        name = own_name(eqn) or ""
+        bounds = WHOLE if name in LOGARITHMS else finite(NAMED.get(name, WHOLE))
+        return [value._replace(span=meet(value.span, bounds)) for value in results]
 
 
 def poles(closed: Any, positive: bool) -> Iterator[str]:
@@ -144,14 +144,14 @@ def _pole(eqn: Any, given: list[Value]) -> str | None:
     if name in ("exp", "exp2", "expm1", "sinh", "cosh", "pow") and moves and _overflows(name, span):
         return f"{name} of what may be infinite"  # of a logarithm of what may be 0, it divides
     if name == "pow":
-        whole = span.low == span.high and span.low >= ZERO
-        return None if whole or span.low > ZERO or not may_be_0(given[0].span) else DIVISION
+        rises = span.low > ZERO or (span.low == ZERO and not moves)
+        return None if rises or not may_be_0(given[0].span) else DIVISION
     if name == "rsqrt":
         return name if may_be_0(span) else None
     if name in ("digamma", "polygamma", "zeta"):
         return name if any(value.span.low <= ZERO for value in given) else None
     if name == "tan":
-        return name if not -math.pi / 2 < span.low[0] <= span.high[0] < math.pi / 2 else None
+        return name if span.low <= (-math.pi / 2, 0) or span.high >= (math.pi / 2, 0) else None
     if name == "atan2":
         return name if may_be_0(given[0].span) and span.low <= ZERO else None
     return _solves(eqn, given)

@@ -43,9 +43,11 @@ LIES_IN = {
 # Functions of JAX's own whose formula hides it.
 NAMED = {
     "softplus": POSITIVE, "log_sigmoid": negate(POSITIVE), "norm": NONNEGATIVE, "sinc": Span((-1.0, 0), (1.0, 0)),
-    "softmax": UNIT, "_softmax": UNIT, "slogdet": WHOLE,
+    "softmax": UNIT, "_softmax": UNIT,
 }  # fmt: skip
-LOGARITHMS = frozenset({"xlogy", "xlog1py", "logit", "expi"})  # which pass infinity
+LOGARITHMS = frozenset(
+    {"xlogy", "xlog1py", "logit", "expi", "slogdet", "_slogdet_small", "_slogdet_lu", "_slogdet_qr"}
+)  # which pass infinity
 # Rising functions, with the limits that they come to at -infinity and infinity.
 RISING = {
     "exp": (math.exp, 0.0, math.inf), "exp2": (lambda x: 2.0**x, 0.0, math.inf), "expm1": (math.expm1, -1.0, math.inf),

@@ -75,6 +75,11 @@ JUMPS = {
     # Logarithms that are taken back.
     "exp of a logarithm": (lambda x, t, k: x * jnp.exp(-0.5 * jnp.log(x**2)), "exp of what may be infinite"),
     "xlogy": (lambda x, t, k: x * jnp.exp(xlogy(-0.5, x**2)), "exp of what may be infinite"),
+    "a power of what may be 0": (lambda x, t, k: jax.nn.relu(x[0]) ** jax.nn.relu(x[1]), DIVISION),
+    "a logarithm of a determinant": (
+        lambda x, t, k: x[0] * jnp.exp(-jnp.linalg.slogdet(x[0] * EYE)[1]),
+        "exp of what may be infinite",
+    ),
     "tanh of a logarithm": (lambda x, t, k: x / (1 + jnp.tanh(jnp.log(x**2))), DIVISION),
     # Functions inside.
     "in a branch": (lambda x, t, k: lax.cond(k[0], lambda y: 1 / y, lambda y: y, x), DIVISION),
@@ -118,6 +123,8 @@ NO_JUMPS = {
     "sigmoid": lambda x, t, k: 1 / (1.5 - jax.nn.sigmoid(x)),
     "odds": lambda x, t, k: jax.nn.sigmoid(x) / (1 - jax.nn.sigmoid(x)),
     "clipped odds": lambda x, t, k: 1 / (1 - jnp.clip(jax.nn.sigmoid(x), 1e-7, 1 - 1e-7)),
+    "powers": lambda x, t, k: x[:, None] ** jnp.arange(3.0),
+    "tan of an angle": lambda x, t, k: jnp.tan(0.5 * jnp.arctan(x)) + jnp.tan(jnp.arctan(x)),
     "Hill": lambda x, t, k: jnp.exp(x) ** t / (1 + jnp.exp(x) ** t),
     "products": lambda x, t, k: 1 / jnp.prod(1 + x**2) + 1 / (1 + jnp.vdot(x, x)) + 1 / (1 + jnp.cumsum(x**2)),
     "what is added": lambda x, t, k: x / jnp.ones(2).at[0].add(x[0] ** 2),
