@@ -72,9 +72,10 @@ def along(program: Program, params: PyTree, directions: Float[np.ndarray, "k par
 
 
 def _said(exact: PyTree | Callable[[PyTree], Any], params: PyTree) -> Reference:
-    # A model may be called too: built as the parameters are, it holds the numbers of a gradient.
-    built = (jax.tree.structure(tree) for tree in (params, as_parameters(params)[0]))
-    if callable(exact) and jax.tree.structure(exact) not in built:
+    # A model may be called too: built as the parameters are, it holds the numbers of a gradient. A function is a leaf.
+    built = [jax.tree.structure(tree) for tree in (params, as_parameters(params)[0])]
+    is_gradient = not jax.tree_util.all_leaves([exact]) and jax.tree.structure(exact) in built
+    if callable(exact) and not is_gradient:
         value, gradient = _function_of(exact, params)
     else:
         value, gradient = None, exact_gradient(exact, params)
