@@ -93,7 +93,8 @@ def check_finite(moments: Moments, key: str = "key") -> None:
         raise InputError(
             f"the value or gradient is not finite in {bad:,} of {int(moments.count):,} replicates, first in {i}: look "
             f"at J(params, jax.random.fold_in({key}, {i})), and keep f and the log-probabilities finite (a Gamma or "
-            "Beta of a concentration near 0 is drawn at its end, where no score is known)."
+            "Beta of a concentration near 0 is drawn at its end, where no score is known; nor is one for probs of 0 "
+            "or 1)."
         )
 
 
