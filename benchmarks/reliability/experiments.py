@@ -56,7 +56,8 @@ def soak(folder: Path, minutes: float = 60.0, seed: int = 0) -> dict[str, Any]:
     last = newest(folder / "run")
     process = Training(flags=(*flags, "--checkpoint-every", str(last))).start(folder / "whole")
     while process.poll() is None and newest(folder / "whole") < last:
-        time.sleep(0.2)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=0.2)  # reads what it says: a full pipe would stop it
     process.kill()
     process.communicate()
     states = [(folder / name / f"checkpoints/{last:08d}/state.safetensors") for name in ("run", "whole")]
