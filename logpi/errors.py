@@ -14,16 +14,19 @@ class InputError(ValueError):
 def check_between(name: str, value: object, low: float, high: float = float("inf"), *, optional: bool = False) -> None:
     """Raises `InputError` unless `value` is a number and `low <= value <= high`.
 
-    Arrays pass, traced ones among them: what they hold is not known. `None` passes where it is `optional`.
+    Arrays pass, traced ones among them: what they hold is not known. `None` passes where it is `optional`. A whole
+    number that JAX cannot take for a float does not.
     """
     if (value is None and optional) or _is_array(value):
         return
     limit = f"between {low} and {high}" if high < float("inf") else f"{low} or more"
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         raise InputError(f"{name} is {shown(value)}, but it must be a number {limit}: give a value in that range.")
-    number: Any = value  # not as a float: a whole number may be too large for one
-    if not low <= number <= high:
-        raise InputError(f"{name} is {shown(value)}, but it must be {limit}: give a value in that range.")
+    _check_range(name, value, low, high, limit)
+    if isinstance(value, numbers.Integral) and not -(2**31) <= int(value) < 2**31:
+        raise InputError(
+            f"{name} is {shown(value)}, but a whole number must be less than 2^31: give a float, as 1e10, or math.inf."
+        )
 
 
 def check_whole(name: str, value: object, low: int, high: float = float("inf"), *, optional: bool = False) -> None:
@@ -32,7 +35,13 @@ def check_whole(name: str, value: object, low: int, high: float = float("inf"), 
         return
     if not isinstance(value, numbers.Integral) or isinstance(value, bool):
         raise InputError(f"{name} is {shown(value)}, but it must be a whole number: give one of {low} or more.")
-    check_between(name, int(value), low, high)
+    _check_range(name, value, low, high, f"between {low} and {high}" if high < float("inf") else f"{low} or more")
+
+
+def _check_range(name: str, value: Any, low: float, high: float, limit: str) -> None:
+    """Not as floats: a whole number may be too large for one."""
+    if not low <= value <= high:
+        raise InputError(f"{name} is {shown(value)}, but it must be {limit}: give a value in that range.")
 
 
 def check_part(name: str, value: object, like: str) -> None:

@@ -33,13 +33,13 @@ class Settings:
             check_whole(name, getattr(self, name), 1)
         if self.steps_per_rollout >= 2**31:
             raise InputError(
-                f"num_envs x rollout_length is {self.steps_per_rollout:,}, but it must be less than 2^31: give fewer "
-                "environments or shorter rollouts."
+                f"num_envs x rollout_length is {shown(self.steps_per_rollout)}, but it must be less than 2^31: give "
+                "fewer environments or shorter rollouts."
             )
         if self.num_updates >= 2**31:
             raise InputError(
-                f"steps is {shown(self.steps)} with {self.steps_per_rollout:,} in a rollout, but it must be less than "
-                "2^31 rollouts: give fewer steps or larger rollouts."
+                f"steps is {shown(self.steps)} with {shown(self.steps_per_rollout)} in a rollout, but it must be less "
+                "than 2^31 rollouts: give fewer steps or larger rollouts."
             )
         choice("actions", self.actions, ("clip", "rescale"))
         check_part("algorithm", self.algorithm, "PPO()")

@@ -103,6 +103,8 @@ PYTHON = {
     "a discount": (make(GAE, gamma=2), "gamma is 2, but it must be between 0 and 1"),
     "no rewards": (make(NStep, n=0), "n is 0, but it must be between 1 and"),
     "a rate of text": (make(Adam, "fast"), "learning_rate is 'fast', but it must be a number between 0"),
+    "a norm of whole numbers": (make(Adam, max_grad_norm=10**400), r"must be less than 2\^31: give a float"),
+    "a rollout beyond counting": (make(Settings, num_envs=10**400), r"is 128000.* less than 2\^31: give fewer"),
     "half a unit": (make(Network, width=2.5), "width is 2.5, but it must be a whole number"),
     "a deep network": (make(Network, depth=10**5), "depth is 100000, but it must be between 0 and 128"),
     "memory": (make(Network, memory=["gru"]), r"memory is \['gru'\], but it must be none or gru or lstm"),
