@@ -115,9 +115,13 @@ def full_disk(folder: Path) -> dict[str, Any]:
 
 
 def read_only(folder: Path) -> dict[str, Any]:
-    """A folder that cannot be written: a sentence, before anything is trained."""
+    """A folder that cannot be written, with an unfinished run in it: a sentence, before anything is trained."""
     with small_disk(folder / "disk", "8m") as disk:
-        SMALL.start(disk / "run").communicate()
+        process = Training(SMALL.env, (*SMALL.flags, "--checkpoint-every", "1")).start(disk / "run")
+        while newest(disk / "run") < 1 and process.poll() is None:
+            time.sleep(0.01)
+        process.kill()
+        process.communicate()
         before = {path.name: path.stat().st_mtime_ns for path in (disk / "run").iterdir()}
         subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
         lost = []
