@@ -49,10 +49,10 @@ def init(key):
     """Orthogonal weights; the actor's last layer is small, so that all actions begin equally likely."""
 
     def network(key, outputs, last_gain):
-        layers = [(64, 4, 2**0.5), (64, 64, 2**0.5), (outputs, 64, last_gain)]
+        layers = [(4, 64, 2**0.5), (64, 64, 2**0.5), (64, outputs, last_gain)]
         for i, (m, n, gain) in enumerate(layers):
             weight = jax.nn.initializers.orthogonal(gain)(jax.random.fold_in(key, i), (m, n))
-            layers[i] = weight, jnp.zeros(m)
+            layers[i] = weight, jnp.zeros(n)
         return layers
 
     actor_key, critic_key = jax.random.split(key)
@@ -65,9 +65,9 @@ def model(params, obs):
     def forward(layers):
         x = obs
         for weight, bias in layers[:-1]:
-            x = jnp.tanh(weight @ x + bias)
+            x = jnp.tanh(x @ weight + bias)
         weight, bias = layers[-1]
-        return weight @ x + bias
+        return x @ weight + bias
 
     return jax.nn.log_softmax(forward(params["actor"])), forward(params["critic"])[0]
 

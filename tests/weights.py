@@ -17,7 +17,7 @@ def filled(make: Callable[..., Any], *arguments: Any, seed: int = 0, scale: floa
         if not isinstance(leaf, jax.ShapeDtypeStruct):
             return leaf
         matrix = leaf.ndim >= 2
-        drawn = random.normal(size=leaf.shape) * scale / np.sqrt(leaf.shape[-1]) if matrix else np.zeros(leaf.shape)
+        drawn = random.normal(size=leaf.shape) * scale / np.sqrt(leaf.shape[0]) if matrix else np.zeros(leaf.shape)
         return jnp.asarray(drawn, leaf.dtype)
 
     return jax.tree.map(fill, eqx.filter_eval_shape(make, *arguments, key=jax.random.key(0)))

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from .. import spaces
 from ..errors import InputError
+from .dense import Dense
 from .initializers import orthogonal
 
 
@@ -48,8 +49,8 @@ class ImageEncoder(AbstractEncoder):
     """
 
     # A convolution is one matrix for all patches. XLA's own runs five times slower inside a loop on a CPU.
-    layers: tuple[eqx.nn.Linear, ...]
-    dense: eqx.nn.Linear
+    layers: tuple[Dense, ...]
+    dense: Dense
     plan: tuple[tuple[int, int], ...] = eqx.field(static=True)  # kernel and stride of each layer
     space: spaces.Box = eqx.field(static=True)
 
@@ -57,20 +58,19 @@ class ImageEncoder(AbstractEncoder):
         height, width, channels = (*space.shape, 1)[:3]
         large = min(height, width) >= 36
         plan = ((32, 8, 4), (64, 4, 2), (64, 3, 1)) if large else ((16, min(3, height, width), 1),)
-        *conv_keys, dense_key, init_key = jax.random.split(key, len(plan) + 2)
         layers = []
-        for (out, kernel, stride), conv_key in zip(plan, conv_keys, strict=True):
-            layers.append(eqx.nn.Linear(kernel * kernel * channels, out, key=conv_key))
+        for out, kernel, stride in plan:
+            layers.append(Dense(kernel * kernel * channels, out))
             channels, height, width = out, (height - kernel) // stride + 1, (width - kernel) // stride + 1
-        dense = eqx.nn.Linear(channels * height * width, size or (512 if large else 128), key=dense_key)
-        self.layers, self.dense = orthogonal((tuple(layers), dense), init_key)
+        dense = Dense(channels * height * width, size or (512 if large else 128))
+        self.layers, self.dense = orthogonal((tuple(layers), dense), key)
         self.plan = tuple((kernel, stride) for _, kernel, stride in plan)
         self.space = space
 
     @property
     def size(self) -> int:
         """Units of the dense layer."""
-        return self.dense.weight.shape[0]
+        return self.dense.weight.shape[1]
 
     def __call__(self, obs: PyTree[Array]) -> Float[Array, " size"]:
         """Convolutions and one dense layer, all with rectifiers."""

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 
-import equinox as eqx
 import jax
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from ..heads import AbstractHead
 from .base import AbstractActorCritic, Memory, Output
+from .dense import MLP
 from .encoders import AbstractEncoder
 from .initializers import orthogonal
 
@@ -20,8 +20,8 @@ class FeedForwardActorCritic(AbstractActorCritic):
     """
 
     encoder: AbstractEncoder
-    actor: eqx.nn.MLP
-    critic: eqx.nn.MLP
+    actor: MLP
+    critic: MLP
     head: AbstractHead
 
     def __init__(
@@ -35,8 +35,8 @@ class FeedForwardActorCritic(AbstractActorCritic):
         key: PRNGKeyArray,
     ):
         actor_key, critic_key = jax.random.split(key)
-        actor = eqx.nn.MLP(encoder.size, head.size, width, depth, activation, key=actor_key)
-        critic = eqx.nn.MLP(encoder.size, "scalar", width, depth, activation, key=critic_key)
+        actor = MLP(encoder.size, head.size, width, depth, activation)
+        critic = MLP(encoder.size, 1, width, depth, activation)
         self.encoder, self.head = encoder, head
         self.actor = orthogonal(actor, actor_key, last_gain=0.01)
         self.critic = orthogonal(critic, critic_key, last_gain=1.0)
@@ -48,4 +48,4 @@ class FeedForwardActorCritic(AbstractActorCritic):
     def evaluate(self, obs: PyTree[Array], memory: Memory) -> tuple[Output, Memory]:
         """Policy and value of one observation."""
         features = self.encoder(obs)
-        return Output(self.head(self.actor(features)), self.critic(features)), memory
+        return Output(self.head(self.actor(features)), self.critic(features)[0]), memory

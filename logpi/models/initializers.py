@@ -5,13 +5,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from .dense import Dense
+
 
 def _is_layer(node) -> bool:
-    return isinstance(node, eqx.nn.Linear)
+    return isinstance(node, Dense)
 
 
 def orthogonal(net: PyTree, key: PRNGKeyArray, *, gain: float = 2**0.5, last_gain: float | None = None) -> PyTree:
-    """Every linear layer of `net` with orthogonal weights times `gain`, and biases of zero.
+    """Every dense layer of `net` with orthogonal weights times `gain`, and biases of zero.
 
     The last layer gets `last_gain` instead, where given. Saxe et al. 2014 (arXiv:1312.6120); gains as in
     `baselines/ppo2`: sqrt(2) inside, 0.01 for a policy's last layer, 1 for a critic's.
@@ -28,12 +30,10 @@ def orthogonal(net: PyTree, key: PRNGKeyArray, *, gain: float = 2**0.5, last_gai
     return jax.tree.unflatten(structure, nodes)
 
 
-def _initialized(layer, gain: float, noise: Float[Array, " size"]):
-    rows = layer.weight.shape[0]
-    square = noise.reshape(rows, -1)
-    wide = square.shape[0] < square.shape[1]
-    q, r = jnp.linalg.qr(square.T if wide else square)
+def _initialized(layer: Dense, gain: float, noise: Float[Array, " size"]) -> Dense:
+    inputs, outputs = layer.weight.shape
+    rows = noise.reshape(outputs, inputs)
+    wide = outputs < inputs
+    q, r = jnp.linalg.qr(rows.T if wide else rows)
     q = q * jnp.sign(jnp.diagonal(r))[None]  # without it, not every orthogonal matrix is as likely
-    weight = gain * (q.T if wide else q).reshape(layer.weight.shape)
-    layer = eqx.tree_at(lambda x: x.weight, layer, weight)
-    return layer if layer.bias is None else eqx.tree_at(lambda x: x.bias, layer, jnp.zeros_like(layer.bias))
+    return eqx.tree_at(lambda x: (x.weight, x.bias), layer, (gain * (q if wide else q.T), jnp.zeros_like(layer.bias)))

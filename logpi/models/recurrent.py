@@ -7,6 +7,7 @@ from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from ..heads import AbstractHead
 from .base import AbstractActorCritic, Memory, Output
+from .dense import Dense
 from .encoders import AbstractEncoder
 from .initializers import orthogonal
 
@@ -15,10 +16,10 @@ class RecurrentActorCritic(AbstractActorCritic):
     """An encoder, one dense layer, a recurrent cell, and a linear actor and critic that read its hidden state."""
 
     encoder: AbstractEncoder
-    dense: eqx.nn.Linear
+    dense: Dense
     cell: eqx.nn.GRUCell | eqx.nn.LSTMCell
-    actor: eqx.nn.Linear
-    critic: eqx.nn.Linear
+    actor: Dense
+    critic: Dense
     head: AbstractHead
 
     def __init__(
@@ -30,12 +31,12 @@ class RecurrentActorCritic(AbstractActorCritic):
         width: int = 64,
         key: PRNGKeyArray,
     ):
-        keys = jax.random.split(key, 7)
+        keys = jax.random.split(key, 4)
         self.encoder, self.head = encoder, head
-        self.dense = orthogonal(eqx.nn.Linear(encoder.size, width, key=keys[0]), keys[1])
-        self.cell = cell(width, width, key=keys[2])
-        self.actor = orthogonal(eqx.nn.Linear(width, head.size, key=keys[3]), keys[4], gain=0.01)
-        self.critic = orthogonal(eqx.nn.Linear(width, "scalar", key=keys[5]), keys[6], gain=1.0)
+        self.dense = orthogonal(Dense(encoder.size, width), keys[0])
+        self.cell = cell(width, width, key=keys[1])
+        self.actor = orthogonal(Dense(width, head.size), keys[2], gain=0.01)
+        self.critic = orthogonal(Dense(width, 1), keys[3], gain=1.0)
 
     def initial_memory(self) -> Memory:
         """Zeros: the hidden state, and an LSTM's cell state behind it."""
@@ -46,4 +47,4 @@ class RecurrentActorCritic(AbstractActorCritic):
         """Policy and value of one observation after what is remembered, and the next memory."""
         memory = self.cell(jnp.tanh(self.dense(self.encoder(obs))), memory)
         hidden = jax.tree.leaves(memory)[0]
-        return Output(self.head(self.actor(hidden)), self.critic(hidden)), memory
+        return Output(self.head(self.actor(hidden)), self.critic(hidden)[0]), memory

@@ -23,7 +23,7 @@ from ..errors import check_whole, InputError, shown
 from .reading import MANIFEST_LIMIT, read_json
 from .storage import arrays_as_bytes, arrays_limit, load_arrays, sync_folder, write_and_sync
 
-SCHEMA = 1
+SCHEMA = 2
 KEPT = 3  # the newest; and the best
 STATE, MANIFEST = "state.safetensors", "manifest.json"
 _NAME = re.compile(r"\d{8,12}")

@@ -12,7 +12,7 @@ from .reading import read_json
 from .settings import Settings
 from .storage import from_json
 
-SCHEMA = 1
+SCHEMA = 2
 MOST_SEEDS = 10_000
 _KINDS = {
     "env": str, "model": str, "versions": dict, "seeds": tuple, "settings": Settings,

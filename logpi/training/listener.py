@@ -75,15 +75,24 @@ class Silent(AbstractListener):
         """Nothing."""
 
 
-def as_row(seed: int, iteration: int, steps: int, metrics: Metrics) -> dict[str, Any]:
-    """One line of `metrics.jsonl`: the numbers of one iteration of one seed, `null` where there is none."""
-    update, record, episodes = metrics.update, metrics.update.record, float(metrics.episodes)
-    mean = float(metrics.return_sum) / max(episodes, 1)
-    ended = {
-        "return_mean": mean,
-        "return_squares": float(metrics.return_spread) + episodes * mean**2,  # of Python: 32 bits would lose the spread
-        "length_mean": float(metrics.length_sum) / max(episodes, 1),
-    }
+def as_rows(seed: int, iteration: int, steps: int, metrics: Metrics) -> list[dict[str, Any]]:
+    """Lines of `metrics.jsonl`: the numbers of each iteration of one seed, `null` where there is none.
+
+    They follow `iteration` iterations and `steps` steps. By columns, as a row by itself takes some 40 microseconds.
+    """
+    update, record = metrics.update, metrics.update.record
+    # In 64 bits: 32 would lose the spread.
+    episodes, total, spread, lengths = (
+        np.asarray(x, np.float64)
+        for x in (metrics.episodes, metrics.return_sum, metrics.return_spread, metrics.length_sum)
+    )
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # without an episode there is no mean: NaN
+        mean = total / episodes
+        ended = {
+            "return_mean": mean,
+            "return_squares": np.where(episodes > 0, spread + episodes * mean**2, np.nan),
+            "length_mean": lengths / episodes,
+        }
     numbers = {
         "entropy": record.entropy,
         "kl": record.kl,
@@ -95,19 +104,22 @@ def as_row(seed: int, iteration: int, steps: int, metrics: Metrics) -> dict[str,
         "signal_to_noise": update.signal_to_noise,
         "reward": metrics.reward,
     }
-    return {
-        "seed": seed,
-        "iteration": iteration,
-        "steps": steps,
-        "episodes": int(episodes),
-        **{name: _number(x) if episodes else None for name, x in ended.items()},
-        **{name: _number(x) for name, x in numbers.items()},
-        **({} if metrics.finite else {"dropped": True}),
+    done = len(episodes)
+    columns = {
+        "seed": [seed] * done,
+        "iteration": range(iteration + 1, iteration + 1 + done),
+        "steps": (steps + np.cumsum(metrics.steps, dtype=np.int64)).tolist(),
+        "episodes": episodes.astype(int).tolist(),
+        **{name: _numbers(column) for name, column in (ended | numbers).items()},
     }
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return [row if finite else {**row, "dropped": True} for row, finite in zip(rows, metrics.finite, strict=True)]
 
 
-def _number(x: Any) -> float | None:
-    return float(x) if np.isfinite(x) else None
+def _numbers(column: Any) -> list[float | None]:
+    """Python's floats, and `None` for what is not finite."""
+    column = np.asarray(column, np.float64)
+    return np.where(np.isfinite(column), column, None).tolist()
 
 
 def recent_return(rows: list[dict[str, Any]], episodes: int = 100) -> tuple[float, float] | None:

@@ -23,16 +23,16 @@ _RESUMING = 0x5E5  # sets the keys of resumed environments apart from those of i
 
 
 class Metrics(eqx.Module):
-    """What one iteration showed, in scalars."""
+    """What one iteration showed, in scalars; or several iterations, each leaf with one axis for them."""
 
     update: UpdateInfo
-    episodes: Float[Array, ""]  # that ended in it
-    return_sum: Float[Array, ""]  # of their undiscounted returns, in units of reward
-    return_spread: Float[Array, ""]  # the squares of their distances from their mean, summed
-    length_sum: Float[Array, ""]  # of their lengths, in steps
-    reward: Float[Array, ""]  # mean per step
-    steps: Float[Array, ""]  # of the agent: rows that only reset are none
-    finite: Bool[Array, ""]  # rewards, observations, gradient and parameters all are numbers
+    episodes: Float[Array, "*iterations"]  # that ended in it
+    return_sum: Float[Array, "*iterations"]  # of their undiscounted returns, in units of reward
+    return_spread: Float[Array, "*iterations"]  # the squares of their distances from their mean, summed
+    length_sum: Float[Array, "*iterations"]  # of their lengths, in steps
+    reward: Float[Array, "*iterations"]  # mean per step
+    steps: Float[Array, "*iterations"]  # of the agent: rows that only reset are none
+    finite: Bool[Array, "*iterations"]  # rewards, observations, gradient and parameters all are numbers
 
 
 class TrainingState(eqx.Module):
@@ -207,16 +207,14 @@ class CompiledLoop:
         self._program = program.lower(dynamic, jnp.zeros((), jnp.int32)).compile()
         self.compile_seconds = time.perf_counter() - started
 
-    def advance(self, state: TrainingState, count: int) -> tuple[TrainingState, list[Metrics]]:
-        """Up to `count` iterations further (no more than fit a call), and the metrics of each, as NumPy scalars.
+    def advance(self, state: TrainingState, count: int) -> tuple[TrainingState, Metrics]:
+        """Up to `count` iterations further (no more than fit a call), and the metrics of all of them, in NumPy.
 
         The last one is not finite if there are fewer than asked for.
         """
         arrays = eqx.filter(state, eqx.is_array)
         done, arrays, history = self._program((self._trainer, arrays), jnp.asarray(min(count, BUFFER), jnp.int32))
-        history = jax.tree.map(np.asarray, history)
-        rows = [jax.tree.map(lambda h, i=i: h[i], history) for i in range(int(done))]
-        return eqx.combine(arrays, self._static), rows
+        return eqx.combine(arrays, self._static), jax.tree.map(lambda h: np.asarray(h)[: int(done)], history)
 
     def trajectory_after(self, state: TrainingState) -> Trajectory:
         """What was collected in the iteration after `state`: it is collected again, and is the same."""
@@ -239,7 +237,7 @@ class HostLoop:
         self._bad: dict[int, Trajectory] = {}  # by the environments, which cannot be asked again
         self.compile_seconds = 0.0
 
-    def advance(self, state: TrainingState, count: int) -> tuple[TrainingState, list[Metrics]]:
+    def advance(self, state: TrainingState, count: int) -> tuple[TrainingState, Metrics]:
         """One iteration further whatever `count` is: one on the host takes long enough to look in between."""
         on_device = _without_rollout(state)
         rollout_key, update_key = _iteration_keys(state.key, state.iteration)
@@ -254,10 +252,10 @@ class HostLoop:
                 self.compile_seconds = time.perf_counter() - started
         on_device, metrics = self._program(*arguments)
         after = eqx.tree_at(lambda s: s.rollout, on_device, rollout_state, is_leaf=lambda x: x is None)
-        metrics = jax.tree.map(np.asarray, metrics)
-        if not metrics.finite:
+        metrics = jax.tree.map(lambda x: np.asarray(x)[None], metrics)
+        if not metrics.finite.all():
             self._bad[id(state.rollout.env)] = trajectory
-        return after, [metrics]
+        return after, metrics
 
     def trajectory_after(self, state: TrainingState) -> Trajectory | None:
         """What was collected in the iteration after `state`, if it led to NaN."""

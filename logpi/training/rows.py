@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, shown
-from .listener import as_row
+from .listener import as_rows
 from .loop import Metrics
 from .reading import read_json_lines
 from .storage import write_atomically
@@ -38,18 +38,19 @@ class Rows:
         """Those of this process, without what was done before it resumed."""
         return self.steps - self._before
 
-    def add(self, seeds: Sequence[int], metrics: Sequence[Sequence[Metrics]], iteration: int) -> list[dict[str, Any]]:
+    def add(self, seeds: Sequence[int], metrics: Sequence[Metrics], iteration: int) -> list[dict[str, Any]]:
         """The rows of the iterations of each seed that follow `iteration` of them.
 
         Their order does not depend on how many come at a time.
         """
-        fresh = []
-        for number, at_once in enumerate(zip(*metrics, strict=True), iteration + 1):
-            for seed, one in zip(seeds, at_once, strict=True):
-                self._steps[seed] = self._steps.get(seed, 0) + int(one.steps)
-                fresh.append(as_row(seed, number, self._steps[seed], one))
+        of_seeds = []
+        for seed, several in zip(seeds, metrics, strict=True):
+            of_seeds.append(as_rows(seed, iteration, self._steps.get(seed, 0), several))
+            self._steps[seed] = of_seeds[-1][-1]["steps"]
+        fresh = [row for at_once in zip(*of_seeds, strict=True) for row in at_once]
         self.all += fresh
-        self._waiting += "".join(json.dumps(row) + "\n" for row in fresh).encode()
+        if self._file is not None:
+            self._waiting += "".join(json.dumps(row) + "\n" for row in fresh).encode()
         return fresh
 
     def flush(self, sync: bool = False) -> None:

@@ -199,9 +199,9 @@ class Session:
         before = time.perf_counter()
         count = min(at.count, total - at.iteration, at.checkpoints.room(at.iteration))
         results = side_by_side(lambda state: at.loop.advance(state, count), at.states, lambda: self._look(at))
-        good = min(sum(bool(m.finite) or self.care.skip for m in metrics) for _, metrics in results)
-        if good < max(len(metrics) for _, metrics in results):
-            self._stop(at, good)
+        finite = [metrics.finite | self.care.skip for _, metrics in results]
+        if not all(each.all() for each in finite):
+            self._stop(at, min(int(each.sum()) for each in finite))
         fresh = at.rows.add(self.seeds, [metrics for _, metrics in results], at.iteration)
         at.states = [state for state, _ in results]
         at.rows.flush()

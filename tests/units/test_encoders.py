@@ -10,6 +10,7 @@ from logpi import InputError, spaces
 from logpi.distributions import Bernoulli, Categorical, Joint, Normal
 from logpi.heads import make_head
 from logpi.models import FlatEncoder, make_actor_critic, make_encoder, Network
+from logpi.models.dense import MLP
 from logpi.models.initializers import orthogonal
 from tests.weights import filled
 
@@ -32,7 +33,7 @@ def encoder_for(space: spaces.Space):
 def test_the_layers_of_a_large_image_are_those_of_mnih_et_al():
     encoder = eqx.filter_eval_shape(make_encoder, ATARI, key=jax.random.key(0))
     assert encoder.plan == ((8, 4), (4, 2), (3, 1))
-    assert [layer.weight.shape for layer in encoder.layers] == [(32, 8 * 8 * 4), (64, 4 * 4 * 32), (64, 3 * 3 * 64)]
+    assert [layer.weight.shape for layer in encoder.layers] == [(8 * 8 * 4, 32), (4 * 4 * 32, 64), (3 * 3 * 64, 64)]
 
 
 @pytest.mark.parametrize(
@@ -45,8 +46,8 @@ def test_an_image_is_convolved(space):
     def right(pixels):
         image = jnp.atleast_3d(pixels.astype(jnp.float32) / (255 if space.dtype == "uint8" else 1))[None]
         for layer, (kernel, stride) in zip(encoder.layers, encoder.plan, strict=True):
-            weight = layer.weight.reshape(-1, kernel, kernel, image.shape[-1])
-            names = ("NHWC", "OHWI", "NHWC")
+            weight = layer.weight.reshape(kernel, kernel, image.shape[-1], -1)
+            names = ("NHWC", "HWIO", "NHWC")
             image = jax.lax.conv_general_dilated(image, weight, (stride, stride), "VALID", dimension_numbers=names)
             image = jax.nn.relu(image + layer.bias[None, None, None])
         return jax.nn.relu(encoder.dense(image.ravel()))
@@ -132,8 +133,7 @@ def test_a_space_without_a_head_is_an_input_error():
 
 
 def test_orthogonal_weights():
-    shapes = eqx.nn.MLP(3, 2, 5, 2, key=jax.random.key(0))
-    net = eqx.filter_jit(orthogonal)(shapes, jax.random.key(1), gain=1.5, last_gain=0.01)
+    net = eqx.filter_jit(orthogonal)(MLP(3, 2, 5, 2, jnp.tanh), jax.random.key(1), gain=1.5, last_gain=0.01)
     for layer, gain in zip(net.layers, (1.5, 1.5, 0.01), strict=True):
         rows, columns = layer.weight.shape
         short = layer.weight if rows < columns else layer.weight.T
