@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from .base import AbstractDistribution
+from .one_row import in_one_row
 
 
 class Bernoulli(AbstractDistribution):
@@ -16,7 +17,7 @@ class Bernoulli(AbstractDistribution):
 
     def sample(self, key: PRNGKeyArray, shape: tuple[int, ...] = ()) -> Int[Array, "*batch_and_shape"]:
         """The coins: ones where a uniform number is below their probability."""
-        uniform = jax.random.uniform(key, shape + self.logits.shape)
+        uniform = in_one_row(jax.random.uniform, key, shape + self.logits.shape)
         return (uniform < jnp.broadcast_to(jax.nn.sigmoid(self.logits), uniform.shape)).astype(jnp.int32)
 
     def sample_and_log_prob(self, key: PRNGKeyArray) -> tuple[Int[Array, "*shape"], Float[Array, ""]]:
@@ -26,8 +27,9 @@ class Bernoulli(AbstractDistribution):
 
     def log_prob(self, event: Int[Array, "*shape"]) -> Float[Array, ""]:
         """The logarithm of the probability of all coins together; -inf if one is neither 0 nor 1."""
-        log_probs = jax.nn.log_sigmoid(jnp.where(event == 1, self.logits, -self.logits))
-        return jnp.sum(jnp.where((event == 0) | (event == 1), log_probs, -jnp.inf))
+        # Both logarithms, and then the choice: where many events share their logits, there are no more than two a coin.
+        ones, zeros = jax.nn.log_sigmoid(self.logits), jax.nn.log_sigmoid(-self.logits)
+        return jnp.sum(jnp.where(event == 1, ones, jnp.where(event == 0, zeros, -jnp.inf)))
 
     def entropy(self) -> Float[Array, ""]:
         """In nats, summed over the coins."""

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from .base import AbstractDistribution
+from .one_row import in_one_row
 
 
 class Categorical(AbstractDistribution):
@@ -16,7 +17,10 @@ class Categorical(AbstractDistribution):
 
     def sample(self, key: PRNGKeyArray, shape: tuple[int, ...] = ()) -> Int[Array, "*batch"]:
         """A choice, by the largest of the logits with Gumbel noise."""
-        return jax.random.categorical(key, self.logits, shape=shape)
+        if not shape:
+            return jax.random.categorical(key, self.logits)
+        noise = in_one_row(jax.random.gumbel, key, shape + self.logits.shape)
+        return jnp.argmax(jnp.broadcast_to(self.logits, noise.shape) + noise, axis=-1).astype(jnp.int32)
 
     def sample_and_log_prob(self, key: PRNGKeyArray) -> tuple[Int[Array, ""], Float[Array, ""]]:
         """A choice and its log-probability."""

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from .base import AbstractDistribution
+from .one_row import in_one_row
 
 HALF_LOG_TWO_PI = 0.5 * float(np.log(2 * np.pi))
 
@@ -58,4 +59,8 @@ def _stored_normal(key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any) -> Flo
     round; a second one, for the one key with all bits set, would draw the same.
     """
     rounds = 1 + jnp.all(~jax.random.key_data(key) == 0).astype(jnp.int32)
-    return jax.lax.fori_loop(0, rounds, lambda _, __: jax.random.normal(key, shape, dtype), jnp.zeros(shape, dtype))
+
+    def draw(key, shape):
+        return jax.lax.fori_loop(0, rounds, lambda _, __: jax.random.normal(key, shape, dtype), jnp.zeros(shape, dtype))
+
+    return in_one_row(draw, key, shape)
