@@ -13,10 +13,8 @@ from ..errors import check_between, check_whole, InputError
 from .expectation import Expectation
 from .host import host_failures
 from .parameters import as_parameters, check_key
-from .replicates import check_finite, facts, Measured, Moments, Program, run
+from .replicates import check_finite, ENOUGH, facts, FEWEST, Measured, Moments, Program, run
 
-FEWEST = 32  # replicates: with 32, an error is itself known to 13 %
-ENOUGH = 128  # replicates whose mean is close enough to normal for an interval, however skewed each of them is
 MARGIN = 1.2  # more replicates than the pilot asks for, since its own error is known so well only
 
 

@@ -20,8 +20,11 @@ from ..errors import InputError, shown
 from .tracing import calls_host, reaches, room
 
 Program = Callable[[PyTree, PRNGKeyArray], Float[Array, ""]]
-SIDE_BY_SIDE = 2**15  # elements of the largest operation, over all replicates that run side by side: fits the cache
-MOST_SIDE_BY_SIDE = 128  # replicates: as many as an estimate has unless asked for more, so that none runs for nothing
+FEWEST = 32  # replicates: with 32, an error is itself known to 13 %
+ENOUGH = 128  # replicates whose mean is close enough to normal for an interval, however skewed each of them is
+# Elements of the largest operation, over all replicates that run side by side. So few fit the cache; as many as FEWEST
+# replicates need are still quicker in one go than one after the other, up to where they take megabytes.
+FEW_ELEMENTS, MOST_ELEMENTS = 2**15, 2**19
 
 
 class Moments(eqx.Module):
@@ -173,7 +176,9 @@ def _width(traced: ClosedJaxpr, dynamic: PyTree) -> int:
     if calls_host(traced.jaxpr):
         return 1
     size = max(room(traced.jaxpr), 1 + sum(leaf.size for leaf in jax.tree.leaves(dynamic)))
-    return min(MOST_SIDE_BY_SIDE, 2 ** max(0, (SIDE_BY_SIDE // size).bit_length() - 1))
+    # No more than an estimate has unless it is asked for more, so that none runs for nothing.
+    width = min(ENOUGH, max(FEW_ELEMENTS // size, min(FEWEST, MOST_ELEMENTS // size)))
+    return 2 ** max(0, width.bit_length() - 1)
 
 
 def check_scalar(traced: ClosedJaxpr) -> None:
