@@ -27,7 +27,7 @@ MEANINGS = {
     "changed bytes": "files of a run folder with bytes changed at random: loaded, or refused in a clear sentence",
     "cost": "share of a training that its checkpoints took: one after each whole 30 s, and one at the end",
     "memory": "resident memory after a tenth and after all of the updates, the returned history included",
-    "soak": "kill and resume, then an uninterrupted training to the same update: the same bits",
+    "soak": "kill and resume, beside a training that nobody stops, then both to one update: the same bits",
 }
 
 

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,24 +46,31 @@ def kills(folder: Path, count: int = 100, seed: int = 0) -> dict[str, Any]:
 
 
 def soak(folder: Path, minutes: float = 60.0, seed: int = 0) -> dict[str, Any]:
-    """Kill and resume for an hour; then an uninterrupted training to the same update."""
-    dice, killed, deadline = random.Random(seed), 0, time.monotonic() + 60 * minutes
-    flags = ("--steps", "2e9", "--envs", "16", "--rollout-length", "64")
+    """Kill and resume for an hour, beside a training that nobody stops until it is further; then both to one update."""
+    dice, killed, flags = random.Random(seed), 0, ("--steps", "2e9", "--envs", "16", "--rollout-length", "64")
+    whole = Training(flags=(*flags, "--checkpoint-every", "1000")).start(folder / "whole")
+    reader = threading.Thread(target=whole.communicate, daemon=True)  # a full pipe would stop it
+    reader.start()
     process = Training(flags=(*flags, "--checkpoint-every", "10s")).start(folder / "run")
+    deadline = time.monotonic() + 60 * minutes
     while (left := deadline - time.monotonic()) > 0:
         killed += kill_after(process, folder / "run", min(dice.uniform(5, 90), left))
         process = Training().resume(folder / "run", "10s")
     kill_after(process, folder / "run", 15.0, signal.SIGTERM)
-    last = newest(folder / "run")
-    process = Training(flags=(*flags, "--checkpoint-every", str(last))).start(folder / "whole")
-    while process.poll() is None and newest(folder / "whole") < last:
+    while (last := newest(folder / "run")) >= newest(folder / "whole") and whole.poll() is None:
+        time.sleep(0.2)
+    whole.send_signal(signal.SIGTERM)
+    reader.join()
+    end = newest(folder / "whole")
+    process = Training().resume(folder / "run", str(end - last))
+    while process.poll() is None and newest(folder / "run") < end:
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.communicate(timeout=0.2)  # reads what it says: a full pipe would stop it
+            process.communicate(timeout=0.2)
     process.kill()
     process.communicate()
-    states = [(folder / name / f"checkpoints/{last:08d}/state.safetensors") for name in ("run", "whole")]
+    states = [folder / name / f"checkpoints/{end:08d}/state.safetensors" for name in ("run", "whole")]
     lost = faults_of(folder / "run") + ([] if states[0].read_bytes() == states[1].read_bytes() else ["the bits differ"])
-    return {"minutes": minutes, "kills": killed, "updates": last, "lost": lost}
+    return {"minutes": minutes, "kills": killed, "updates": end, "lost": lost}
 
 
 def signals(folder: Path) -> dict[str, Any]:
