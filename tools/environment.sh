@@ -45,9 +45,9 @@ if [ "$inside" != "$found" ] || ! grep -q -s -F "$PWD/$folder" "$folder/bin/acti
     base=$("$python" -c 'import sys; print(getattr(sys, "_base_executable", None) or sys.executable)')
     "$base" -m venv --clear "$folder"
 fi
-echo "logpi: installing the packages of $lock in $folder (the first time this downloads some hundred MB)"
+echo "logpi: installing the packages of $lock in $folder (a minute or more; the first time some hundred MB are downloaded)"
 # Where to: said in full, for a pip.conf that sends packages elsewhere.
 install() { "$folder/bin/python" -m pip install --target= --root=/ --prefix="$PWD/$folder" "$@"; }
-install --only-binary :all: --require-hashes -r "$lock"
+install --quiet --only-binary :all: --require-hashes -r "$lock"
 install --quiet --no-deps --no-build-isolation --editable .
 printf '%s\n' "$state" >"$stamp"
