@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
@@ -118,8 +119,7 @@ def as_rows(seed: int, iteration: int, steps: int, metrics: Metrics) -> list[dic
 
 def _numbers(column: Any) -> list[float | None]:
     """Python's floats, and `None` for what is not finite."""
-    column = np.asarray(column, np.float64)
-    return np.where(np.isfinite(column), column, None).tolist()
+    return [x if math.isfinite(x) else None for x in np.asarray(column, np.float64).tolist()]
 
 
 def recent_return(rows: list[dict[str, Any]], episodes: int = 100) -> tuple[float, float] | None:
