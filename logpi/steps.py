@@ -231,28 +231,30 @@ def epochs(
         learner, uphill, record = step(eqx.combine(dynamic, static), rows)
         return (eqx.filter(learner, eqx.is_array), noise.with_part(uphill)), record
 
+    # All orders at once: a random generator is a hundred small operations, however little it draws.
+    orders = jax.vmap(lambda key: random_order(key, size))(jax.random.split(key, num_epochs))
+
     @jax.jit  # so that asking for the shapes and running share one trace
-    def epoch(dynamic, key):
-        order = random_order(key, size)
+    def epoch(dynamic, order):
         minibatches = jax.tree.map(lambda x: x[order].reshape(num_minibatches, -1, *x.shape[1:]), batch)
         (dynamic, noise), records = jax.lax.scan(minibatch, (dynamic, no_noise(learner.model)), minibatches)
         return dynamic, EpochsInfo(jax.tree.map(jnp.mean, records), noise.norm(), noise.signal_to_noise())
 
-    dynamic, info = _repeat(epoch, dynamic, jax.random.split(key, num_epochs), lambda info: stop(info.record))
+    dynamic, info = _repeat(epoch, dynamic, orders, lambda info: stop(info.record))
     return eqx.combine(dynamic, static), info
 
 
-def _repeat(epoch, carry, keys, stop):
-    """`carry, info = epoch(carry, key)` for each key, until `stop(info)`. The info is averaged over the passes made."""
-    none = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(epoch, carry, keys[0])[1])
+def _repeat(epoch, carry, orders, stop):
+    """`carry, info = epoch(carry, order)` for each order, until `stop(info)`; the info is averaged over those made."""
+    none = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(epoch, carry, orders[0])[1])
 
     def proceed(loop):
         done, _, _, last = loop
-        return (done < len(keys)) & ((done == 0) | ~stop(last))
+        return (done < len(orders)) & ((done == 0) | ~stop(last))
 
     def again(loop):
         done, carry, total, _ = loop
-        carry, info = epoch(carry, keys[done])
+        carry, info = epoch(carry, orders[done])
         return done + 1, carry, jax.tree.map(jnp.add, total, info), info
 
     done, carry, total, _ = jax.lax.while_loop(proceed, again, (jnp.zeros((), jnp.int32), carry, none, none))
