@@ -4,7 +4,7 @@ import contextlib
 import multiprocessing
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
@@ -23,6 +23,8 @@ LOST = (
     "a derivative of a host function was asked for, in what it was given, and it has none: give it the event alone, "
     "and write in JAX what depends on the parameters (or take jax.lax.stop_gradient of them)."
 )
+
+NUMBERS = "biuf"  # NumPy's letters for the kinds of types that are real numbers: truths, whole numbers, floats
 
 # What failed inside of compiled programs, one list for each caller who asks afterwards. Which caller's program calls
 # back cannot be told, so a failure goes to all of them: in several threads, one may be told of another's.
@@ -57,7 +59,7 @@ class HostFunction:
             if any(_collectors):
                 return np.full(batch, np.nan, dtype)
             try:
-                values = self._values(jax.tree.unflatten(structure, rows), rows[0].shape[0])
+                values = self._values(jax.tree.unflatten(structure, rows), rows[0].shape[0], dtype)
             except InputError as failure:
                 with _lock:
                     for failures in _collectors:
@@ -65,20 +67,30 @@ class HostFunction:
                 if not _collectors:
                     raise
                 return np.full(batch, np.nan, dtype)
-            return np.asarray(values, dtype).reshape(batch)
+            return values.reshape(batch)
 
         result = jax.ShapeDtypeStruct((), dtype)
         value = stop_gradient(jax.pure_callback(evaluate, result, x, vmap_method="broadcast_all"))
         return value + wrong.astype(dtype)
 
-    def _values(self, rows: PyTree[np.ndarray], count: int) -> Sequence[float] | np.ndarray:
+    def _values(self, rows: PyTree[np.ndarray], count: int, dtype: Any) -> np.ndarray:
         events = [jax.tree.map(lambda x, i=i: x[i], rows) for i in range(count)]
-        if self.vectorized:
-            return self._vectorized(rows, events)
+        found = self._vectorized(rows, events) if self.vectorized else self._one_by_one(events)
+        with np.errstate(over="ignore"):  # it is told in a sentence
+            values = np.asarray(found, dtype)
+        for i in np.flatnonzero(~np.isfinite(values))[:1]:
+            limit = f"no more than {np.finfo(dtype).max:.2g}, as {values.dtype}" if np.isfinite(found[i]) else "finite"
+            raise InputError(
+                f"f returned {found[i]} for sample {i} of {count}, x = {_short(events[i])}, but it must be {limit}: "
+                "mend f there, or divide it by a constant."
+            )
+        return values
+
+    def _one_by_one(self, events: list) -> list[float]:
         answers = self._by_workers(events) if self.workers else [_call(self.f, event) for event in events]
         for i, (_, failure) in enumerate(answers):
             if failure is not None:
-                raise InputError(f"f failed on sample {i} of {count}, x = {_short(events[i])}: {failure}")
+                raise InputError(f"f failed on sample {i} of {len(events)}, x = {_short(events[i])}: {failure}")
         return [value for value, _ in answers]
 
     def _by_workers(self, events: list) -> list[tuple[float, str | None]]:
@@ -103,9 +115,11 @@ class HostFunction:
                 f"f returned shape {values.shape} for {len(events)} events, but a vectorized f must return one number "
                 "for each: return an array of that length, or leave vectorized=True out."
             )
-        if not np.all(np.isfinite(values)):
-            i = int(np.flatnonzero(~np.isfinite(values))[0])
-            raise InputError(f"f returned {values[i]} for sample {i} of {len(events)}, x = {_short(events[i])}.")
+        if values.dtype.kind not in NUMBERS:
+            raise InputError(
+                f"f returned {_short(values)}, which are not real numbers: return an array of floats, one for each "
+                "event."
+            )
         return values
 
     def _name_culprit(self, events: list) -> str | None:
@@ -194,10 +208,8 @@ def _call(f: Callable, event: PyTree) -> tuple[float, str | None]:
         value = np.asarray(f(event))
     except (Exception, SystemExit) as error:
         return 0.0, repr(error)
-    if value.shape != () or value.dtype.kind not in "biuf":
+    if value.shape != () or value.dtype.kind not in NUMBERS:
         return 0.0, f"it returned {_short(value)}, which is not one number"
-    if not np.isfinite(value):
-        return 0.0, f"it returned {value}"
     return float(value), None
 
 
