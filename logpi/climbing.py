@@ -17,7 +17,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 from .errors import check_whole, InputError
 from .estimators.expectation import Expectation
 from .estimators.host import host_failures
-from .estimators.parameters import as_parameters, check_key
+from .estimators.parameters import as_parameters, check_key, widened
 from .estimators.replicates import check_program, Program
 from .models import trainable
 from .steps import climb, init_learner, Learner, Optax
@@ -173,7 +173,7 @@ def _why(state: Climb, block: Float[np.ndarray, "n 4"], before: int) -> str:
 
 
 def _start(J: Program, params: PyTree, upwards: Optax, steps: int) -> Climb:
-    flat, _ = ravel_pytree(eqx.filter(params, trainable(params)))
+    flat, _ = ravel_pytree(widened(eqx.filter(params, trainable(params))))
     zero = jnp.zeros((), flat.dtype)
     signal = Signal(jnp.zeros_like(flat), zero, zero, zero, jnp.zeros((), jnp.int32))
     return Climb(init_learner(params, upwards, steps), J, signal, jnp.zeros((), jnp.int32), jnp.ones((), bool))
@@ -206,7 +206,7 @@ def _step(state: Climb, key, upwards: Optax, direction: float, replicates: int) 
 
     keys = jax.random.split(jax.random.fold_in(key, state.done), replicates)
     values, gradients = jax.vmap(sample)(keys)
-    flat = jax.vmap(lambda g: ravel_pytree(g)[0])(gradients)
+    flat = jax.vmap(lambda g: ravel_pytree(widened(g))[0])(gradients)
     gradient, value = jnp.mean(flat, axis=0), jnp.mean(values)
     noise = jnp.sum(jnp.var(flat, axis=0, ddof=1)) / replicates
     signal = state.signal.after(gradient, noise)

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from ..distributions import Normal
 from ..errors import check_between
 from .base import AbstractEstimator, check_multiple
-from .parameters import frozen
+from .parameters import frozen, widened
 from .problem import Problem
 from .refusal import first_order
 from .sites import cost
@@ -102,8 +102,7 @@ def _by_differences(problem, params, key, samples, step, directions, name) -> Fl
 def _wide(params: PyTree) -> tuple[Array, Callable[[Array], PyTree]]:
     """The parameters as one array of at least 32 bits, in which a small step is none of rounding; and back."""
     dynamic, static = eqx.partition(params, eqx.is_inexact_array)
-    wide = jax.tree.map(lambda x: x.astype(jnp.promote_types(x.dtype, jnp.float32)), dynamic)
-    centre, unravel = ravel_pytree(wide)
+    centre, unravel = ravel_pytree(widened(dynamic))
     return centre, lambda point: eqx.combine(unravel(point), static)
 
 

@@ -75,6 +75,11 @@ def frozen(tree: PyTree) -> PyTree:
     return jax.tree.map(lambda x: jax.lax.stop_gradient(x) if eqx.is_inexact_array(x) else x, tree)
 
 
+def widened(tree: PyTree) -> PyTree:
+    """The same pytree of floats, each of at least 32 bits: the digits that a mean, or a small step, needs."""
+    return jax.tree.map(lambda x: x.astype(jnp.promote_types(x.dtype, jnp.float32)), tree)
+
+
 def check_key(key: Any) -> PRNGKeyArray:
     """The key; `InputError` if it is not one key of `jax.random`."""
     if isinstance(key, jax.Array) and (

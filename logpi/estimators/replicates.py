@@ -17,6 +17,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from ..errors import InputError, shown
+from .parameters import widened
 from .tracing import calls_host, reaches, room
 
 Program = Callable[[PyTree, PRNGKeyArray], Float[Array, ""]]
@@ -110,7 +111,7 @@ def _run(program, dynamic, static, key, replicates, facts) -> Measured:
             return program(eqx.combine(dynamic, static), jax.random.fold_in(key, i))
 
         value, gradient = jax.value_and_grad(call)(dynamic)
-        return jnp.concatenate([value[None], ravel_pytree(gradient)[0]])
+        return jnp.concatenate([widened(value)[None], ravel_pytree(widened(gradient))[0]])
 
     def chunk(j, moments):
         index = (j * width + jnp.arange(width)).astype(jnp.int32)
@@ -127,7 +128,7 @@ def _run(program, dynamic, static, key, replicates, facts) -> Measured:
 
 def _measured(moments: Moments, dynamic: PyTree, facts: Facts) -> Measured:
     """The standard errors: infinite where nothing varied although it could, 0 for what the program does not use."""
-    (flat, unravel), leaves = ravel_pytree(dynamic), jax.tree.leaves(dynamic)
+    (flat, unravel), leaves = ravel_pytree(widened(dynamic)), jax.tree.leaves(dynamic)
     mean = moments.first + moments.mean
     count = moments.count.astype(mean.dtype)  # in int32, its square would overflow
     spread = jnp.sqrt(moments.deviation / jnp.maximum(count * (count - 1), 1))

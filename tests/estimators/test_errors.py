@@ -98,6 +98,19 @@ def test_intervals_cover_everywhere(name, case):
     assert np.all(np.abs(share - 0.95) <= 0.02), share
 
 
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_errors_are_counted_in_32_bits(dtype):
+    """In 16 bits one more is lost beyond 256, or 65,504 is the most; and digits are, that the error says are known."""
+
+    def program(p, key):
+        return p * (1 + jax.random.rademacher(key, (), dtype))
+
+    e = le.estimate(program, jnp.ones((), dtype), KEY, replicates=100_000)
+    np.testing.assert_allclose([e.value_error, e.gradient_error], 1 / np.sqrt(100_000), rtol=1e-2)
+    assert e.converged and e.gradient.dtype == jnp.float32
+    assert 0 < abs(e.gradient - 1) < 4.5 * e.gradient_error and abs(e.value - 1) < 4.5 * e.value_error
+
+
 def test_one_compilation_for_every_count():
     """f is traced for the first count, and never again for others, keys or parameters."""
     traced = []
