@@ -1,6 +1,7 @@
 """Value and gradient of an expectation with their standard errors: from a number of samples, or to a precision."""
 
 import math
+import sys
 
 import equinox as eqx
 import jax
@@ -15,6 +16,7 @@ from .host import host_failures
 from .parameters import as_parameters, check_key
 from .replicates import check_finite, ENOUGH, facts, FEWEST, Measured, Moments, Program, run
 
+MOST = 2**30  # replicates: they are counted in 32 bits
 MARGIN = 1.2  # more replicates than the pilot asks for, since its own error is known so well only
 
 
@@ -133,12 +135,17 @@ def _count(replicates: int | None, samples: int | None, size: int) -> int:
             f"{what}, but an error takes at least {FEWEST} replicates: give replicates={FEWEST}, samples="
             f"{FEWEST * size:,}, or an expectation with fewer samples in each."
         )
+    if count > MOST:
+        raise InputError(
+            f"{count:,} replicates were asked for, but they are counted in 32 bits: give {MOST:,} or fewer, or an "
+            "expectation with more samples in each."
+        )
     return int(count)
 
 
 def _most(max_samples: int, size: int) -> int:
     """How many replicates may be run for a precision."""
-    most = max_samples // size
+    most = min(max_samples // size, MOST)
     if most < FEWEST:
         raise InputError(
             f"max_samples is {max_samples:,}, but an error takes at least {FEWEST} replicates of {size} samples: "
@@ -159,16 +166,17 @@ def _to_precision(measure, key: PRNGKeyArray, rtol: float, atol: float, most: in
     while True:
         measured = measure(jax.random.fold_in(key, stage), count, f"jax.random.fold_in(key, {stage})")
         noise, square = _norms(measured.moments)
-        target = atol + rtol * math.sqrt(max(square - noise, 0.0))
+        error, target = math.sqrt(noise), atol + rtol * math.sqrt(max(square - noise, 0.0))
         # Where an entry has not varied, nothing is known of its error, however small that of the others is.
         known = bool(measured.known)
-        met = known and 0 < noise <= target**2
+        met = known and 0 < error <= target
         if count == most or (planned and met):
             return measured, met
         # A pilot that saw nothing, or only noise, cannot plan: the norm that it would plan for is noise too.
-        planned = known and noise > 0 and (square > 4 * noise or atol**2 > noise)
-        needed = math.ceil(MARGIN * count * noise / target**2) if planned else 4 * count
-        count, stage = min(max(needed, ENOUGH), most), stage + 1
+        planned = known and error > 0 and (square > 4 * noise or atol > error)
+        off = error / max(target, sys.float_info.min)  # one may ask for as little as one likes
+        needed = min(MARGIN * count * off * off if planned else 4 * count, most)
+        count, stage = min(max(math.ceil(needed), ENOUGH), most), stage + 1
 
 
 def _norms(moments: Moments) -> tuple[float, float]:

@@ -80,3 +80,16 @@ def test_what_is_exact_has_every_precision():
 def test_what_does_not_reach_it_says_so():
     e = le.estimate(expectation_of(CASE, le.Score(), 16), params_of(CASE), jax.random.key(0), rtol=1e-4)
     assert not e.converged and e.samples == 1_000_000 and "not converged" in str(e)
+
+
+def program(p, key):
+    return p * (1 + jax.random.normal(key))
+
+
+def test_any_number_may_be_asked_for_as_a_precision():
+    """Whose square is not 0, or too large for a float, by itself."""
+    for tolerances in ({"rtol": 1e-200}, {"atol": 5e-324}):
+        e = le.estimate(program, 1.0, jax.random.key(0), **tolerances, max_samples=1000)
+        assert not e.converged and e.samples == 1000
+    e = le.estimate(program, 1.0, jax.random.key(0), atol=1e200, max_samples=2**40)
+    assert e.converged and e.samples == 128
