@@ -69,6 +69,7 @@ class Facts(eqx.Module):
     side_by_side: int = eqx.field(static=True)  # how many replicates run at once
     uses: tuple[bool, ...] = eqx.field(static=True)  # for each leaf of the parameters, whether it matters
     draws: bool = eqx.field(static=True)  # whether the key matters
+    on_host: bool = eqx.field(static=True)  # whether Python is called, which may draw by itself
 
 
 class Measured(eqx.Module):
@@ -151,7 +152,8 @@ def facts(program: Program, dynamic: PyTree, static: PyTree, key: PRNGKeyArray) 
 
     uses = reaches(lambda dynamic: call(dynamic, key), dynamic)
     draws = reaches(lambda key: call(dynamic, key), key, stopped=True)
-    return Facts(_width(jax.make_jaxpr(call)(dynamic, key), dynamic), tuple(jax.tree.leaves(uses)), draws)
+    traced = jax.make_jaxpr(call)(dynamic, key)
+    return Facts(_width(traced, dynamic), tuple(jax.tree.leaves(uses)), draws, calls_host(traced.jaxpr))
 
 
 def check_program(program: Any) -> None:

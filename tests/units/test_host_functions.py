@@ -11,6 +11,7 @@ import numpyro.distributions as dist
 import pytest
 
 import logpi
+from logpi.distributions import Categorical
 
 KEY = jax.random.key(0)
 
@@ -142,3 +143,12 @@ def test_worker_processes_end_with_their_function():
         if not process.is_alive():
             break
     assert gone() is None and not process.is_alive(), gc.get_referrers(gone())
+
+
+def test_a_sum_over_a_function_that_draws_is_not_called_exact():
+    """It is another one every time, though the estimator draws nothing."""
+    noise = np.random.default_rng(0)
+    for f, is_exact in ((lambda x: float(x), True), (lambda x: noise.normal(float(x)), False)):
+        J = logpi.expectation(logpi.host(f), Categorical, 1, logpi.Enumerate())
+        e = logpi.estimate(J, np.zeros(3, np.float32), KEY)
+        assert (float(e.value_error) == 0 and e.converged) == is_exact
