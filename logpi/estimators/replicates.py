@@ -18,7 +18,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from ..errors import InputError, shown
 from .parameters import widened
-from .tracing import calls_host, reaches, room
+from .tracing import calls_host, kept, reaches, room
 
 Program = Callable[[PyTree, PRNGKeyArray], Float[Array, ""]]
 FEWEST = 32  # replicates: with 32, an error is itself known to 13 %
@@ -26,6 +26,7 @@ ENOUGH = 128  # replicates whose mean is close enough to normal for an interval,
 # Elements of the largest operation, over all replicates that run side by side. So few fit the cache; as many as FEWEST
 # replicates need are still quicker in one go than one after the other, up to where they take megabytes.
 FEW_ELEMENTS, MOST_ELEMENTS = 2**15, 2**19
+MOST_KEPT = 2**25  # elements of one operation that the loops of all of them keep for their derivatives: 128 MiB
 
 
 class Moments(eqx.Module):
@@ -181,6 +182,7 @@ def _width(traced: ClosedJaxpr, dynamic: PyTree) -> int:
     size = max(room(traced.jaxpr), 1 + sum(leaf.size for leaf in jax.tree.leaves(dynamic)))
     # No more than an estimate has unless it is asked for more, so that none runs for nothing.
     width = min(ENOUGH, max(FEW_ELEMENTS // size, min(FEWEST, MOST_ELEMENTS // size)))
+    width = min(width, MOST_KEPT // kept(traced.jaxpr))
     return 2 ** max(0, width.bit_length() - 1)
 
 

@@ -123,6 +123,13 @@ def room(jaxpr: Any) -> int:
     return max(sizes, default=1)
 
 
+def kept(jaxpr: Any) -> int:
+    """The largest number of elements that a loop keeps for its derivative, of one operation in every round."""
+    loops = [eqn for eqn in equations(jaxpr) if eqn.primitive.name == "scan"]
+    sizes = (loop.params["length"] * max(room(body), kept(body)) for loop in loops for body in inner_of(loop))
+    return max(sizes, default=1)
+
+
 def reaches(function: Callable, tree: Any, stopped: bool = False) -> Any:
     """For each leaf of a pytree of arrays, whether the result depends on it; if `stopped`, by `stop_gradient` too."""
     leaves, structure = jax.tree.flatten(tree)
