@@ -169,6 +169,8 @@ def _why(state: Climb, block: Float[np.ndarray, "n 4"], before: int) -> str:
     value, _, norm, _ = block[int(state.done) - before]
     if np.isfinite(value) and np.isinf(norm):
         return "the gradient's norm was too large for its 32 bits: divide f by a constant"
+    if np.isfinite(value) and np.isfinite(norm):
+        return "the step led to parameters that are not finite: give an optimiser with smaller ones"
     return "the value or the gradient was not finite"
 
 
@@ -219,8 +221,16 @@ def _step(state: Climb, key, upwards: Optax, direction: float, replicates: int) 
     J = state.J.updated(value) if isinstance(state.J, Expectation) else state.J
     taken = Climb(climb(state.learner, uphill, upwards), J, signal, state.done + 1, state.finite)
     good = jnp.isfinite(value) & jnp.isfinite(row[2])  # a norm beyond 32 bits stops Adam where it stands
+    good &= _stays_finite(state.learner.model, taken.learner.model)
     kept = eqx.tree_at(lambda s: s.finite, state, jnp.zeros((), bool))
     return jax.tree.map(lambda a, b: jnp.where(good, a, b) if eqx.is_array(a) else a, taken, kept), row
+
+
+def _stays_finite(before: PyTree, after: PyTree) -> Bool[Array, ""]:
+    """Whether no number that was finite has become another one; a logit may be -infinity from the start."""
+    old, new = (jax.tree.leaves(eqx.filter(model, trainable(model))) for model in (before, after))
+    stays = [jnp.all(jnp.isfinite(b) | ~jnp.isfinite(a)) for a, b in zip(old, new, strict=True)]
+    return jnp.all(jnp.stack(stays))
 
 
 def _show(rows: Float[np.ndarray, "n 4"], done: int, steps: int) -> None:

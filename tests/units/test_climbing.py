@@ -141,6 +141,15 @@ def test_a_parameter_that_leaves_its_range_stops_it():
     assert len(history) < 40 and history.stopped.startswith("rate of Poisson")
 
 
+def test_a_step_to_no_number_is_not_taken():
+    """The parameters were infinite, and were said to be the last good ones."""
+    J = logpi.expectation(lambda x: x, of=lambda p: dist.Normal(p["m"], 1.0), estimator=logpi.Pathwise())
+    rates = optax.piecewise_constant_schedule(1.0, {5: 1e38})
+    with pytest.warns(UserWarning, match="after 5 steps, at the last good .*led to parameters that are not finite"):
+        params, history = logpi.maximize(J, {"m": 0.0}, KEY, optimiser=optax.chain(optax.sgd(rates), optax.scale(10.0)))
+    assert len(history) == 5 and float(params["m"]) == 50.0
+
+
 def test_a_history_is_shown_in_one_line():
     _, history = logpi.maximize(hill(), {"m": 1.0}, KEY, steps=15)
     assert repr(history).startswith("History(15 steps, value") and "array" not in repr(history)
