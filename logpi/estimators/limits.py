@@ -18,7 +18,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float, PyTree
 
 from ..distributions import AbstractDistribution, Bernoulli, Categorical, FromNumpyro, Joint, Normal
-from ..distributions.numpyro import parts_of, shape_of
+from ..distributions.numpyro import of_entries, parts_of, shape_of
 from ..errors import InputError, shown
 from .refusal import unknown
 
@@ -36,7 +36,7 @@ def limits_of(dist: AbstractDistribution) -> Iterator[Limit]:
 
     for part in parts_of(dist.distribution):
         for name, constraint in part.arg_constraints.items():
-            value = vars(part).get(name)
+            value, constraint = vars(part).get(name), of_entries(constraint)
             ranged = isinstance(constraint, (c.greater_than, c.less_than, type(c.interval(0, 1))))
             if ranged and value is not None:
                 yield type(part).__name__, name, value, constraint

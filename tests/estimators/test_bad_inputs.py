@@ -97,6 +97,7 @@ TABLE = {
     "few samples": (lambda: measure(samples=100), "samples is 100, which is 25 of 4.*samples=128"),
     "two numbers of samples": (lambda: measure(replicates=64, samples=640), "replicates and samples were given"),
     "samples and a precision": (lambda: measure(samples=640, rtol=0.1), "samples and rtol or atol were given"),
+    "too many to count": (lambda: measure(replicates=2**31), "2,147,483,648 replicates were asked for.*more samples"),
     "no tolerance": (lambda: measure(rtol=0.0), "rtol and atol are both 0.*rtol=0.02 say"),
     "a negative tolerance": (lambda: measure(rtol=-0.1), "rtol is -0.1, but it must be 0 or more"),
     "few samples at most": (lambda: measure(rtol=0.1, max_samples=100), "max_samples is 100.*give 128 or more"),
@@ -177,6 +178,10 @@ TABLE = {
     "half a coin of NumPyro's": (lambda: le.score(T, 0.5, of=dist.Bernoulli), "0.5 is no event of BernoulliProbs"),
     "three events": (lambda: le.score(T, jnp.ones(3), of=normal), r"shape \(3,\), but one event of Normal has \(\)"),
     "a rate below 0": (lambda: measure(-0.3, of=dist.Poisson), r"rate of Poisson is -0.3, .*above 0.0.*jnp.exp\(p\)"),
+    "a vector below 0": (
+        lambda: measure(jnp.asarray([-0.5, 1.0]), of=dist.Dirichlet),
+        "concentration of Dirichlet is -0.5, but it must be above 0.0",
+    ),
     "a scale below 0": (
         lambda: le.estimate(le.expectation(jnp.sum, lambda p: dist.Normal(0.0, p), 4, le.Pathwise()), -0.3, KEY),
         "scale of Normal is -0.3, but it must be above 0.0",
