@@ -18,7 +18,8 @@ from .errors import check_whole, InputError
 from .estimators.expectation import Expectation
 from .estimators.host import host_failures
 from .estimators.parameters import as_parameters, check_key, widened
-from .estimators.replicates import check_program, Program
+from .estimators.replicates import check_hashable, check_program, Program
+from .estimators.tune import check_optimiser
 from .models import trainable
 from .steps import climb, init_learner, Learner, Optax
 
@@ -132,10 +133,12 @@ def minimize(
 
 def _climb(J, params, key, direction, optimiser, steps, replicates, progress, stop_in_noise) -> tuple[PyTree, History]:
     check_program(J)
-    check_whole("steps", steps, 0)
+    check_hashable(J, params)
+    check_whole("steps", steps, 0, 2**31 - 1)
     check_whole("replicates", replicates, 2)
     params = eqx.combine(*as_parameters(params))
     key, upwards = check_key(key), ADAM if optimiser is None else Optax(optimiser)
+    check_optimiser(upwards.transformation, eqx.filter(params, trainable(params)))
     state = _start(J, params, upwards, steps)
     show = sys.stderr.isatty() if progress is None else progress
     rows, stopped = [], f"all {steps} steps taken"

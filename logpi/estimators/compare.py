@@ -12,7 +12,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import PRNGKeyArray, PyTree
 
-from ..errors import InputError, shown
+from ..errors import check_whole, InputError, shown
 from .base import AbstractEstimator
 from .baselines import LeaveOneOut, NoBaseline
 from .bernoulli import DisARM
@@ -20,9 +20,10 @@ from .estimate import Estimate, estimate
 from .expectation import Expectation, expectation
 from .finite import Enumerate, SumAndSample, UnorderedSet
 from .measure_valued import MeasureValued
-from .parameters import as_parameters, exact_gradient
+from .parameters import as_parameters, check_key, exact_gradient
 from .pathwise import Pathwise
 from .problem import number, Problem, takes_parameters
+from .replicates import FEWEST
 from .score import Score
 from .tracing import equations
 
@@ -88,6 +89,11 @@ def compare(
     finite. A bias is the distance from it, as a share of its norm. Estimators that refuse the problem say why. Without
     `estimators`, all that need no setting are tried.
     """
+    # Once: as what every estimator refuses, it would look like one row's own reason.
+    as_parameters(params)
+    check_key(key)
+    check_whole("samples", samples, 1)
+    check_whole("replicates", replicates, FEWEST)
     reference = _reference(f, of, params, key) if exact is None else exact_gradient(exact, params)
     if isinstance(estimators, (AbstractEstimator, type)) or not isinstance(estimators, Iterable | None):
         raise InputError(

@@ -14,7 +14,7 @@ from ..errors import check_between, check_whole, InputError
 from .expectation import Expectation
 from .host import host_failures
 from .parameters import as_parameters, check_key
-from .replicates import check_finite, ENOUGH, facts, FEWEST, Measured, Moments, Program, run
+from .replicates import check_finite, check_hashable, ENOUGH, facts, FEWEST, Measured, Moments, Program, run
 
 MOST = 2**30  # replicates: they are counted in 32 bits
 MARGIN = 1.2  # more replicates than the pilot asks for, since its own error is known so well only
@@ -85,6 +85,7 @@ def estimate(
     size = J.samples if isinstance(J, Expectation) else 1
     (dynamic, static), key = as_parameters(params), check_key(key)
     precise = rtol is not None or atol is not None
+    check_hashable(J, params)
     _check_asked(replicates, samples, precise, max_samples)
 
     def measure(key: PRNGKeyArray, count: int, name: str = "key") -> Measured:

@@ -14,7 +14,7 @@ from ..errors import InputError, shown
 def as_parameters(params: PyTree) -> tuple[PyTree, PyTree]:
     """The floats of a pytree as arrays, and the rest; `equinox.combine` puts them together again.
 
-    Raises `InputError` if there is no float to differentiate in, or one that is not finite.
+    Raises `InputError` if there is no float to differentiate in, or one that is complex.
     """
     params = floats_as_arrays(params)
     dynamic, static = eqx.partition(params, eqx.is_inexact_array)
@@ -23,6 +23,11 @@ def as_parameters(params: PyTree) -> tuple[PyTree, PyTree]:
         raise InputError(
             f"the parameters have no floating-point leaf (found: {', '.join(kinds) or 'no leaf'}), so there is nothing "
             "to differentiate in: give floats, as in jnp.array([0.0, 1.0])."
+        )
+    if any(jnp.issubdtype(leaf.dtype, jnp.complexfloating) for leaf in jax.tree.leaves(dynamic)):
+        raise InputError(
+            "the parameters have complex numbers, but one differentiates in real ones: give their real "
+            "and imaginary parts, and make them complex in `of`."
         )
     return dynamic, static
 
@@ -84,7 +89,7 @@ def check_key(key: Any) -> PRNGKeyArray:
     """The key; `InputError` if it is not one key of `jax.random`."""
     if isinstance(key, jax.Array) and (
         (jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.shape == ())
-        or (key.dtype == jnp.uint32 and key.ndim == 1)  # the older form, jax.random.PRNGKey
+        or (key.dtype == jnp.uint32 and key.shape == jax.eval_shape(jax.random.PRNGKey, 0).shape)  # the older form
     ):
         return key
     what = f"an array of shape {key.shape}" if isinstance(key, jax.Array) else repr(key)

@@ -171,6 +171,18 @@ def check_program(program: Any) -> None:
         raise InputError(f"J cannot be called as J(params, key) ({error}): give a program of these two.") from None
 
 
+def check_hashable(program: Any, params: PyTree) -> None:
+    """Raises `InputError` for what is neither an array nor has a hash, by which compiled programs are found again."""
+    for leaf in jax.tree.leaves((program, params)):
+        try:
+            _ = None if isinstance(leaf, (jax.Array, np.ndarray)) else hash(leaf)
+        except TypeError:
+            raise InputError(
+                f"{shown(leaf)} has no hash, by which its compiled program could be found again: give what has one, as "
+                "a dataclass made with eq=False, or a tuple in place of a set."
+            ) from None
+
+
 def _width(traced: ClosedJaxpr, dynamic: PyTree) -> int:
     """How many replicates run side by side: a power of two, by the room one takes; 1 if it calls the host.
 

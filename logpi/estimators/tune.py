@@ -1,6 +1,7 @@
 """Fitting a control variate: less variance, the same expectation."""
 
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -9,7 +10,7 @@ import optax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
-from ..errors import check_whole, InputError
+from ..errors import check_whole, InputError, shown
 from .base import AbstractEstimator
 from .baselines import AbstractBaseline
 from .expectation import Expectation
@@ -33,6 +34,10 @@ def tune(
     """
     check_whole("steps", steps, 0)
     check_whole("replicates", replicates, 1)
+    if not isinstance(J, Expectation):
+        raise InputError(
+            f"J is {shown(J)}, but only the estimator of an expectation is tuned: give logpi.expectation(f)."
+        )
     optimiser = optax.adam(1e-2) if optimiser is None else optimiser
     dynamic, static = as_parameters(params)
     fitted, rest = _fittable(J.estimator)
@@ -40,6 +45,8 @@ def tune(
         raise InputError(
             f"{type(J.estimator).__name__} has no arrays to fit: tune LAX, RELAX or REBAR, or choose another baseline."
         )
+
+    check_optimiser(optimiser, fitted)
 
     def square(fitted, key):
         tuned = Expectation(J.problem, eqx.combine(fitted, rest), J.samples)
@@ -55,6 +62,19 @@ def tune(
             "fitting the control variate diverged: give an optimiser with a smaller step, optax.adam(1e-3) say."
         )
     return Expectation(J.problem, eqx.combine(fitted, rest), J.samples)
+
+
+def check_optimiser(optimiser: object, params: PyTree) -> None:
+    """Raises `InputError` for what takes no step from a gradient alone: none of Optax's, or one that asks for more."""
+    given: Any = optimiser
+    try:
+        jax.eval_shape(lambda params: given.update(params, given.init(params), params), params)
+    except (AttributeError, TypeError, ValueError) as error:
+        why = shown(f"{type(error).__name__}: {error}", 160)
+        raise InputError(
+            f"optimiser is {shown(optimiser)}, which takes no step along a gradient alone ({why}): give one of Optax's "
+            "that does, as optax.adam(1e-2)."
+        ) from None
 
 
 def _descend(square: Callable, fitted: PyTree, keys: Array, optimiser: optax.GradientTransformation) -> PyTree:

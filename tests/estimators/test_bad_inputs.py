@@ -1,5 +1,7 @@
 """Bad input: one sentence with the value, the limit and the cure, from the place where a person can mend it."""
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -65,6 +67,17 @@ def three(a, b, c):
     return a
 
 
+@dataclasses.dataclass
+class Scaled:
+    """Equal to another one of the same number, and so, by the rules of Python, without a hash."""
+
+    by: float
+
+    def __call__(self, x):
+        return self.by * x
+
+
+MEAN = le.expectation(jnp.sum, normal, 4)
 NAN = le.expectation(lambda x: x * jnp.nan, normal, 4)
 # What is done wrong: (the call, what the sentence must say).
 TABLE = {
@@ -194,6 +207,22 @@ TABLE = {
         lambda: call(of=lambda t: dist.Binomial(jnp.asarray([2, 5]), t), estimator=le.Enumerate()),
         "its size depends on the parameters or is not the same for all entries",
     ),
+    "an optimiser by name": (
+        lambda: maximize(MEAN, T, KEY, optimiser="adam"),
+        r"optimiser is 'adam', which takes no step .*give one of Optax's that does, as optax.adam\(1e-2\)",
+    ),
+    "an optimiser that searches": (lambda: maximize(MEAN, T, KEY, optimiser=optax.lbfgs()), "takes no step .*'value'"),
+    "too many steps": (lambda: maximize(MEAN, T, KEY, steps=2**40), "steps is 1099511627776, but it must be between 0"),
+    "a program to tune": (lambda: le.tune(lambda p, key: p, T, KEY), "only the estimator of an expectation is tuned"),
+    "a function without a hash": (lambda: measure(f=Scaled(2.0)), r"Scaled\(by=2.0\) has no hash.*made with eq=False"),
+    "a set of parameters": (
+        lambda: maximize(le.expectation(jnp.sum, lambda p: normal(p["a"])), {"a": T, "of": {1}}, KEY),
+        r"\{1\} has no hash.*a tuple in place of a set",
+    ),
+    "complex parameters": (lambda: measure(params=T * 1j), "have complex numbers.*give their real and imaginary parts"),
+    "half a key": (lambda: measure(key=jnp.zeros(3, jnp.uint32)), r"array of shape \(3,\).*one key of JAX"),
+    "few to compare": (lambda: le.compare(jnp.sum, T, KEY, of=normal, replicates=8), "replicates is 8, .*32 or more"),
+    "a number to compare with": (lambda: le.compare(jnp.sum, T, 0, of=normal), "key is 0, but it must be one key"),
     "a site of nothing": (lambda: le.sample(3.0, KEY), "a float is no distribution"),
 }  # fmt: skip
 
