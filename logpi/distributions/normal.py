@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..errors import InputError
 from .base import AbstractDistribution
 from .one_row import in_one_row
 
@@ -14,10 +15,21 @@ HALF_LOG_TWO_PI = 0.5 * float(np.log(2 * np.pi))
 
 
 class Normal(AbstractDistribution):
-    """A Gaussian with a diagonal covariance. The event has the shape of `mean`; `log_std` is in natural logarithms."""
+    """A Gaussian with a diagonal covariance. The event has the shape of `mean`; `log_std` is in natural logarithms.
 
-    mean: Float[Array, "*shape"]
-    log_std: Float[Array, "*shape"]
+    Raises `InputError` unless both have one shape: broadcast, an entropy would count too few entries.
+    """
+
+    mean: Float[Array, "..."]
+    log_std: Float[Array, "..."]
+
+    def __check_init__(self):
+        shapes = jnp.shape(self.mean), jnp.shape(self.log_std)
+        if shapes[0] != shapes[1]:
+            raise InputError(
+                f"mean and log_std of a Normal have the shapes {shapes[0]} and {shapes[1]}, but each entry needs both: "
+                "give one shape, by jnp.broadcast_to where a number is to hold for all."
+            )
 
     def sample(self, key: PRNGKeyArray, shape: tuple[int, ...] = ()) -> Float[Array, "*batch_and_shape"]:
         """`mean + std * noise`, differentiable in both."""

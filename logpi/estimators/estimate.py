@@ -29,7 +29,7 @@ class Estimate(eqx.Module):
 
     value: Float[Array, ""]
     value_error: Float[Array, ""]
-    gradient: PyTree  # the structure of the parameters; `None` for leaves that are not floats
+    gradient: PyTree  # the structure of the parameters, in 32 bits at least; `None` for leaves that are not floats
     gradient_error: PyTree
     samples: int  # evaluated for this result (those of pilots come on top)
     replicates: int = eqx.field(static=True)

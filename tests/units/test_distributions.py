@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from logpi import InputError
 from logpi.distributions import Bernoulli, Categorical, Joint, Normal, Point
 
 ROUNDING = {"rtol": 1e-5, "atol": 1e-5}  # of float32
@@ -201,3 +202,9 @@ def test_several_normal_events_are_the_numbers_of_jax(bits):
     keys = jnp.stack([key, jax.random.key(7)])
     both = jax.vmap(lambda key: distribution.sample(key, (5,)))(keys)
     np.testing.assert_array_equal(both, jax.vmap(lambda key: jax.random.normal(key, (5, 3)))(keys))
+
+
+@pytest.mark.parametrize("shapes", [((3,), ()), ((), (3,)), ((2, 3), (3,))])
+def test_a_normal_needs_a_deviation_for_each_mean(shapes):
+    with pytest.raises(InputError, match="give one shape"):
+        Normal(*(jnp.zeros(shape) for shape in shapes))
