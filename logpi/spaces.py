@@ -249,4 +249,4 @@ def rescale_to(space: Space, action):
     if not isinstance(space, Box):
         return clip_to(space, action)
     low, high = (_aligned(bound, action) for bound in bounds(space))
-    return low + (action.clip(-1, 1) + 1) * ((high - low) / 2)
+    return clip_to(space, low + (action.clip(-1, 1) + 1) * ((high - low) / 2))  # rounding may lead out of the space

@@ -87,7 +87,7 @@ class GymnasiumVector(AbstractVectorEnv):
         self.action_space = from_gymnasium(env.single_action_space)
         self._env, self._seed, self._ours = env, seed, ours
         self._cut_off = False  # a process of one has ended by itself
-        self._action_dtype = env.single_action_space.dtype
+        self._as_member = member_caster(env.single_action_space)
         self._cast = caster(self.obs_space)
 
     def reset(self) -> PyTree[np.ndarray]:
@@ -102,7 +102,7 @@ class GymnasiumVector(AbstractVectorEnv):
 
     def send(self, action: np.ndarray) -> None:
         """Keeps the actions: only some of Gymnasium's vector environments can step without being waited for."""
-        self._action = np.asarray(action, self._action_dtype)
+        self._action = self._as_member(np.asarray(action))
 
     def receive(self):
         """One step of all environments. Raises `EnvironmentFault` where the process of one has ended by itself."""
@@ -177,6 +177,19 @@ def _end(env: Any) -> None:
         if pipe is not None:
             pipe.close()
     env.closed = True
+
+
+def member_caster(space: Any) -> Callable[[np.ndarray], np.ndarray]:
+    """A function that brings actions in 32 bits to the type of a space of Gymnasium's.
+
+    Between its bounds, where 32 bits cannot write these: rounded to 32 bits, 0.1 is more than it is in 64.
+    """
+    from gymnasium import spaces
+
+    if not isinstance(space, spaces.Box) or np.can_cast(space.dtype, np.float32):
+        return lambda action: np.asarray(action, space.dtype)
+    low, high = np.asarray(space.low, np.float64), np.asarray(space.high, np.float64)
+    return lambda action: action.astype(np.float64).clip(low, high).astype(space.dtype)
 
 
 def caster(space: Space) -> Callable[[PyTree[np.ndarray]], PyTree[np.ndarray]]:

@@ -10,6 +10,7 @@ import pytest
 
 from logpi.envs import AbstractEnv, resolve
 from logpi.envs.probes import Recall, Termination, Truncation, TwoStep
+from logpi.envs.vector import vectorize
 from logpi.errors import InputError
 from logpi.models import Network
 from logpi.rollout import HostRollout
@@ -96,6 +97,21 @@ def test_rescaled_actions_reach_the_whole_range() -> None:
     space = Box((2,), (-0.5, -1.0), (0.5, 3.0))
     low, high = bounds(space)
     np.testing.assert_allclose(rescale_to(space, np.array([[-1.0, -1.0], [1.0, 1.0]])), [low, high])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "dtype"), [(-0.1, 0.3, "float64"), (-(2**31), 2**31 - 1, "int32"), (0, 2**32 - 1, "uint32")]
+)
+def test_the_ends_of_bounds_that_32_bits_cannot_write_are_members(low: float, high: float, dtype: str) -> None:
+    made = [Script() for _ in range(2)]
+    for env in made:
+        env.action_space = gymnasium.spaces.Box(low, high, (2,), np.dtype(dtype).type)
+    vector = vectorize(iter(made).__next__, 2)
+    vector.reset()
+    drawn = np.array([[-1e12, -1e12], [1e12, 1e12]], np.float32)
+    vector.step(np.asarray(clip_to(vector.action_space, drawn)))
+    for env, end in zip(made, (low, high), strict=True):
+        assert env.action_space.contains(env.received[0]) and (env.received[0] == end).all()
 
 
 class OnTheHost(gymnasium.Env):

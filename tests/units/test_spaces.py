@@ -141,3 +141,13 @@ def test_clipping_and_rescaling():
     low, high = bounds(Box((2, 2), 0.0, (1.0, 2.0, 3.0, 4.0)))
     np.testing.assert_array_equal(low, np.zeros((2, 2)))
     np.testing.assert_array_equal(high, [[1, 2], [3, 4]])
+
+
+def test_rescaling_does_not_lead_out_of_the_space():
+    tenths = [i / 10 for i in range(-30, 31)]
+    low, high = zip(*[(a, b) for a in tenths for b in tenths if a < b], strict=True)
+    space = Box((len(low),), low, high)
+    least, most = bounds(space)
+    for end in (-1, 1):
+        reached = rescale_to(space, np.full(space.shape, end, np.float32))
+        assert (reached >= least).all() and (reached <= most).all()
