@@ -55,6 +55,7 @@ class Watched:
                     f"step returned {len(outcome)} things where obs, reward, terminated, truncated, info go"
                 )
             self._check(outcome[0])
+            _check_rest(outcome[1], outcome[4])
             self._in_a_row = 0
             return outcome
         except Exception as error:
@@ -90,6 +91,15 @@ class Watched:
             f"Environment {self._index} of {self._name}{seed} broke down in episode {self._episode} {what} "
             f"({type(error).__name__}: {error})"
         )
+
+
+def _check_rest(reward: Any, info: Any) -> None:
+    """Raises `ValueError` for what Gymnasium cannot put beside that of other environments."""
+    if reward is None or np.ndim(reward):
+        was = reward if reward is None else f"of shape {np.shape(reward)}"
+        raise ValueError(f"it returned the reward {was}, but a reward is one number: return float(reward)")
+    if not isinstance(info, dict):
+        raise ValueError(f"it returned the info {info!r:.80}, but an info is a dictionary: return {{}} for none")
 
 
 def shown_action(action: Any) -> str:

@@ -43,6 +43,12 @@ class Fragile(gymnasium.Env):
                     return np.zeros(3, np.float32), 1.0, end, False, {}
                 case "four things":
                     return obs, 1.0, end, {}
+                case "reward of an axis":
+                    return obs, np.ones(1), end, False, {}
+                case "no reward":
+                    return obs, None, end, False, {}
+                case "no info":
+                    return obs, 1.0, end, False, None
                 case "hangs":
                     time.sleep(60)
         return obs, 1.0, end, False, {}
@@ -53,6 +59,9 @@ SENTENCES = {
     r"\(RuntimeError: the spring is broken\): mend it",
     "shape": r"an observation of shape \(3,\), but its space has \(2,\)",
     "four things": "step returned 4 things",
+    "reward of an axis": r"Environment 0 of .*the reward of shape \(1,\), but a reward is one number",
+    "no reward": "the reward None, but a reward is one number",
+    "no info": "the info None, but an info is a dictionary",
 }
 
 
