@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, PyTree
 
 from ..errors import EnvironmentFault, InputError
-from ..spaces import Dict, from_gymnasium, Space, Tuple
+from ..spaces import Box, Dict, from_gymnasium, Space, Tuple
 from ..watched import RESTARTED, shown_action, Watched
 
 Rewards = Float[np.ndarray, " num_envs"]
@@ -201,6 +201,8 @@ def caster(space: Space) -> Callable[[PyTree[np.ndarray]], PyTree[np.ndarray]]:
         case Tuple():
             parts = tuple(caster(part) for part in space.parts)
             return lambda obs: tuple(cast(obs[i]) for i, cast in enumerate(parts))
+        case Box(dtype="int64" | "uint32" | "uint64"):
+            return lambda obs: np.asarray(obs, np.float32)  # int32 would take its greatest numbers for negative ones
         case _:
             return _cast_array
 

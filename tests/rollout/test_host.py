@@ -205,3 +205,11 @@ def test_a_policy_with_other_arrays_needs_no_other_program() -> None:
     for seed in range(3):
         _, state = rollout.collect(policy_for(source, seed=seed), state, jax.random.key(seed))
     assert _make_programs.cache_info().misses == before
+
+
+def test_large_whole_numbers_keep_their_size() -> None:
+    env = Script()
+    env.observation_space = gymnasium.spaces.Box(0, 2**40, (2,), np.int64)
+    vector = vectorize(lambda: env, 1)
+    env.reset = lambda **_: (np.array([2**31, 2**40]), {})
+    np.testing.assert_array_equal(vector.reset(), [[2.0**31, 2.0**40]])
