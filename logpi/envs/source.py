@@ -156,9 +156,12 @@ def restarting(source: EnvSource) -> EnvSource:
 def spaces_of(env: Any) -> tuple[Space, Space]:
     """The spaces of an environment of Gymnasium's, which is closed then.
 
-    Raises `InputError` for spaces that logpi does not know.
+    Raises `InputError` for spaces that logpi does not know, and where one is missing.
     """
     try:
+        for name in ("observation_space", "action_space"):
+            if getattr(env, name, None) is None:
+                raise InputError(f"{env} has no {name}: set self.{name} to a space of gymnasium's in its __init__.")
         return from_gymnasium(env.observation_space), from_gymnasium(env.action_space)
     finally:
         with contextlib.suppress(Exception):  # those that are played in say it, if they cannot be closed either

@@ -52,12 +52,14 @@ def make_actor_critic(
 ) -> AbstractActorCritic:
     """An actor-critic that reads observations of one space and acts in another.
 
-    Raises `InputError` for a space that no head or encoder knows.
+    Raises `InputError` for a space that no head or encoder knows, or without entries.
     """
     network = network or Network()
     encoder_key, model_key = jax.random.split(key)
     encoder = make_encoder(obs_space, key=encoder_key)
     head = make_head(action_space, initial_log_std=network.initial_log_std)
+    if head.size == 0:
+        raise InputError(f"The action space {action_space} has no entries: a policy needs at least one to choose.")
     if network.memory == "none":
         depth = 0 if is_image(obs_space) else network.depth
         activation = ACTIVATIONS[network.activation]

@@ -50,6 +50,27 @@ class Empty(gymnasium.Env):
         return np.zeros(0, np.float32), {}
 
 
+class Wide(gymnasium.Env):
+    """Actions without bounds."""
+
+    observation_space, action_space = gymnasium.spaces.Discrete(2), gymnasium.spaces.Box(-np.inf, np.inf, (2,))
+
+
+class Idle(gymnasium.Env):
+    """Actions without a number."""
+
+    observation_space, action_space = gymnasium.spaces.Discrete(2), gymnasium.spaces.Box(-1, 1, (0,))
+
+    def reset(self, **_: Any) -> Any:
+        return 0, {}
+
+
+class Forgotten(gymnasium.Env):
+    """It does not say what actions it takes."""
+
+    observation_space = gymnasium.spaces.Discrete(2)
+
+
 def broken() -> Any:
     """A function of the user's that makes no environment."""
     raise KeyError("port")
@@ -120,6 +141,9 @@ ENVIRONMENTS = {
     "one environment": (train(Text()), "is one environment, but several are needed: give the function that makes"),
     "a space of words": (train(Text), r"Text.*kind that logpi does not know.*: convert it with a gymnasium wrapper"),
     "a space of nothing": (train(Empty, num_envs=1), "has no entries: a policy needs at least one number to see"),
+    "actions of nothing": (train(Idle, num_envs=1), "has no entries: a policy needs at least one to choose"),
+    "a space forgotten": (train(Forgotten), "has no action_space: set self.action_space to a space of gymnasium's"),
+    "no bounds to rescale to": (train(Wide, actions="rescale"), "is not bounded on both sides: take clip"),
     "an option": (lambda _: logpi.train(logpi.envs.resolve("probe:recall", depth=3)), "does not take these options"),
 }
 POLICIES = {
