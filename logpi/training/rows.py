@@ -100,10 +100,13 @@ def read_rows(folder: Path) -> list[dict[str, Any]]:
 
 
 def _is_row(row: Any) -> bool:
-    """Whether it has its place, and beside that plain values."""
-    if not isinstance(row, dict) or not all(type(row.get(name)) is int for name in ("seed", "iteration", "steps")):
+    """Whether it has its place and what a curve is drawn from, and beside that numbers."""
+    if not isinstance(row, dict) or not row.keys() >= {"return_mean", "return_squares"}:
         return False
-    return all(value is None or isinstance(value, bool | int | float | str) for value in row.values())
+    whole = ("seed", "iteration", "steps", "episodes")
+    return all(type(row.get(name)) is int for name in whole) and all(
+        value is None or isinstance(value, bool | int | float) for value in row.values()
+    )
 
 
 def rewrite_rows(folder: Path, rows: list[dict[str, Any]]) -> None:

@@ -27,7 +27,7 @@ def run(folder: Path | None = None, env: str = "CartPole-v1") -> Run:
     shapes = eqx.filter_eval_shape(make_actor_critic, OBS, ACTION, NETWORK, key=jax.random.key(0))
     blank = [np.zeros(x.shape, x.dtype) if isinstance(x, jax.ShapeDtypeStruct) else x for x in jax.tree.leaves(shapes)]
     model = jax.tree.unflatten(jax.tree.structure(shapes), [jnp.asarray(x) if _is_array(x) else x for x in blank])
-    rows = [{"seed": 0, "iteration": 1, "steps": 8, "episodes": 0, "return_mean": None}]
+    rows = [{"seed": 0, "iteration": 1, "steps": 8, "episodes": 0, "return_mean": None, "return_squares": None}]
     return Run(env, SETTINGS, (0,), (model,), OBS, ACTION, rows, {"steps": 8}, {"logpi": "0"})
 
 
@@ -64,6 +64,11 @@ def file(name: str, content: bytes | Callable[[Path], Any]) -> Callable[[Path], 
         return logpi.load(folder)
 
     return attempt
+
+
+def row(returns: dict[str, Any]) -> bytes:
+    """A row of metrics in which an episode ended, with these returns."""
+    return json.dumps({"seed": 0, "iteration": 1, "steps": 8, "episodes": 1, **returns}).encode() + b"\n"
 
 
 def link(path: Path) -> None:
@@ -159,6 +164,8 @@ HOSTILE: dict[str, tuple[Callable[[Path], Any], str]] = {
         file("metrics.jsonl", b'{"seed": 0, "iteration": 1, "steps": 1, "x": [[]]}\n'), "which is no row of metrics",
     ),
     "steps of text": (file("metrics.jsonl", b'{"seed": 0, "iteration": 1, "steps": "8"}\n'), "no row of metrics"),
+    "a row without a return": (file("metrics.jsonl", row({})), "no row of metrics"),
+    "a return of text": (file("metrics.jsonl", row({"return_mean": "9", "return_squares": 81.0})), "no row of metrics"),
     "a policy that is a link": (file(POLICY, link), "safetensors is a symbolic link"),
     "a policy that is a pipe": (file(POLICY, pipe), "no plain file"),
     "a policy of 10 GB": (file(POLICY, huge), "10,000,000,000 bytes, but at most"),

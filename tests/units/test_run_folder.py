@@ -14,9 +14,9 @@ from tests.exactness.test_log_prob import make
 
 OBS_SPACE, ACTION_SPACE = spaces.Box((3,)), spaces.Box((2,), -1.0, 1.0)
 HISTORY = [
-    {"seed": seed, "iteration": i, "steps": 8 * i, "return_mean": None if i else 0.1 + 0.2}
+    {"seed": seed, "iteration": i, "steps": 8 * i, "episodes": 1 - i, "return_mean": value, "return_squares": value}
     for seed in (3, 5)
-    for i in range(2)
+    for i, value in enumerate((0.1 + 0.2, None))
 ]
 
 
