@@ -8,7 +8,9 @@ read the output has gone.
 import difflib
 import errno
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
@@ -51,6 +53,8 @@ _REFUSALS = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command, by default the one of the process, and returns its exit status."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminate)
     try:
         status = _dispatch(list(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()
@@ -59,8 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(str(error), 3)
     except InputError as error:
         return _complain(str(error))
-    except KeyboardInterrupt:
-        return 130
+    except KeyboardInterrupt as stop:
+        return 143 if isinstance(stop, _Terminated) else 130
     except BrokenPipeError:
         _let_go(sys.stdout)
         return 141
@@ -78,6 +82,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stderr.flush()
         except BrokenPipeError:  # whoever read the progress has gone, which is no failure
             _let_go(sys.stderr)
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a command wherever Ctrl-C would."""
+
+
+def _terminate(number: int, frame: object) -> None:
+    raise _Terminated
 
 
 def _let_go(stream: TextIO) -> None:

@@ -39,6 +39,19 @@ def test_ctrl_c_saves_what_was_learned(tmp_path: Path) -> None:
     assert run.summary["interrupted"] is True and run.history[-1]["steps"] > 0
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_before_the_training_leaves_nothing(number: signal.Signals, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    command = [*RUN, "train", "CartPole-v1", *SMALL, "--out", str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        process.stderr.readline()  # what it will do; then it compiles
+        process.send_signal(number)
+        said = process.communicate(timeout=60)[1]
+    assert process.returncode == 128 + number and "Traceback" not in said
+    assert not list(folder.glob("*"))
+
+
 def test_a_reader_that_goes_away_does_not_end_the_training(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     command = [*RUN, "train", "CartPole-v1", *SMALL, "--evaluate-episodes", "2", "--out", str(folder)]

@@ -49,6 +49,8 @@ class Fragile(gymnasium.Env):
                     return obs, None, end, False, {}
                 case "no info":
                     return obs, 1.0, end, False, None
+                case "exits":
+                    raise SystemExit(0)
                 case "hangs":
                     time.sleep(60)
         return obs, 1.0, end, False, {}
@@ -62,6 +64,7 @@ SENTENCES = {
     "reward of an axis": r"Environment 0 of .*the reward of shape \(1,\), but a reward is one number",
     "no reward": "the reward None, but a reward is one number",
     "no info": "the info None, but an info is a dictionary",
+    "exits": r"broke down in episode \d at step \d+, on the action [01] \(SystemExit: 0\)",
 }
 
 
@@ -83,6 +86,49 @@ def test_it_is_restarted_counted_and_left_out(how: str) -> None:
     # Rows that reset, and those on which an environment broke down, are no steps of the agent.
     assert all(np.isfinite(row["gradient_norm"]) for row in run.history)
     assert 6 * 48 - run.summary["steps"] >= run.summary["restarts"]
+
+
+class Astray(gymnasium.Env):
+    """Gives one observation at its fifth step, and another at all others."""
+
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def __init__(self, space: gymnasium.Space, usual, fifth):
+        self.observation_space, self.usual, self.fifth = space, usual, fifth
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.time = 0
+        return self.usual, {}
+
+    def step(self, action):
+        self.time += 1
+        return self.fifth if self.time == 5 else self.usual, 1.0, self.time >= 9, False, {}
+
+
+@pytest.mark.parametrize(
+    ("space", "usual", "fifth", "shown"),
+    [
+        (gymnasium.spaces.Discrete(4, start=1), 1, 5, r"5, which is not in Discrete\(4, start=1\)"),
+        (gymnasium.spaces.MultiDiscrete([2, 3]), [0, 2], [0, -1], "-1, which is not in MultiDiscrete"),
+        (gymnasium.spaces.Dict(a=gymnasium.spaces.MultiBinary(2)), {"a": [0, 1]}, {"a": [0, 2]}, "2, which is not in"),
+    ],
+    ids=["one", "several", "inside"],
+)
+def test_no_choice_is_made_of_what_is_none(space, usual, fifth, shown) -> None:
+    usual, fifth = ({"a": np.array(x["a"])} if isinstance(x, dict) else np.array(x) for x in (usual, fifth))
+    with pytest.raises(EnvironmentFault, match=r"at step 5, on the action [01] .*an observation of " + shown):
+        logpi.train(lambda: Astray(space, usual, fifth), **SMALL)
+    run = logpi.train(lambda: Astray(space, usual, fifth), on_env_error="restart", listener=Recorder(), **SMALL)
+    assert run.summary["restarts"] > 5
+
+
+def test_a_number_beyond_its_bounds_is_told_once_and_seen() -> None:
+    box = gymnasium.spaces.Box(-1, 1, (2,))
+    near, far = np.array([0.5, 1.000001], np.float32), np.array([0.5, 7.0], np.float32)
+    with pytest.warns(RuntimeWarning, match=r"Environment 0 of .* at step 5, .* of 7, which is not in Box") as told:
+        run = logpi.train(lambda: Astray(box, near, far), **SMALL | {"num_envs": 1, "steps": 96})
+    assert len([w for w in told if "which is not in" in str(w.message)]) == 1 and len(run.history) == 6
 
 
 def test_what_breaks_down_at_every_step_is_not_restarted_for_ever() -> None:
