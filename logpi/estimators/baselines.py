@@ -69,6 +69,10 @@ class Constant(AbstractBaseline):
     value: float | Float[Array, ""]
 
     def __check_init__(self):
+        if jnp.shape(self.value):
+            raise InputError(
+                f"value is an array of shape {jnp.shape(self.value)}, but a constant baseline is one number: give one."
+            )
         check_between("value", self.value, float("-inf"))
 
     def __call__(self, problem, params, key, costs) -> Float[Array, ""]:

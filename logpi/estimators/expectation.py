@@ -14,7 +14,7 @@ from .baselines import AbstractBaseline
 from .edges import broken_edge
 from .limits import broken_limit
 from .parameters import as_parameters, check_key
-from .problem import Problem
+from .problem import Problem, takes
 from .score import Score
 
 
@@ -92,6 +92,8 @@ def expectation(
             f"of is a {type(of).__name__}, but it must be a function of the parameters: give lambda params: "
             "distribution, or leave it out and pass the distribution as the parameters."
         )
+    if of is not None and not takes(of, 1):
+        raise InputError("of cannot be called as of(params): give a function of the parameters, in one pytree.")
     check_whole("samples", samples, 1)
     estimator = Score() if estimator is None else estimator
     check_estimator("estimator", estimator)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..distributions import AbstractDistribution, as_distribution
-from ..errors import InputError
+from ..errors import InputError, shown
 from .edges import still_edge
 from .limits import within_limits
 from .parameters import frozen
@@ -108,29 +108,37 @@ def followed(function: Callable, name: str) -> Callable:
 
 
 def takes_parameters(f: Callable) -> bool:
-    """Whether a function is `f(x, params)` and not `f(x)`: whether it needs a second argument."""
-    try:
-        parameters = inspect.signature(f).parameters.values()
-    except (TypeError, ValueError):  # some built-in functions have no signature
+    """Whether a function is `f(x, params)` and not `f(x)`: whether it needs a second argument.
+
+    Raises `InputError` for one that cannot be called in either way.
+    """
+    if takes(f, 1):
         return False
-    needed = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty]
-    if len(needed) > 2:
+    if not takes(f, 2):
         raise InputError(
-            f"f needs {len(needed)} arguments, but it is called as f(x) or f(x, params): give it one or two."
+            f"f is called as f(x) or f(x, params), but its arguments are {inspect.signature(f)}: give it one or two."
         )
-    return len(needed) == 2
+    return True
+
+
+def takes(function: Callable, count: int) -> bool:
+    """Whether a function can be called with so many arguments. Some built-in functions do not tell; these may."""
+    try:
+        inspect.signature(function).bind(*[None] * count)
+    except (TypeError, ValueError) as error:
+        return isinstance(error, ValueError)
+    return True
 
 
 def number(value: Any) -> Float[Array, ""]:
     """What f returned as a float; `InputError` if it is not one real number."""
-    leaves = jax.tree.leaves(value)
     if value is None:
         raise InputError("f returned None for one event, but it must return one number: is a return missing?")
-    if any(isinstance(leaf, (str, bytes)) for leaf in leaves):
-        raise InputError(f"f returned {value!r} for one event, but it must return one number: give a score of it.")
-    shape = jnp.shape(leaves[0]) if len(leaves) == 1 else None
-    if shape != ():
-        what = f"an array of shape {shape}" if shape is not None else f"{len(leaves)} values"
+    leaves = jax.tree.leaves(value)
+    if not all(map(_is_numeric, leaves)):
+        raise InputError(f"f returned {shown(value)} for one event, but it must return one number: give a score of it.")
+    if len(leaves) != 1 or jnp.shape(leaves[0]):
+        what = f"an array of shape {jnp.shape(leaves[0])}" if len(leaves) == 1 else f"{len(leaves)} values"
         raise InputError(
             f"f returned {what} for one event, but it must return one number: sum or index what it returns."
         )
@@ -138,3 +146,12 @@ def number(value: Any) -> Float[Array, ""]:
     if jnp.issubdtype(value.dtype, jnp.complexfloating):
         raise InputError("f returned a complex number, but an expectation to climb is real: return its real part.")
     return value.astype(jnp.result_type(value, jnp.float32))
+
+
+def _is_numeric(leaf: Any) -> bool:
+    """Whether it is a number or an array of them, and not text, a set, a random key, any object."""
+    try:
+        dtype = jnp.asarray(leaf).dtype
+    except (TypeError, ValueError):
+        return False
+    return jnp.issubdtype(dtype, jnp.number) or jnp.issubdtype(dtype, jnp.bool_)

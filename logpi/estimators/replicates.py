@@ -4,7 +4,6 @@ One compiled program for every number of replicates, in memory that does not gro
 `fold_in(key, i)`, so how many run side by side changes nothing.
 """
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +17,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from ..errors import InputError, shown
 from .parameters import widened
+from .problem import takes
 from .tracing import calls_host, kept, reaches, room
 
 Program = Callable[[PyTree, PRNGKeyArray], Float[Array, ""]]
@@ -163,12 +163,8 @@ def check_program(program: Any) -> None:
         raise InputError(
             f"J is {shown(program)}, but it must be a logpi.expectation or a program (params, key) -> scalar: give one."
         )
-    try:
-        inspect.signature(program).bind(None, None)
-    except ValueError:  # some built-in functions have no signature
-        return
-    except TypeError as error:
-        raise InputError(f"J cannot be called as J(params, key) ({error}): give a program of these two.") from None
+    if not takes(program, 2):
+        raise InputError("J cannot be called as J(params, key): give a program of these two.")
 
 
 def check_hashable(program: Any, params: PyTree) -> None:
