@@ -5,13 +5,14 @@ stopped a training (what was good is saved). 130, 143: Ctrl-C or SIGTERM ended i
 read the output has gone.
 """
 
+import contextlib
 import difflib
 import errno
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TextIO
 
 from ..errors import InputError, TrainingFault
@@ -53,10 +54,9 @@ _REFUSALS = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command, by default the one of the process, and returns its exit status."""
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _terminate)
     try:
-        status = _dispatch(list(sys.argv[1:] if arguments is None else arguments))
+        with _terminated_like_ctrl_c():
+            status = _dispatch(list(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()
         return status
     except TrainingFault as error:
@@ -88,8 +88,21 @@ class _Terminated(KeyboardInterrupt):
     """SIGTERM, which ends a command wherever Ctrl-C would."""
 
 
-def _terminate(number: int, frame: object) -> None:
-    raise _Terminated
+@contextlib.contextmanager
+def _terminated_like_ctrl_c() -> Iterator[None]:
+    """SIGTERM raises `_Terminated` in here; elsewhere than in the main thread, nothing can be done about it."""
+
+    def terminate(number, frame):
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _let_go(stream: TextIO) -> None:
