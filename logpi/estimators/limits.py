@@ -26,7 +26,7 @@ Limit = tuple[str, str, Any, Any]  # of which distribution, of which parameter, 
 
 
 def limits_of(dist: AbstractDistribution) -> Iterator[Limit]:
-    """The limits of single numbers: NumPyro's `arg_constraints`, without those of whole matrices, which cost more."""
+    """NumPyro's `arg_constraints`, of single numbers and of triangles; others cost more than a draw."""
     if isinstance(dist, Joint):
         for part in dist.parts:
             yield from limits_of(part)
@@ -37,8 +37,8 @@ def limits_of(dist: AbstractDistribution) -> Iterator[Limit]:
     for part in parts_of(dist.distribution):
         for name, constraint in part.arg_constraints.items():
             value, constraint = vars(part).get(name), of_entries(constraint)
-            ranged = isinstance(constraint, (c.greater_than, c.less_than, type(c.interval(0, 1))))
-            if ranged and value is not None:
+            kinds = c.greater_than, c.less_than, type(c.interval(0, 1)), type(c.lower_cholesky)
+            if isinstance(constraint, kinds) and value is not None:
                 yield type(part).__name__, name, value, constraint
 
 
@@ -69,9 +69,14 @@ def _broken_limit(dist: AbstractDistribution) -> str | None:
     for kind, name, value, constraint in limits_of(dist):
         if isinstance(value, Tracer) or bool(np.all(np.asarray(constraint(value)))):
             continue
+        low, high = (getattr(constraint, end, None) for end in ("lower_bound", "upper_bound"))
+        if low is None and high is None:
+            return (
+                f"{name} of {kind}, given or made of its matrix, is not lower triangular with a positive diagonal: "
+                "make it of a free matrix, as jnp.tril(p, -1) + jnp.diag(jnp.exp(jnp.diag(p)))"
+            )
         array = np.asarray(value)
         worst = array[~np.broadcast_to(np.asarray(constraint(value)), array.shape)].reshape(-1)[0]
-        low, high = (getattr(constraint, end, None) for end in ("lower_bound", "upper_bound"))
         where = f"above {low}" if high is None else f"below {high}" if low is None else f"between {low} and {high}"
         cure = "jax.nn.sigmoid(p)" if high is not None else "jnp.exp(p)"
         return f"{name} of {kind} is {worst:.4g}, but it must be {where}: make it of a free parameter, as {cure}"

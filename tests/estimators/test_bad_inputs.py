@@ -197,6 +197,10 @@ TABLE = {
     "half a coin of NumPyro's": (lambda: le.score(T, 0.5, of=dist.Bernoulli), "0.5 is no event of BernoulliProbs"),
     "three events": (lambda: le.score(T, jnp.ones(3), of=normal), r"shape \(3,\), but one event of Normal has \(\)"),
     "a rate below 0": (lambda: measure(-0.3, of=dist.Poisson), r"rate of Poisson is -0.3, .*above 0.0.*jnp.exp\(p\)"),
+    "a triangle that is none": (
+        lambda: measure(jnp.ones((2, 2)), of=lambda p: dist.MultivariateNormal(jnp.zeros(2), scale_tril=p)),
+        "scale_tril of MultivariateNormal, .* is not lower triangular",
+    ),
     "a vector below 0": (
         lambda: measure(jnp.asarray([-0.5, 1.0]), of=dist.Dirichlet),
         "concentration of Dirichlet is -0.5, but it must be above 0.0",
