@@ -1,5 +1,6 @@
 """Value and gradient of an expectation with their standard errors: from a number of samples, or to a precision."""
 
+import functools
 import math
 import sys
 
@@ -14,7 +15,7 @@ from ..errors import check_between, check_whole, InputError
 from .expectation import Expectation
 from .host import host_failures
 from .parameters import as_parameters, check_key
-from .replicates import check_finite, check_hashable, ENOUGH, facts, FEWEST, Measured, Moments, Program, run
+from .replicates import check_finite, check_hashable, ENOUGH, Facts, facts, FEWEST, Measured, Moments, Program, run
 
 MOST = 2**30  # replicates: they are counted in 32 bits
 MARGIN = 1.2  # more replicates than the pilot asks for, since its own error is known so well only
@@ -83,24 +84,12 @@ def estimate(
     `converged` is False. Raises `InputError` for bad input, and for numbers that are not finite.
     """
     size = J.samples if isinstance(J, Expectation) else 1
-    (dynamic, static), key = as_parameters(params), check_key(key)
+    parts, key = as_parameters(params), check_key(key)
     precise = rtol is not None or atol is not None
     check_hashable(J, params)
     _check_asked(replicates, samples, precise, max_samples)
-
-    def measure(key: PRNGKeyArray, count: int, name: str = "key") -> Measured:
-        with host_failures() as failures:
-            measured = run(J, dynamic, static, key, count, known)
-        if failures:
-            raise failures[0]
-        try:
-            check_finite(measured.moments, name)
-        except InputError:
-            raise_broken_limit(J, params)
-            raise
-        return measured
-
-    known = facts(J, dynamic, static, key)
+    known = facts(J, *parts, key)
+    measure = functools.partial(_measured, J, params, parts, known)
     # An estimator that makes no use of the key sums instead of drawing. Of any program this may be a mistake.
     if isinstance(J, Expectation) and not known.draws:
         once = measure(key, 1)
@@ -111,6 +100,22 @@ def estimate(
         measured, converged = _to_precision(measure, key, rtol or 0.0, atol or 0.0, _most(max_samples, size))
         return _result(measured, size, converged)
     return _result(measure(key, _count(replicates, samples, size)), size)
+
+
+def _measured(
+    J: Program, params: PyTree, parts: tuple[PyTree, PyTree], known: Facts, key: PRNGKeyArray, count: int, name="key"
+) -> Measured:
+    """One run of `count` replicates; raises what went wrong in it."""
+    with host_failures() as failures:
+        measured = run(J, *parts, key, count, known)
+    if failures:
+        raise failures[0]
+    try:
+        check_finite(measured.moments, name)
+    except InputError:
+        raise_broken_limit(J, params)
+        raise
+    return measured
 
 
 def raise_broken_limit(J: Program, params: PyTree) -> None:
