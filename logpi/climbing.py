@@ -210,8 +210,8 @@ def _step(state: Climb, key, upwards: Optax, direction: float, replicates: int) 
         return jax.value_and_grad(lambda d: state.J(eqx.combine(d, rest), key))(dynamic)
 
     keys = jax.random.split(jax.random.fold_in(key, state.done), replicates)
-    values, gradients = jax.vmap(sample)(keys)
-    flat = jax.vmap(lambda g: ravel_pytree(widened(g))[0])(gradients)
+    values, gradients = widened(jax.vmap(sample)(keys))
+    flat = jax.vmap(lambda g: ravel_pytree(g)[0])(gradients)
     gradient, value = jnp.mean(flat, axis=0), jnp.mean(values)
     noise = jnp.sum(jnp.var(flat, axis=0, ddof=1)) / replicates
     signal = state.signal.after(gradient, noise)
@@ -230,7 +230,7 @@ def _step(state: Climb, key, upwards: Optax, direction: float, replicates: int) 
 
 
 def _stays_finite(before: PyTree, after: PyTree) -> Bool[Array, ""]:
-    """Whether no number that was finite has become another one; a logit may be -infinity from the start."""
+    """Whether no number that was finite has become infinite or NaN; a logit may be -infinity from the start."""
     old, new = (jax.tree.leaves(eqx.filter(model, trainable(model))) for model in (before, after))
     stays = [jnp.all(jnp.isfinite(b) | ~jnp.isfinite(a)) for a, b in zip(old, new, strict=True)]
     return jnp.all(jnp.stack(stays))

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from .errors import EnvironmentFault
+from .errors import EnvironmentFault, shown
 
 RESTARTED = "logpi_restarted"  # the entry of `info` that says that the episode broke off, and why
+KINDS = ("Dict", "Tuple", "Box", "Discrete", "MultiDiscrete", "MultiBinary")  # of Gymnasium's spaces
 MOST_IN_A_ROW = 10  # restarts without a good step between them: it will not get better
 
 
@@ -45,6 +46,7 @@ class Watched:
         try:
             obs, info = self.env.reset(seed=seed, options=options)
             self._check(obs, None)
+            _check_rest(0.0, info)
         except (Exception, SystemExit) as error:
             return self._again(error, None)
         return obs, info
@@ -59,7 +61,7 @@ class Watched:
                     f"step returned {len(outcome)} things where obs, reward, terminated, truncated, info go"
                 )
             self._check(outcome[0], action)
-            _check_rest(outcome[1], outcome[4])
+            _check_rest(outcome[1], outcome[4], *outcome[2:4])
             self._in_a_row = 0
             return outcome
         except (Exception, SystemExit) as error:
@@ -69,8 +71,7 @@ class Watched:
     def _check(self, obs: Any, action: Any) -> None:
         if self._shape is not None and np.shape(obs) != self._shape:
             raise ValueError(f"it returned an observation of shape {np.shape(obs)}, but its space has {self._shape}")
-        beyond = _strays(self.env.observation_space, obs)
-        if beyond and not self._told:
+        if beyond := _strays(self.env.observation_space, obs, boxes=not self._told):
             self._told = True
             warnings.warn(
                 f"{self._where(action)} gave an observation of {beyond}. It is seen as it is, and so are others from "
@@ -85,14 +86,15 @@ class Watched:
         self._in_a_row += 1
         if not self._restart or self._in_a_row > MOST_IN_A_ROW:
             raise EnvironmentFault(f"{sentence}: mend it, or have it restarted (--on-env-error restart).") from error
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception, SystemExit):
             self.env.close()
-        self.env = self._make()
         self._episode, self._step = self._episode + 1, 0
         seed = None if self._seed is None else (self._seed + 1_000_003 * self._episode) % 2**31  # not the episode again
         try:
+            self.env = self._make()
             obs, info = self.env.reset(seed=seed)
             self._check(obs, None)
+            _check_rest(0.0, info)
         except (Exception, SystemExit) as again:
             raise EnvironmentFault(f"{self._sentence(again, None)}, right after a restart: mend it.") from again
         return obs, {**info, RESTARTED: sentence}
@@ -106,45 +108,63 @@ class Watched:
         return f"Environment {self._index} of {self._name}{seed} {what}in episode {self._episode} {when}"
 
 
-def _strays(space: Any, obs: Any) -> str:
+def _strays(space: Any, obs: Any, boxes: bool) -> str:
     """Which number of an observation is beyond the bounds of a `Box`, and which bounds; empty if none is.
 
-    Raises `ValueError` for what is none of the choices of a discrete space: an encoding would show nothing of it.
+    Raises `ValueError` for what is none of the choices of a discrete space: an encoding would show nothing of it. Boxes
+    are left out unless `boxes`.
     """
-    kind = type(space).__name__  # of Gymnasium's, which is not imported for this
-    match kind:
-        case "Dict":
-            return next(filter(None, (_strays(part, obs[name]) for name, part in space.spaces.items())), "")
-        case "Tuple":
-            return next(filter(None, map(_strays, space.spaces, obs)), "")
-        case "Discrete":
-            low, high = space.start, space.start + space.n - 1
-        case "MultiDiscrete":
-            low, high = space.start, space.start + space.nvec - 1
-        case "MultiBinary":
-            low, high = 0, 1
-        case "Box" if space.dtype != np.uint8:  # of a picture any byte is one
-            low, high = space.low, space.high
-        case _:
-            return ""
-    value = np.asarray(obs)
-    slack = 1e-5 * np.maximum(1, np.abs(value)) if kind == "Box" else 0  # of rounding
-    outside = (value < low - slack) | (value > high + slack)
+    # By name: Gymnasium is not imported for this.
+    kind = next((kind.__name__ for kind in type(space).__mro__ if kind.__name__ in KINDS), "")
+    if kind in ("Dict", "Tuple"):
+        parts = space.spaces.items() if kind == "Dict" else enumerate(space.spaces)
+        found = [_strays(part, obs[name], boxes) for name, part in parts]  # of all of them, whatever the first gives
+        return next(filter(None, found), "")
+    if not kind or (kind == "Box" and (not boxes or space.dtype == np.uint8)):  # of a picture any byte is one
+        return ""
+    value, (low, high) = np.asarray(obs) + 0, _ends(space, kind)  # truths as numbers
+    if kind == "Box":
+        slack = 1e-5 * np.maximum(
+            1, np.abs(np.where(np.isfinite(value), value, 0))
+        )  # of rounding; NaN is told elsewhere
+        outside = (value < low - slack) | (value > high + slack)
+    else:
+        outside = ~((value >= low) & (value <= high) & (value == np.floor(value)))
     if not np.any(outside):
         return ""
-    shown = f"{value[outside].flat[0]:.6g}, which is not in {space}"
+    sentence = f"{value[outside].flat[0]:.6g}, which is not in {' '.join(shown(space, 200).split())}"
     if kind == "Box":
-        return shown
-    raise ValueError(f"it returned an observation of {shown}")
+        return sentence
+    raise ValueError(f"it returned an observation of {sentence}")
 
 
-def _check_rest(reward: Any, info: Any) -> None:
+def _ends(space: Any, kind: str) -> tuple[Any, Any]:
+    """The least and the greatest number that may be seen."""
+    match kind:
+        case "Box":
+            return space.low, space.high
+        case "MultiBinary":
+            return 0, 1
+        case _:
+            return space.start, space.start + (space.n if kind == "Discrete" else space.nvec) - 1
+
+
+def _check_rest(reward: Any, info: Any, *flags: Any) -> None:
     """Raises `ValueError` for what Gymnasium cannot put beside that of other environments."""
-    if reward is None or np.ndim(reward):
-        was = reward if reward is None else f"of shape {np.shape(reward)}"
+    if not _is_number(reward):
+        was = f"of shape {np.shape(reward)}" if np.shape(reward) else f"{reward!r:.80}"
         raise ValueError(f"it returned the reward {was}, but a reward is one number: return float(reward)")
+    if any(np.shape(flag) for flag in flags):
+        raise ValueError("it returned terminated or truncated as an array, but each is True or False: return bool(...)")
     if not isinstance(info, dict):
         raise ValueError(f"it returned the info {info!r:.80}, but an info is a dictionary: return {{}} for none")
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return np.shape(value) == () and not isinstance(value, str | bytes) and float(value) is not None
+    except (TypeError, ValueError, OverflowError):
+        return False
 
 
 def shown_action(action: Any) -> str:

@@ -1,5 +1,6 @@
 """One of `n` choices."""
 
+import functools
 from typing import Any
 
 import jax
@@ -19,7 +20,8 @@ class Categorical(AbstractDistribution):
         """A choice, by the largest of the logits with Gumbel noise."""
         if not shape:
             return jax.random.categorical(key, self.logits)
-        noise = in_one_row(jax.random.gumbel, key, shape + self.logits.shape)
+        draw = functools.partial(jax.random.gumbel, dtype=self.logits.dtype)  # as `jax.random.categorical` does
+        noise = in_one_row(draw, key, shape + self.logits.shape)
         return jnp.argmax(jnp.broadcast_to(self.logits, noise.shape) + noise, axis=-1).astype(jnp.int32)
 
     def sample_and_log_prob(self, key: PRNGKeyArray) -> tuple[Int[Array, ""], Float[Array, ""]]:

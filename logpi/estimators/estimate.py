@@ -25,7 +25,8 @@ class Estimate(eqx.Module):
     """An expectation and its gradient, each number with its standard error.
 
     An error is infinite where nothing varied although it could: then nothing is known of it. It is 0 only where the
-    number is exact: under enumeration, or for a parameter that the program does not use.
+    number is exact: under enumeration (of a function on the host, if it answers the same twice), or for a parameter
+    that the program does not use.
     """
 
     value: Float[Array, ""]

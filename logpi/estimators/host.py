@@ -79,10 +79,11 @@ class HostFunction:
         with np.errstate(over="ignore"):  # it is told in a sentence
             values = np.asarray(found, dtype)
         for i in np.flatnonzero(~np.isfinite(values))[:1]:
-            limit = f"no more than {np.finfo(dtype).max:.2g}, as {values.dtype}" if np.isfinite(found[i]) else "finite"
+            limit = "finite: mend f there"
+            if np.isfinite(found[i]):
+                limit = f"no more than {np.finfo(dtype).max:.2g}, as {values.dtype}: divide f by a constant"
             raise InputError(
-                f"f returned {found[i]} for sample {i} of {count}, x = {_short(events[i])}, but it must be {limit}: "
-                "mend f there, or divide it by a constant."
+                f"f returned {found[i]} for sample {i} of {count}, x = {_short(events[i])}, but it must be {limit}."
             )
         return values
 
@@ -154,7 +155,8 @@ def host(f: Callable, *, vectorized: bool = False, workers: int = 0) -> HostFunc
     first axis. `workers` processes share the events of a batch; f must then be defined in a module. They end with the
     function, which compiled programs may hold for long, or at its `close()`. A failure,
     or a value that is no finite number, names the sample that caused it. Its value has no derivative, so f(x, params)
-    is refused: there the derivative in the parameters would be lost.
+    is refused: there the derivative in the parameters would be lost. A sum over all events asks twice, for f may draw
+    by itself.
     """
     from .problem import takes_parameters
 

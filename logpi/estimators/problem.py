@@ -152,6 +152,6 @@ def _is_numeric(leaf: Any) -> bool:
     """Whether it is a number or an array of them, and not text, a set, a random key, any object."""
     try:
         dtype = jnp.asarray(leaf).dtype
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # of the last kind are whole numbers of more than 32 bits
         return False
     return jnp.issubdtype(dtype, jnp.number) or jnp.issubdtype(dtype, jnp.bool_)

@@ -174,6 +174,7 @@ TABLE = {
     "f wants a name": (lambda: call(lambda x, *, y: x), r"its arguments are \(x, \*, y\): give it one or two"),
     "f gives an object": (lambda: call(lambda x: object()), "returned <object .*give a score of it"),
     "f gives a set": (lambda: call(lambda x: {1.0}), "returned {1.0} for one event.*give a score of it"),
+    "f gives too large a number": (lambda: call(lambda x: 2**70), "for one event.*give a score of it"),
     "f gives a key": (lambda: call(lambda x: KEY), "for one event.*give a score of it"),
     "of takes two": (lambda: le.expectation(lambda x: x, lambda a, b: a), r"of cannot be called as of\(params\)"),
     "J takes one": (lambda: le.estimate(lambda p: p, T, KEY), r"J cannot be called as J\(params, key\)"),

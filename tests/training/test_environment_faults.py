@@ -49,6 +49,10 @@ class Fragile(gymnasium.Env):
                     return obs, None, end, False, {}
                 case "no info":
                     return obs, 1.0, end, False, None
+                case "a reward in words":
+                    return obs, "high", end, False, {}
+                case "an array of ends":
+                    return obs, 1.0, np.zeros(2, bool), False, {}
                 case "exits":
                     raise SystemExit(0)
                 case "hangs":
@@ -64,6 +68,8 @@ SENTENCES = {
     "reward of an axis": r"Environment 0 of .*the reward of shape \(1,\), but a reward is one number",
     "no reward": "the reward None, but a reward is one number",
     "no info": "the info None, but an info is a dictionary",
+    "a reward in words": "the reward 'high', but a reward is one number",
+    "an array of ends": "terminated or truncated as an array",
     "exits": r"broke down in episode \d at step \d+, on the action [01] \(SystemExit: 0\)",
 }
 
@@ -112,8 +118,9 @@ class Astray(gymnasium.Env):
         (gymnasium.spaces.Discrete(4, start=1), 1, 5, r"5, which is not in Discrete\(4, start=1\)"),
         (gymnasium.spaces.MultiDiscrete([2, 3]), [0, 2], [0, -1], "-1, which is not in MultiDiscrete"),
         (gymnasium.spaces.Dict(a=gymnasium.spaces.MultiBinary(2)), {"a": [0, 1]}, {"a": [0, 2]}, "2, which is not in"),
+        (type("Own", (gymnasium.spaces.Discrete,), {})(3), 2, 1.5, "1.5, which is not in"),
     ],
-    ids=["one", "several", "inside"],
+    ids=["one", "several", "inside", "a fraction"],
 )
 def test_no_choice_is_made_of_what_is_none(space, usual, fifth, shown) -> None:
     usual, fifth = ({"a": np.array(x["a"])} if isinstance(x, dict) else np.array(x) for x in (usual, fifth))
@@ -126,9 +133,26 @@ def test_no_choice_is_made_of_what_is_none(space, usual, fifth, shown) -> None:
 def test_a_number_beyond_its_bounds_is_told_once_and_seen() -> None:
     box = gymnasium.spaces.Box(-1, 1, (2,))
     near, far = np.array([0.5, 1.000001], np.float32), np.array([0.5, 7.0], np.float32)
-    with pytest.warns(RuntimeWarning, match=r"Environment 0 of .* at step 5, .* of 7, which is not in Box") as told:
-        run = logpi.train(lambda: Astray(box, near, far), **SMALL | {"num_envs": 1, "steps": 96})
-    assert len([w for w in told if "which is not in" in str(w.message)]) == 1 and len(run.history) == 6
+    with pytest.warns(RuntimeWarning, match=r"Environment \d of .* at step 5, .* of 7, which is not in Box") as told:
+        run = logpi.train(lambda: Astray(box, near, far), **SMALL)
+    assert len([w for w in told if "which is not in" in str(w.message)]) == 3 and len(run.history) == 6
+
+
+@pytest.mark.filterwarnings("ignore:Environment")
+def test_a_number_beyond_its_bounds_hides_no_choice_that_is_none() -> None:
+    space = gymnasium.spaces.Tuple((gymnasium.spaces.Box(-1, 1, (2,)), gymnasium.spaces.Discrete(2)))
+    far, wrong = np.full(2, 9, np.float32), np.array(2)
+    with pytest.raises(EnvironmentFault, match=r"of 2, which is not in Discrete\(2\)"):
+        logpi.train(lambda: Astray(space, (far, np.array(1)), (far, wrong)), **SMALL)
+
+
+def test_a_reset_without_an_info_is_named() -> None:
+    class Silent(Fragile):
+        def reset(self, *, seed=None, options=None):
+            return super().reset(seed=seed)[0], None
+
+    with pytest.raises(EnvironmentFault, match=r"Environment 0 of .* as it was reset .*the info None"):
+        logpi.train(lambda: Silent("not at all"), **SMALL)
 
 
 def test_what_breaks_down_at_every_step_is_not_restarted_for_ever() -> None:

@@ -208,3 +208,10 @@ def test_several_normal_events_are_the_numbers_of_jax(bits):
 def test_a_normal_needs_a_deviation_for_each_mean(shapes):
     with pytest.raises(InputError, match="give one shape"):
         Normal(*(jnp.zeros(shape) for shape in shapes))
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16, jnp.float16])
+def test_many_choices_are_those_of_jax(dtype):
+    logits, key = jnp.linspace(-1, 1, 5).astype(dtype), jax.random.key(0)
+    expected = jax.random.categorical(key, logits, shape=(300,))
+    np.testing.assert_array_equal(Categorical(logits).sample(key, (300,)), expected)
