@@ -210,8 +210,8 @@ def _step(state: Climb, key, upwards: Optax, direction: float, replicates: int) 
         return jax.value_and_grad(lambda d: state.J(eqx.combine(d, rest), key))(dynamic)
 
     keys = jax.random.split(jax.random.fold_in(key, state.done), replicates)
-    values, gradients = widened(jax.vmap(sample)(keys))
-    flat = jax.vmap(lambda g: ravel_pytree(g)[0])(gradients)
+    values, gradients = jax.vmap(sample)(keys)
+    values, flat = widened(values), jax.vmap(lambda g: ravel_pytree(widened(g))[0])(gradients)
     gradient, value = jnp.mean(flat, axis=0), jnp.mean(values)
     noise = jnp.sum(jnp.var(flat, axis=0, ddof=1)) / replicates
     signal = state.signal.after(gradient, noise)

@@ -161,3 +161,12 @@ def test_an_infinite_slope_is_not_called_a_large_one():
 
     with pytest.raises(logpi.InputError, match="first step failed: the value or the gradient was not finite"):
         logpi.maximize(root, 0.0, KEY)
+
+
+def test_values_of_16_bits_are_averaged_in_32():
+    def program(p, key):
+        return p + jax.random.normal(key, (), jnp.bfloat16)
+
+    _, history = logpi.minimize(program, jnp.asarray(1.0, jnp.bfloat16), jax.random.key(0), steps=4, replicates=64)
+    values = np.asarray(history.value, np.float32)
+    assert (values != values.astype(jnp.bfloat16).astype(np.float32)).any()
