@@ -188,8 +188,16 @@ def member_caster(space: Any) -> Callable[[np.ndarray], np.ndarray]:
 
     if not isinstance(space, spaces.Box) or np.can_cast(space.dtype, np.float32):
         return lambda action: np.asarray(action, space.dtype)
-    low, high = np.asarray(space.low, np.float64), np.asarray(space.high, np.float64)
-    return lambda action: action.astype(np.float64).clip(low, high).astype(space.dtype)
+    low, high = _inside(space.low, np.inf), _inside(space.high, -np.inf)
+    return lambda action: np.asarray(action, np.float64).clip(low, high).astype(space.dtype, copy=False)
+
+
+def _inside(bound: np.ndarray, inwards: float) -> np.ndarray:
+    """A bound as float64, never beyond it: 2**63 - 1 would be rounded to 2**63, which the cast takes for -2**63."""
+    rounded = np.asarray(bound, np.float64)
+    compare = np.less if inwards > 0 else np.greater
+    beyond = compare(rounded.astype(object), bound.astype(object))  # Python's numbers are compared exactly
+    return np.where(beyond, np.nextafter(rounded, inwards), rounded)
 
 
 def caster(space: Space) -> Callable[[PyTree[np.ndarray]], PyTree[np.ndarray]]:
