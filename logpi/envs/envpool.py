@@ -8,7 +8,7 @@ from jaxtyping import PyTree
 
 from ..errors import InputError
 from ..spaces import Box, Dict, from_gymnasium, Space, Tuple
-from .vector import AbstractVectorEnv, caster
+from .vector import AbstractVectorEnv, caster, member_caster
 
 
 class EnvPoolVector(AbstractVectorEnv):
@@ -27,7 +27,7 @@ class EnvPoolVector(AbstractVectorEnv):
         self.obs_space, self.action_space, self._channels_first = spaces(id, options)
         seeded = {} if seed is None else {"seed": seed}  # EnvPool takes its seed here, and `reset` takes none
         self._env = envpool.make_gymnasium(id, num_envs=num_envs, **seeded, **options)
-        self._action_dtype = self._env.action_space.dtype
+        self._as_member = member_caster(self._env.action_space)
         _ = self._env.observation_space  # made on first sight, with a warning that the caller keeps quiet here
         self._cast = caster(self.obs_space)
         # `env.recv` builds two dictionaries at each call; reading its arrays by their position does not.
@@ -40,7 +40,7 @@ class EnvPoolVector(AbstractVectorEnv):
 
     def send(self, action: np.ndarray) -> None:
         """Sets the threads to work."""
-        action = np.array(action, self._action_dtype, order="C")  # a copy: EnvPool takes no array that JAX owns
+        action = np.array(self._as_member(action), order="C")  # a copy: EnvPool takes no array that JAX owns
         self._env._send([self._ids, self._ids, action])
 
     def receive(self):

@@ -14,7 +14,7 @@ from logpi.envs.envpool import EnvPoolVector
 from logpi.envs.probes import Recall
 from logpi.envs.source import EnvPoolMaker, GymnasiumMaker
 from logpi.errors import InputError
-from logpi.spaces import Box, Discrete
+from logpi.spaces import Box, clip_to, Discrete
 from tests.envs.worlds import Dice, Script
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,6 +74,18 @@ def test_images_of_envpool_have_their_channels_last() -> None:
     env = EnvPoolVector("Pong-v5", 2, 0)
     assert env.reset().shape == (2, 84, 84, 4)
     env.close()
+
+
+def test_envpool_gets_no_action_beyond_its_bounds(monkeypatch) -> None:
+    source, sent = resolve("envpool:Humanoid-v5"), []
+    env = source.make(2, 0)
+    pool = env._env
+    drawn = np.array([[-9.0] * 17, [9.0] * 17], np.float32)
+    with monkeypatch.context() as patch:
+        patch.setattr(pool, "_send", lambda parts: sent.append(parts[-1]))
+        env.send(np.asarray(clip_to(source.action_space, drawn)))  # 0.4 in 32 bits is more than it is in 64
+    env.close()
+    assert all(pool.action_space.contains(action) for action in sent[0]) and sent[0].flags.owndata
 
 
 def test_an_observation_of_several_parts_from_envpool() -> None:
