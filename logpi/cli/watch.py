@@ -107,7 +107,10 @@ class _Frames:
     """Plays episodes, and hands out what they look like; nothing, where the environment shows itself."""
 
     def __init__(self, env: Any, agent: Any, deterministic: bool, drawn: bool):
+        from ..envs.vector import member_caster
+
         self._env, self._agent, self._deterministic, self._drawn = env, agent, deterministic, drawn
+        self._as_member = member_caster(env.action_space)
 
     def play(self, episodes: int) -> Iterator[Any]:
         """The frames of all episodes, one after the other."""
@@ -123,13 +126,10 @@ class _Frames:
         while not ended and steps < MAX_STEPS:
             action = self._agent(obs, self._deterministic)
             with _drawing(self._env):
-                obs, reward, terminated, truncated, _ = self._env.step(self._for_env(action))
+                obs, reward, terminated, truncated, _ = self._env.step(self._as_member(action[None])[0])
             total, steps, ended = total + float(reward), steps + 1, terminated or truncated
             yield from self._picture()
         says(f"episode {episode + 1}: return {total:.1f} in {steps} steps")
-
-    def _for_env(self, action: Any) -> Any:
-        return action.astype(self._env.action_space.dtype)
 
     def _picture(self) -> Iterator[Any]:
         if self._drawn:
