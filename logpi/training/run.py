@@ -58,7 +58,7 @@ class Agent:
         self._memory = jax.tree.map(lambda m: m[None], self.model.initial_memory())
 
     def __call__(self, obs: PyTree[Any], deterministic: bool = False) -> np.ndarray | np.generic:
-        """An action for one observation (no batch axis), as the environment takes it: clipped or rescaled.
+        """An action for one observation (no batch axis), clipped or rescaled to the environment's space, in 32 bits.
 
         Drawn from the policy, or its mode where `deterministic`. Raises `InputError` for an observation of another
         shape than the policy knows.
