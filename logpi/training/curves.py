@@ -139,7 +139,8 @@ def _title(run: Run) -> str:
 def _grid(run: Run) -> Points:
     """The steps that curves are drawn at: as far as every seed came."""
     last = {row["seed"]: row["steps"] for row in run.history}
-    return np.linspace(0, min(last.values(), default=1), POINTS)
+    # At least one: of a seed whose environments have only broken down, no step counts.
+    return np.linspace(0, max(min(last.values(), default=1), 1), POINTS)
 
 
 def _columns(run: Run, seed: int, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

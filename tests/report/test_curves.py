@@ -95,6 +95,12 @@ def test_gaps_are_no_trouble(rows: list[dict[str, Any]], tmp_path: Path) -> None
     assert (tmp_path / "curve.png").stat().st_size > 0
 
 
+def test_steps_of_which_none_counts_are_drawn() -> None:
+    """Where all environments broke down in the first rollout."""
+    rows = [row | {"steps": 0} for row in history((0,), iterations=1)]
+    assert plot_curves(run((0,), rows)).axes
+
+
 def test_it_is_written_as_its_name_says(tmp_path: Path) -> None:
     shown = run((0,), history((0,)))
     plot_curves(shown, tmp_path / "deeper" / "curve.svg")
