@@ -53,6 +53,7 @@ def real_folder(folder: Path) -> tuple[Path, Any]:
     import logpi
     from logpi import spaces
     from logpi.training.checkpoint import write_checkpoint
+    from logpi.training.listener import REAL
     from logpi.training.rows import rewrite_rows
     from logpi.training.run import policy_file, Run, versions, write_config
     from logpi.training.storage import save_arrays
@@ -61,7 +62,7 @@ def real_folder(folder: Path) -> tuple[Path, Any]:
     network = logpi.Network(width=4, depth=1)
     model: Any = {"weight": jnp.zeros((4, 3)), "bias": jnp.zeros(4), "count": jnp.zeros((), jnp.int32)}
     settings = logpi.Settings(logpi.PPO(), network=network, reward_scaling=logpi.RewardScaling())
-    numbers = {"return_mean": 0.25, "return_squares": None, "entropy": 0.6931471805599453, "dropped": True}
+    numbers = dict.fromkeys(REAL, 0.6931471805599453) | {"return_mean": 0.25, "return_squares": None, "dropped": True}
     rows = [{"seed": 0, "iteration": i, "steps": 8 * i, "episodes": 2, **numbers} for i in (1, 2)]
     run = Run("CartPole-v1", settings, (0,), (), obs, act, rows, {"steps": 16, "signal": None}, versions())
     folder.mkdir()

@@ -9,6 +9,12 @@ import numpy as np
 
 from .loop import Metrics
 
+WHOLE = ("seed", "iteration", "steps", "episodes")  # columns of a row that are whole numbers
+REAL = (
+    "return_mean", "return_squares", "length_mean", "entropy", "kl", "clipped", "surrogate", "value_error",
+    "explained_variance", "gradient_norm", "signal_to_noise", "reward",
+)  # fmt: skip
+
 
 @dataclasses.dataclass(frozen=True)
 class Plan:

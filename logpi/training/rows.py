@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, shown
-from .listener import as_rows
+from .listener import as_rows, REAL, WHOLE
 from .loop import Metrics
 from .reading import read_json_lines
 from .storage import write_atomically
@@ -100,13 +100,17 @@ def read_rows(folder: Path) -> list[dict[str, Any]]:
 
 
 def _is_row(row: Any) -> bool:
-    """Whether it has its place and what a curve is drawn from, and beside that numbers."""
-    if not isinstance(row, dict) or not row.keys() >= {"return_mean", "return_squares"}:
-        return False
-    whole = ("seed", "iteration", "steps", "episodes")
-    return all(type(row.get(name)) is int for name in whole) and all(
-        value is None or isinstance(value, bool | int | float) for value in row.values()
-    )
+    """Whether it has every column that `as_rows` writes, and only numbers in them."""
+    whole = isinstance(row, dict) and row.keys() >= {*WHOLE, *REAL}
+    return whole and all(_is_entry(name, value) for name, value in row.items())
+
+
+def _is_entry(name: str, value: Any) -> bool:
+    if name == "dropped":
+        return type(value) is bool
+    if name in WHOLE:
+        return type(value) is int and value >= 0  # steps too: where all environments break down at once, none counts
+    return value is None or type(value) in (int, float)
 
 
 def rewrite_rows(folder: Path, rows: list[dict[str, Any]]) -> None:

@@ -15,10 +15,12 @@ import numpy as np
 import logpi
 from logpi import spaces
 from logpi.models import make_actor_critic
+from logpi.training.listener import REAL
 from logpi.training.run import Run
 
 OBS, ACTION = spaces.Box((4,)), spaces.Discrete(2)
 NETWORK = logpi.Network(width=4, depth=1)
+ROW = dict.fromkeys(REAL) | {"seed": 0, "iteration": 1, "steps": 8, "episodes": 0}
 SETTINGS = logpi.Settings(steps=16, num_envs=2, rollout_length=4, network=NETWORK)
 
 
@@ -27,8 +29,7 @@ def run(folder: Path | None = None, env: str = "CartPole-v1") -> Run:
     shapes = eqx.filter_eval_shape(make_actor_critic, OBS, ACTION, NETWORK, key=jax.random.key(0))
     blank = [np.zeros(x.shape, x.dtype) if isinstance(x, jax.ShapeDtypeStruct) else x for x in jax.tree.leaves(shapes)]
     model = jax.tree.unflatten(jax.tree.structure(shapes), [jnp.asarray(x) if _is_array(x) else x for x in blank])
-    rows = [{"seed": 0, "iteration": 1, "steps": 8, "episodes": 0, "return_mean": None, "return_squares": None}]
-    return Run(env, SETTINGS, (0,), (model,), OBS, ACTION, rows, {"steps": 8}, {"logpi": "0"})
+    return Run(env, SETTINGS, (0,), (model,), OBS, ACTION, [ROW], {"steps": 8}, {"logpi": "0"})
 
 
 def _is_array(x: Any) -> bool:
@@ -66,9 +67,10 @@ def file(name: str, content: bytes | Callable[[Path], Any]) -> Callable[[Path], 
     return attempt
 
 
-def row(returns: dict[str, Any]) -> bytes:
-    """A row of metrics in which an episode ended, with these returns."""
-    return json.dumps({"seed": 0, "iteration": 1, "steps": 8, "episodes": 1, **returns}).encode() + b"\n"
+def row(without: str = "", **entries: Any) -> Callable[[Path], Any]:
+    """With one row of metrics, which is a good one but for these entries, or for one that is not there."""
+    changed = {name: value for name, value in (ROW | entries).items() if name != without}
+    return file("metrics.jsonl", json.dumps(changed).encode() + b"\n")
 
 
 def link(path: Path) -> None:
@@ -111,6 +113,7 @@ def header(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], Any]:
 POLICY = "policy-seed0.safetensors"
 JSON = "config.json is not readable JSON"
 DAMAGED = "the run folder is damaged"
+NO_ROW = "which is no row of metrics: the run folder is damaged"
 BOX = {"kind": "Box", "shape": [10**6, 10**6]}
 HOSTILE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a configuration that is a link": (file("config.json", link), "config.json is a symbolic link.*put the file"),
@@ -160,12 +163,15 @@ HOSTILE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "metrics of 10 GB": (file("metrics.jsonl", huge), "10,000,000,000 bytes, but at most 1,073,741,824 are read"),
     "a line without end": (file("metrics.jsonl", b"1" * 10**6), "line 1 has more than 16,384 bytes"),
     "a row of text": (file("metrics.jsonl", b'"x"\n'), "'x', which is no row of metrics"),
-    "a row with a list": (
-        file("metrics.jsonl", b'{"seed": 0, "iteration": 1, "steps": 1, "x": [[]]}\n'), "which is no row of metrics",
-    ),
-    "steps of text": (file("metrics.jsonl", b'{"seed": 0, "iteration": 1, "steps": "8"}\n'), "no row of metrics"),
-    "a row without a return": (file("metrics.jsonl", row({})), "no row of metrics"),
-    "a return of text": (file("metrics.jsonl", row({"return_mean": "9", "return_squares": 81.0})), "no row of metrics"),
+    "a row with a list": (row(x=[[]]), NO_ROW),
+    "steps of text": (row(steps="8"), NO_ROW),
+    "steps below nothing": (row(steps=-8), NO_ROW),
+    "episodes below nothing": (row(episodes=-1), NO_ROW),
+    "a row without a return": (row(without="return_mean"), NO_ROW),
+    "a row without what a curve is drawn from": (row(without="kl"), NO_ROW),
+    "a return of text": (row(return_mean="9"), NO_ROW),
+    "a return of truth": (row(return_mean=True), NO_ROW),
+    "a number for a truth": (row(dropped=1), NO_ROW),
     "a policy that is a link": (file(POLICY, link), "safetensors is a symbolic link"),
     "a policy that is a pipe": (file(POLICY, pipe), "no plain file"),
     "a policy of 10 GB": (file(POLICY, huge), "10,000,000,000 bytes, but at most"),

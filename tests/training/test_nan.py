@@ -12,6 +12,7 @@ import pytest
 import logpi
 from logpi import PPO
 from logpi.training.checkpoint import listed
+from logpi.training.listener import REAL, WHOLE
 from tests.training.test_resume import train
 
 
@@ -51,6 +52,8 @@ def test_nan_can_be_skipped_and_is_counted(tmp_path: Path) -> None:
     assert [row.get("dropped", False) for row in run.history] == [False, True] + [False] * 8
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(eqx.filter(run.models, eqx.is_array)))
     json.loads((tmp_path / "run/metrics.jsonl").read_text().splitlines()[1], parse_constant=pytest.fail)
+    assert all(row.keys() - {"dropped"} == {*WHOLE, *REAL} for row in run.history)
+    assert logpi.load(tmp_path / "run").history == run.history
 
 
 def test_nan_in_a_compiled_training_keeps_every_good_update(tmp_path: Path) -> None:

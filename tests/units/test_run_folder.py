@@ -9,12 +9,13 @@ import pytest
 
 import logpi
 from logpi import InputError, Settings, spaces
+from logpi.training.listener import REAL
 from logpi.training.run import Run, versions
 from tests.exactness.test_log_prob import make
 
 OBS_SPACE, ACTION_SPACE = spaces.Box((3,)), spaces.Box((2,), -1.0, 1.0)
 HISTORY = [
-    {"seed": seed, "iteration": i, "steps": 8 * i, "episodes": 1 - i, "return_mean": value, "return_squares": value}
+    dict.fromkeys(REAL, value) | {"seed": seed, "iteration": i, "steps": 8 * i, "episodes": 1 - i}
     for seed in (3, 5)
     for i, value in enumerate((0.1 + 0.2, None))
 ]
