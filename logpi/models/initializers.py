@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from ..errors import InputError, shown
 from .dense import Dense
 
 
@@ -16,10 +17,16 @@ def orthogonal(net: PyTree, key: PRNGKeyArray, *, gain: float = 2**0.5, last_gai
     """Every dense layer of `net` with orthogonal weights times `gain`, and biases of zero.
 
     The last layer gets `last_gain` instead, where given. Saxe et al. 2014 (arXiv:1312.6120); gains as in
-    `baselines/ppo2`: sqrt(2) inside, 0.01 for a policy's last layer, 1 for a critic's.
+    `baselines/ppo2`: sqrt(2) inside, 0.01 for a policy's last layer, 1 for a critic's. Raises `InputError` where there
+    is no `Dense`.
     """
     nodes, structure = jax.tree.flatten(net, is_leaf=_is_layer)
     layers = [i for i, node in enumerate(nodes) if _is_layer(node)]
+    if not layers:
+        raise InputError(
+            f"orthogonal finds no logpi.models.dense.Dense in {shown(net)}, and other layers it does not know: make it "
+            "of Dense, or initialise it yourself."
+        )
     # One draw for all layers: XLA compiles a generator for each draw, which takes longer than all the rest.
     noise = jax.random.normal(key, (sum(nodes[i].weight.size for i in layers),))
     for i in layers:

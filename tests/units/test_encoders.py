@@ -139,3 +139,9 @@ def test_orthogonal_weights():
         short = layer.weight if rows < columns else layer.weight.T
         np.testing.assert_allclose(short @ short.T, gain**2 * np.eye(min(rows, columns)), atol=1e-5 * gain**2)
         assert (layer.bias == 0).all()
+
+
+def test_a_network_without_a_layer_to_initialise_is_told():
+    net = eqx.nn.MLP(3, 2, 4, 1, key=jax.random.key(0))
+    with pytest.raises(InputError, match=r"finds no logpi.models.dense.Dense in MLP\(.*: make it of Dense"):
+        orthogonal(net, jax.random.key(1))
