@@ -245,8 +245,23 @@ def clip_to(space: Space, action):
 
 
 def rescale_to(space: Space, action):
-    """As `clip_to`, but a `Box` is reached from the interval -1 to 1: `low` and `high` are where -1 and 1 go."""
+    """As `clip_to`, but a `Box` is reached from the interval -1 to 1: `low` and `high` are where -1 and 1 go.
+
+    Raises `InputError` for a `Box` without bounds.
+    """
     if not isinstance(space, Box):
         return clip_to(space, action)
-    low, high = (_aligned(bound, action) for bound in bounds(space))
+    low, high = (_aligned(bound, action) for bound in _finite_bounds(space))
     return clip_to(space, low + (action.clip(-1, 1) + 1) * ((high - low) / 2))  # rounding may lead out of the space
+
+
+@functools.lru_cache(maxsize=256)
+def _finite_bounds(space: Box) -> tuple[np.ndarray, np.ndarray]:
+    """As `bounds`; raises `InputError` where the interval -1 to 1 cannot be stretched to them: it would give NaN."""
+    low, high = bounds(space)
+    if not (high.astype(np.float64) - low < np.finfo(np.float32).max).all():
+        raise InputError(
+            f"actions is rescale, but the action space {space} is not bounded on both sides: take clip (--actions "
+            "clip), or bound the space."
+        )
+    return low, high

@@ -55,6 +55,9 @@ class Wide(gymnasium.Env):
 
     observation_space, action_space = gymnasium.spaces.Discrete(2), gymnasium.spaces.Box(-np.inf, np.inf, (2,))
 
+    def reset(self, **_: Any) -> Any:
+        return 0, {}
+
 
 class Idle(gymnasium.Env):
     """Actions without a number."""

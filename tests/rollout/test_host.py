@@ -99,6 +99,17 @@ def test_rescaled_actions_reach_the_whole_range() -> None:
     np.testing.assert_allclose(rescale_to(space, np.array([[-1.0, -1.0], [1.0, 1.0]])), [low, high])
 
 
+@pytest.mark.parametrize(("low", "high"), [(-np.inf, np.inf), (0.0, np.inf), ((-1.0, -np.inf), 1.0), (-3e38, 3e38)])
+def test_a_rollout_does_not_rescale_to_a_space_without_bounds(low, high) -> None:
+    source = resolve(SCRIPT, action="box")
+    space = Box((2,), low, high)
+    rollout = HostRollout(source.obs_space, space, source.make, 2, 4, rescale_to)
+    with pytest.raises(InputError, match="is not bounded on both sides: take clip"):
+        rollout.init(blind_policy(source), jax.random.key(0))
+    with pytest.raises(InputError, match="is not bounded on both sides"):
+        rescale_to(space, np.zeros((3, 2), np.float32))
+
+
 @pytest.mark.parametrize(
     ("low", "high", "dtype"), [(-0.1, 0.3, "float64"), (-(2**31), 2**31 - 1, "int32"), (0, 2**32 - 1, "uint32")]
 )
