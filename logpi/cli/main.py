@@ -5,17 +5,17 @@ stopped a training (what was good is saved). 130, 143: Ctrl-C or SIGTERM ended i
 read the output has gone.
 """
 
-import contextlib
 import difflib
 import errno
 import os
 import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from types import FrameType
 from typing import TextIO
 
 from ..errors import InputError, TrainingFault
+from ..training.interruption import handled, signal_of, Terminated
 
 HELP = """\
 usage: logpi COMMAND ...
@@ -55,7 +55,7 @@ _REFUSALS = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command, by default the one of the process, and returns its exit status."""
     try:
-        with _terminated_like_ctrl_c():
+        with handled((signal.SIGTERM,), _terminate):
             status = _dispatch(list(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()
         return status
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         return _complain(str(error))
     except KeyboardInterrupt as stop:
-        return 143 if isinstance(stop, _Terminated) else 130
+        return 128 + signal_of(stop)
     except BrokenPipeError:
         _let_go(sys.stdout)
         return 141
@@ -84,25 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _let_go(sys.stderr)
 
 
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM, which ends a command wherever Ctrl-C would."""
-
-
-@contextlib.contextmanager
-def _terminated_like_ctrl_c() -> Iterator[None]:
-    """SIGTERM raises `_Terminated` in here; elsewhere than in the main thread, nothing can be done about it."""
-
-    def terminate(number, frame):
-        raise _Terminated
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise Terminated
 
 
 def _let_go(stream: TextIO) -> None:

@@ -4,10 +4,10 @@ import contextlib
 import shutil
 import signal
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
+
+from ..training.interruption import handled, SIGNALS
 
 _ERASE = "\r\x1b[2K"
 
@@ -47,19 +47,12 @@ def transient(text: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Keeps a Ctrl-C until the end: an import of JAX that is cut short may abort the process, or go on regardless."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    waiting = threading.Event()
+    """Keeps Ctrl-C and SIGTERM until the end, and then lets the first that came do what it would have done.
 
-    def wait(number: int, frame: FrameType | None) -> None:
-        waiting.set()
-
-    before = signal.signal(signal.SIGINT, wait)
-    try:
+    An import of JAX that is cut short may abort the process, or go on regardless.
+    """
+    came: list[int] = []
+    with handled(SIGNALS, lambda number, frame: came.append(number)):
         yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if waiting.is_set():
-        raise KeyboardInterrupt
+    if came:
+        signal.raise_signal(came[0])

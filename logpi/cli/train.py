@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import check_between, InputError
+from ..training.interruption import signal_of
 from .arguments import first_word, Flag, parse, value_of
 from .terminal import own_name, says, transient, uninterrupted
 
@@ -69,8 +70,8 @@ def shown(run: Any, folder: Path, episodes: int, json_too: bool, signal: int | N
     if episodes and not signal:
         try:
             evaluation = _evaluated(run, folder, episodes)
-        except KeyboardInterrupt:
-            signal = 2
+        except KeyboardInterrupt as stop:
+            signal = signal_of(stop)
     following = "report" if not signal else "evaluate" if is_complete(run) else "resume"
     says(f"saved in {folder}; next: {own_name()} {following} {shlex.quote(str(folder))}")
     if json_too:

@@ -1,9 +1,17 @@
-"""Ctrl-C and SIGTERM end a training between two rounds."""
+"""Ctrl-C and SIGTERM: who meets them, and that they end a training between two rounds."""
 
 import contextlib
+import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a command wherever Ctrl-C would."""
 
 
 class Interruption(threading.Event):
@@ -12,25 +20,50 @@ class Interruption(threading.Event):
     signal: int | None = None
 
 
+def signal_of(stop: KeyboardInterrupt) -> int:
+    """The signal that raised it: an exit status is 128 more."""
+    return int(signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
+
+
+@contextlib.contextmanager
+def handled(numbers: tuple[int, ...], handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """In here `handler` meets these signals; elsewhere than in the main thread, nothing can be done about them.
+
+    A handler that was not installed from Python could not be put back, so it stays. A forked child inherits `handler`,
+    which is not meant for it: there a signal does what it did before.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    process = os.getpid()
+    before = {number: old for number in numbers if (old := signal.getsignal(number)) is not None}
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if os.getpid() == process:
+            handler(number, frame)
+        else:
+            signal.signal(number, before[number])
+            signal.raise_signal(number)
+
+    try:
+        for number in before:
+            signal.signal(number, handle)
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
 @contextlib.contextmanager
 def catch_interruption() -> Iterator[Interruption]:
     """An event that Ctrl-C and SIGTERM set, so that the loop ends between two rounds; a second one ends it at once."""
     event = Interruption()
-    if threading.current_thread() is not threading.main_thread():
-        yield event
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    with contextlib.ExitStack() as until_the_first:
 
-    def set_event(number, frame):
-        event.signal = number
-        event.set()
-        for which, handler in before.items():
-            signal.signal(which, handler)
+        def set_event(number: int, frame: FrameType | None) -> None:
+            event.signal = number
+            event.set()
+            until_the_first.close()
 
-    for number in before:
-        signal.signal(number, set_event)
-    try:
+        until_the_first.enter_context(handled(SIGNALS, set_event))
         yield event
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

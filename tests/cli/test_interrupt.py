@@ -1,4 +1,4 @@
-"""Ctrl-C, and readers that go away, in processes of their own."""
+"""Ctrl-C, SIGTERM, and readers that go away, in processes of their own."""
 
 import json
 import os
@@ -12,6 +12,7 @@ import pytest
 
 import logpi
 from logpi.cli.terminal import uninterrupted
+from logpi.training.interruption import catch_interruption, handled, SIGNALS
 from tests.cli.conftest import SMALL
 
 RUN = [sys.executable, "-c", "import sys; from logpi.cli.main import main; sys.exit(main())"]
@@ -63,14 +64,66 @@ def test_a_reader_that_goes_away_does_not_end_the_training(tmp_path: Path) -> No
     assert (folder / "evaluation.json").exists() and logpi.load(folder).history
 
 
-def test_ctrl_c_waits_for_the_end_of_an_import() -> None:
-    done = []
+@pytest.mark.parametrize(
+    ("number", "module"), [(signal.SIGTERM, "jaxlib"), (signal.SIGTERM, "equinox"), (signal.SIGINT, "jax.numpy")]
+)
+def test_a_signal_in_an_import_waits_for_its_end(number: signal.Signals, module: str, tmp_path: Path) -> None:
+    code = f"""
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+def hook(event, arguments):
+    if event == "import" and arguments[0] == {module!r}:
+        os.kill(os.getpid(), {int(number)})
+sys.addaudithook(hook)
+from logpi.cli.main import main
+status = main(["train", "CartPole-v1", "--out", {str(tmp_path / "run")!r}])
+print({module!r} in sys.modules and "logpi.cli.settings" in sys.modules)
+sys.exit(status)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (128 + number, "True\n", "")
+    assert not (tmp_path / "run").exists()
 
-    def interrupted() -> None:
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_after_an_import_the_handler_from_before_acts(number: signal.Signals) -> None:
+    done: list[object] = []
+    with handled(SIGNALS, lambda number, frame: done.append(number)):
         with uninterrupted():
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
             done.append("imported")
+        done.append("gone on")
+    assert done == ["imported", number, "gone on"]
 
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
-    assert done == ["imported"]
+
+def test_a_handler_that_is_not_pythons_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with monkeypatch.context() as patch:
+        patch.setattr(signal, "getsignal", lambda number: None)
+        with catch_interruption(), uninterrupted():
+            patch.undo()
+            assert signal.getsignal(signal.SIGTERM) == before
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_forked_child_is_terminated_as_any_other() -> None:
+    code = """
+import multiprocessing, sys, time
+from logpi.cli import main
+here, there = multiprocessing.Pipe()
+def sleep():
+    there.send("begun")
+    time.sleep(10)
+def forks(arguments):
+    child = multiprocessing.get_context("fork").Process(target=sleep)
+    child.start()
+    here.recv()
+    child.terminate()
+    child.join()
+    print(child.exitcode)
+    return 0
+main._dispatch = forks
+sys.exit(main.main())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "-15\n", "")

@@ -113,7 +113,7 @@ def test_a_folder_of_an_older_logpi_is_judged_by_its_rows(tmp_path: Path) -> Non
     assert not is_complete(read_config(tmp_path), tmp_path)
 
 
-def test_a_complete_run_is_evaluated_as_asked_and_ctrl_c_then_leads_on(
+def test_a_complete_run_is_evaluated_as_asked_and_a_signal_then_leads_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "a run"
@@ -124,8 +124,9 @@ def test_a_complete_run_is_evaluated_as_asked_and_ctrl_c_then_leads_on(
     assert "nothing is left to do" in said.err and f"report '{folder}'" in said.err
 
     def interrupted(*arguments):
-        raise KeyboardInterrupt
+        signal.raise_signal(number)
 
     monkeypatch.setattr(train_module, "_evaluated", interrupted)
-    assert main(["resume", str(folder)]) == 130
-    assert f"evaluate '{folder}'" in capsys.readouterr().err
+    for number in (signal.SIGINT, signal.SIGTERM):
+        assert main(["resume", str(folder)]) == 128 + number
+        assert f"evaluate '{folder}'" in capsys.readouterr().err
