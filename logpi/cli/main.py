@@ -7,15 +7,18 @@ read the output has gone.
 
 import difflib
 import errno
+import gc
 import os
 import signal
 import sys
+import threading
+import traceback
 from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import TextIO
 
 from ..errors import InputError, TrainingFault
-from ..training.interruption import handled, signal_of, Terminated
+from ..training.interruption import handled, signal_of, SIGNALS, Terminated
 
 HELP = """\
 usage: logpi COMMAND ...
@@ -55,7 +58,7 @@ _REFUSALS = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command, by default the one of the process, and returns its exit status."""
     try:
-        with handled((signal.SIGTERM,), _terminate):
+        with handled(_signals(), _stop):
             status = _dispatch(list(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()
         return status
@@ -84,8 +87,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _let_go(sys.stderr)
 
 
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise Terminated
+def _stop(number: int, frame: FrameType | None) -> None:
+    """Raises what ends a command.
+
+    JAX has the garbage collector call it back, and Python drops what is raised there: so the signal is sent once more.
+    """
+    callbacks = [getattr(callback, "__code__", None) for callback in gc.callbacks]
+    if any(outer.f_code in callbacks for outer, _ in traceback.walk_stack(frame)):
+        threading.Timer(0.01, os.kill, (os.getpid(), number)).start()
+    else:
+        raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+
+def _signals() -> tuple[int, ...]:
+    """What `_stop` meets: Ctrl-C only where it raises `KeyboardInterrupt` anyway, and is not ignored, say."""
+    usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    return SIGNALS if usual else (signal.SIGTERM,)
 
 
 def _let_go(stream: TextIO) -> None:

@@ -1,5 +1,6 @@
 """Ctrl-C, SIGTERM, and readers that go away, in processes of their own."""
 
+import gc
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import logpi
+from logpi.cli import main as main_module
 from logpi.cli.terminal import uninterrupted
 from logpi.training.interruption import catch_interruption, handled, SIGNALS
 from tests.cli.conftest import SMALL
@@ -94,6 +96,26 @@ def test_after_an_import_the_handler_from_before_acts(number: signal.Signals) ->
             done.append("imported")
         done.append("gone on")
     assert done == ["imported", number, "gone on"]
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_in_a_callback_of_the_garbage_collector_is_not_lost(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def callback(phase: str, info: dict[str, int]) -> None:
+        if phase == "start":
+            signal.raise_signal(number)
+        else:
+            gc.callbacks.remove(callback)
+
+    def command(arguments: list[str]) -> int:
+        gc.callbacks.append(callback)
+        gc.collect()
+        time.sleep(5)
+        return 0
+
+    monkeypatch.setattr(main_module, "_dispatch", command)
+    assert main_module.main([]) == 128 + number
 
 
 def test_a_handler_that_is_not_pythons_stays(monkeypatch: pytest.MonkeyPatch) -> None:
