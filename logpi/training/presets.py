@@ -41,9 +41,9 @@ MUJOCO = Settings(
 
 PRESETS = {
     "CartPole-v1": Settings(
-        PPO(Adam(1e-3, anneal=1.0), GAE(0.98, 0.8), num_epochs=10, num_minibatches=4),
+        PPO(Adam(1e-3, anneal=1.0), GAE(0.98, 0.95), num_epochs=10, num_minibatches=4),
         steps=100_000, num_envs=16, rollout_length=64,
-        source="rl-zoo's CartPole-v1, with larger rollouts: as sure, and quicker on a compiled environment",
+        source="rl-zoo's CartPole-v1 with larger rollouts; lambda 0.95: 95 of 96 seeds reach 475, with its 0.8 only 90",
     ),
     "Acrobot-v1": Settings(
         PPO(Adam(1e-3, anneal=1.0), GAE(0.99, 0.95), entropy_coef=0.01, num_epochs=10),
