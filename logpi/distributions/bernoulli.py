@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from ..generator import quick
 from .base import AbstractDistribution
 from .one_row import in_one_row
 
@@ -17,7 +18,7 @@ class Bernoulli(AbstractDistribution):
 
     def sample(self, key: PRNGKeyArray, shape: tuple[int, ...] = ()) -> Int[Array, "*batch_and_shape"]:
         """The coins: ones where a uniform number is below their probability."""
-        uniform = in_one_row(jax.random.uniform, key, shape + self.logits.shape)
+        uniform = in_one_row(jax.random.uniform, quick(key), shape + self.logits.shape)
         return (uniform < jnp.broadcast_to(jax.nn.sigmoid(self.logits), uniform.shape)).astype(jnp.int32)
 
     def sample_and_log_prob(self, key: PRNGKeyArray) -> tuple[Int[Array, "*shape"], Float[Array, ""]]:

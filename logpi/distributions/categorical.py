@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from ..generator import quick
 from .base import AbstractDistribution
 from .one_row import in_one_row
 
@@ -19,9 +20,9 @@ class Categorical(AbstractDistribution):
     def sample(self, key: PRNGKeyArray, shape: tuple[int, ...] = ()) -> Int[Array, "*batch"]:
         """A choice, by the largest of the logits with Gumbel noise."""
         if not shape:
-            return jax.random.categorical(key, self.logits)
+            return jax.random.categorical(quick(key), self.logits)
         draw = functools.partial(jax.random.gumbel, dtype=self.logits.dtype)  # as `jax.random.categorical` does
-        noise = in_one_row(draw, key, shape + self.logits.shape)
+        noise = in_one_row(draw, quick(key), shape + self.logits.shape)
         return jnp.argmax(jnp.broadcast_to(self.logits, noise.shape) + noise, axis=-1).astype(jnp.int32)
 
     def sample_and_log_prob(self, key: PRNGKeyArray) -> tuple[Int[Array, ""], Float[Array, ""]]:

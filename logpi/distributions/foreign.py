@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..errors import InputError
+from ..generator import split
 from .base import AbstractDistribution
 from .numpyro import check_draws, FromNumpyro
 
@@ -40,7 +41,7 @@ class Foreign(AbstractDistribution):
         draw = (lambda key: sample(seed=key)) if "seed" in names else sample
         for _ in shape:
             draw = jax.vmap(draw)
-        return draw(jax.random.split(key, shape) if shape else key)
+        return draw(split(key, shape) if shape else key)
 
     def sample_and_log_prob(self, key: PRNGKeyArray) -> tuple[PyTree[Array], Float[Array, ""]]:
         """A draw and its log-density."""

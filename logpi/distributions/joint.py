@@ -2,10 +2,10 @@
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..generator import split
 from .base import AbstractDistribution
 
 
@@ -19,13 +19,13 @@ class Joint(AbstractDistribution):
 
     def sample(self, key: PRNGKeyArray, shape: tuple[int, ...] = ()) -> Array:
         """The stack of the parts' events."""
-        keys = jax.random.split(key, len(self.parts))
+        keys = split(key, len(self.parts))
         drawn = [part.sample(key, shape) for part, key in zip(self.parts, keys, strict=True)]
         return jnp.stack(drawn, axis=len(shape))
 
     def sample_and_log_prob(self, key: PRNGKeyArray) -> tuple[Array, Float[Array, ""]]:
         """The stack of the parts' events, and the sum of their log-probabilities."""
-        keys = jax.random.split(key, len(self.parts))
+        keys = split(key, len(self.parts))
         drawn = [part.sample_and_log_prob(key) for part, key in zip(self.parts, keys, strict=True)]
         return jnp.stack([event for event, _ in drawn]), jnp.sum(jnp.stack([log_prob for _, log_prob in drawn]))
 

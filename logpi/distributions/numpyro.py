@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..errors import InputError
+from ..generator import quick
 from .base import AbstractDistribution
 
 
@@ -23,7 +24,10 @@ class FromNumpyro(AbstractDistribution):
     def sample(self, key: PRNGKeyArray, shape: tuple[int, ...] = ()) -> Array:
         """A draw by NumPyro's sampler."""
         with jax.numpy_rank_promotion("allow"):  # NumPyro's samplers broadcast
-            return self.distribution.sample(key, shape)
+            try:
+                return self.distribution.sample(quick(key), shape)
+            except NotImplementedError:  # JAX draws Poisson's numbers with keys of its own generator alone
+                return self.distribution.sample(key, shape)
 
     def sample_and_log_prob(self, key: PRNGKeyArray) -> tuple[Array, Float[Array, ""]]:
         """A draw and its log-density, summed over batch axes."""

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jax.lax import stop_gradient
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from ..generator import quick, split
 from .base import AbstractEstimator, check_multiple
 from .coins import logits_of
 from .problem import Problem
@@ -25,7 +26,7 @@ class DisARM(AbstractEstimator):
         check_multiple("DisARM", samples, 2, "pairs")
         live = logits_of(problem.distribution(params), "DisARM()") + problem.still_edge(params)
         logits = stop_gradient(live)
-        first, second = jax.vmap(lambda key: opposite_coins(logits, key))(jax.random.split(key, samples // 2))
+        first, second = jax.vmap(lambda key: opposite_coins(logits, key))(split(key, samples // 2))
         costs = problem.costs(params, jnp.concatenate([first, second])).reshape(2, -1)
         halves = stop_gradient(costs[0] - costs[1]) / 2
 
@@ -38,6 +39,6 @@ class DisARM(AbstractEstimator):
 
 def opposite_coins(logits: Float[Array, "*shape"], key: PRNGKeyArray) -> tuple[Array, Array]:
     """Coins from uniform numbers, and coins from their opposites."""
-    uniform = jax.random.uniform(key, logits.shape)
+    uniform = jax.random.uniform(quick(key), logits.shape)
     tails = jax.nn.sigmoid(-logits)
     return (uniform > tails).astype(jnp.int32), (1 - uniform > tails).astype(jnp.int32)

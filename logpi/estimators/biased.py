@@ -10,6 +10,7 @@ from jax.lax import stop_gradient
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..errors import check_between
+from ..generator import quick, split
 from .base import AbstractEstimator
 from .coins import logits_of
 from .problem import Problem
@@ -28,9 +29,9 @@ class BiasedStraightThrough(AbstractEstimator):
         probs = jax.nn.sigmoid(logits_of(problem.distribution(params), "BiasedStraightThrough()"))
 
         def coins(key):
-            return jax.random.bernoulli(key, stop_gradient(probs)) + (probs - stop_gradient(probs))
+            return jax.random.bernoulli(quick(key), stop_gradient(probs)) + (probs - stop_gradient(probs))
 
-        events = jax.vmap(coins)(jax.random.split(key, samples))
+        events = jax.vmap(coins)(split(key, samples))
         return jnp.mean(problem.costs(params, events)) + problem.still_edge(params)
 
 
@@ -46,7 +47,7 @@ class BiasedGumbelSoftmax(AbstractEstimator):
         """The mean cost of relaxed coins."""
         dist = problem.distribution(params)
         logits_of(dist, "BiasedGumbelSoftmax()")
-        keys = jax.random.split(key, samples)
+        keys = split(key, samples)
         z = jax.vmap(lambda key: noisy_logits(dist, key, "BiasedGumbelSoftmax()")[0])(keys)
         return jnp.mean(problem.costs(params, jax.nn.sigmoid(z / self.temperature))) + problem.still_edge(params)
 

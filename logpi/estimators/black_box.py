@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..distributions import Normal
 from ..errors import check_between
+from ..generator import quick, split
 from .base import AbstractEstimator, check_multiple
 from .parameters import frozen, widened
 from .problem import Problem
@@ -35,10 +36,10 @@ class EvolutionStrategies(AbstractEstimator):
         check_multiple("EvolutionStrategies", samples, 2, "pairs")
         centre, restored = _wide(params)
         search = Normal(centre, jnp.full_like(centre, jnp.log(self.std)))
-        noise_key, event_key = jax.random.split(key)
-        noise = self.std * jax.random.normal(noise_key, (samples // 2, centre.size), centre.dtype)
+        noise_key, event_key = split(key)
+        noise = self.std * jax.random.normal(quick(noise_key), (samples // 2, centre.size), centre.dtype)
         points = stop_gradient(centre[None] + jnp.concatenate([noise, -noise]))
-        halves = jax.random.split(event_key, samples // 2)
+        halves = split(event_key, samples // 2)
         keys = jnp.concatenate([halves, halves])
         alone = Problem(problem.f, problem.of)
         at = jax.vmap(lambda point, key: plain_mean(alone, restored(point), key, 1))
@@ -59,10 +60,10 @@ class SPSA(AbstractEstimator):
 
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
         """The mean cost, with the difference as its first derivative."""
-        direction_key, key = jax.random.split(key)
+        direction_key, key = split(key)
 
         def directions(size):
-            return jax.random.rademacher(direction_key, (1, size))
+            return jax.random.rademacher(quick(direction_key), (1, size))
 
         return _by_differences(problem, params, key, samples, self.step, directions, "SPSA()")
 

@@ -9,6 +9,7 @@ from jax.lax import stop_gradient
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..errors import check_whole, InputError, shown
+from ..generator import quick, split
 from .base import AbstractEstimator, check_multiple
 from .baselines import AbstractBaseline, check_baseline, LeaveOneOut, level_of
 from .problem import Problem
@@ -51,7 +52,7 @@ class RaoBlackwell(AbstractEstimator):
                 f"entries is {self.entries}, but the event has entries 0 to {len(values) - 1}: give some, each once."
             )
         rows = jnp.asarray(table([values[entry] for entry in self.entries]))
-        draw_key, baseline_key = jax.random.split(key)
+        draw_key, baseline_key = split(key)
         draws = problem.draws(params, draw_key, samples)
 
         def filled(event):
@@ -91,7 +92,7 @@ class SumAndSample(AbstractEstimator):
             raise InputError(
                 f"samples is {samples}, but {self.top} are summed and some must be left: give {self.top + 2} or more."
             )
-        draw_key, baseline_key = jax.random.split(key)
+        draw_key, baseline_key = split(key)
         log_probs = problem.log_probs(params, events)
         _, likely = jax.lax.top_k(stop_gradient(log_probs), self.top)
         is_rest = jnp.ones(events.shape[0], bool).at[likely].set(False)
@@ -99,7 +100,7 @@ class SumAndSample(AbstractEstimator):
         summed = _expectation(log_probs[likely], problem.costs(params, events[likely]))
 
         logits = jnp.where(is_rest, stop_gradient(log_probs), -jnp.inf)
-        drawn = jax.random.categorical(draw_key, logits, shape=(samples - self.top,))
+        drawn = jax.random.categorical(quick(draw_key), logits, shape=(samples - self.top,))
         costs = problem.costs(params, events[drawn])
         level = level_of(self.baseline, problem, params, baseline_key, costs)
         return summed + jnp.exp(rest) * jnp.mean(cost(costs, log_probs[drawn] - rest, level))
@@ -128,7 +129,7 @@ class UnorderedSet(AbstractEstimator):
         check_multiple("UnorderedSet", samples, self.size, f"sets of {self.size}")
         log_probs = problem.log_probs(params, events)
         frozen = stop_gradient(log_probs)
-        noise = jax.random.gumbel(key, (samples // self.size, events.shape[0]))
+        noise = jax.random.gumbel(quick(key), (samples // self.size, events.shape[0]))
         # The largest with Gumbel noise: drawn without replacement.
         _, sets = jax.lax.top_k(frozen[None] + noise, self.size)
         costs = problem.costs(params, events[sets.reshape(-1)]).reshape(sets.shape)

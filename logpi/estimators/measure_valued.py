@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from ..distributions import AbstractDistribution, Bernoulli, Categorical, FromNumpyro, Joint, Normal
 from ..distributions.numpyro import entries_of, own_name, shape_of
 from ..errors import InputError
+from ..generator import fold_in, split
 from .base import AbstractEstimator
 from .parameters import frozen
 from .problem import Problem
@@ -29,14 +30,14 @@ class MeasureValued(AbstractEstimator):
 
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
         """The mean cost, with these differences as its first derivative. Raises `InputError` for an unknown family."""
-        base_key, key = jax.random.split(key)
+        base_key, key = split(key)
         dist = problem.distribution(params)
         live, still = families(dist), families(problem.frozen(params))
         events = problem.draws(params, base_key, samples).events
         flat = events.reshape(samples, -1)
         slope, offset = jnp.zeros((), jnp.float32), 0
         for i, (family, fixed) in enumerate(zip(live, still, strict=True)):
-            for name, entries, constant, plus, minus in fixed.rules(jax.random.fold_in(key, i), samples):
+            for name, entries, constant, plus, minus in fixed.rules(fold_in(key, i), samples):
                 difference = _mean_difference(problem, params, flat, events.shape, entries + offset, plus, minus)
                 parameter = family.parameters[name].reshape(-1)
                 slope += jnp.sum(constant.reshape(-1) * difference * (parameter - stop_gradient(parameter)))

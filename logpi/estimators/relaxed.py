@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..distributions import AbstractDistribution
 from ..errors import check_between, InputError
+from ..generator import quick, split
 from .base import AbstractEstimator
 from .coins import choice_logits, logits_of
 from .problem import Problem
@@ -97,9 +98,7 @@ class REBAR(AbstractEstimator):
 
 
 def _relax(problem, params, key, samples, surrogate, name) -> Float[Array, ""]:
-    z, again, events = jax.vmap(lambda key: noisy_logits(problem.distribution(params), key, name))(
-        jax.random.split(key, samples)
-    )
+    z, again, events = jax.vmap(lambda key: noisy_logits(problem.distribution(params), key, name))(split(key, samples))
     costs = problem.costs(params, events)
     guess = jax.vmap(lambda z, params: as_scalar(surrogate(z, params)), in_axes=(0, None))
     refuse_jumps(lambda z: guess(z, params), stop_gradient(z), JUMP)
@@ -119,12 +118,12 @@ def noisy_logits(dist: AbstractDistribution, key: PRNGKeyArray, name: str) -> tu
 
     Tucker et al. 2017 (arXiv:1703.07370), appendix C; Maddison et al. 2017 (arXiv:1611.00712).
     """
-    first, second = jax.random.split(key)
+    first, second = split(key)
     choice = choice_logits(dist)
     logits = logits_of(dist, name) if choice is None else jax.nn.log_softmax(choice)
     # Never 0, and never 1: the largest uniform number is the last one before it.
-    u = jax.random.uniform(first, logits.shape, minval=jnp.finfo(jnp.float32).tiny)
-    v = jax.random.uniform(second, logits.shape, minval=jnp.finfo(jnp.float32).tiny)
+    u = jax.random.uniform(quick(first), logits.shape, minval=jnp.finfo(jnp.float32).tiny)
+    v = jax.random.uniform(quick(second), logits.shape, minval=jnp.finfo(jnp.float32).tiny)
     if choice is None:
         z = logits + _logit(u)
         event = (z > 0).astype(jnp.int32)

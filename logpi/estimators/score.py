@@ -1,9 +1,9 @@
 """The score function: the gradient of an expectation for any f, from the derivatives of log-probabilities alone."""
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from ..generator import split
 from .base import AbstractEstimator
 from .baselines import AbstractBaseline, check_baseline, LeaveOneOut, level_of
 from .problem import Problem
@@ -24,7 +24,7 @@ class Score(AbstractEstimator):
 
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
         """The mean of the samples' costs, each explained by its log-probability."""
-        draw_key, baseline_key = jax.random.split(key)
+        draw_key, baseline_key = split(key)
         draws = problem.draws(params, draw_key, samples)
         return score_mean(self.baseline, problem, params, baseline_key, draws)
 

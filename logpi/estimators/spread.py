@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..distributions import AbstractDistribution
 from ..errors import check_whole, InputError
+from ..generator import quick, split
 from .base import AbstractEstimator, check_estimator, check_multiple
 from .problem import Draws, Problem
 from .quantiles import from_uniform, num_uniforms
@@ -83,7 +84,7 @@ class SpreadDraw(eqx.Module):
     def __call__(self, dist: AbstractDistribution, key: PRNGKeyArray, samples: int) -> Draws:
         """`samples` events in `sets` units."""
         d = num_uniforms(dist)
-        keys = jax.random.split(key, self.sets)
+        keys = split(key, self.sets)
         points = jax.vmap(lambda key: self.points(key, samples // self.sets, d))(keys).reshape(samples, d)
         inside = jnp.clip(points, 1e-7, 1 - 1e-7)  # float32 rounds 1 - 1e-8 to 1, whose quantile is infinite
         return Draws(jax.vmap(lambda u: from_uniform(dist, u))(inside), samples // self.sets)
@@ -111,20 +112,20 @@ def _on_spread(
 
 def antithetic_points(key: PRNGKeyArray, n: int, d: int) -> Float[Array, "n d"]:
     """A pair: uniform points and their opposites."""
-    half = jax.random.uniform(key, (n // 2, d))
+    half = jax.random.uniform(quick(key), (n // 2, d))
     return jnp.stack([half, 1 - half], axis=1).reshape(n, d)
 
 
 def stratified_points(key: PRNGKeyArray, n: int, d: int) -> Float[Array, "n d"]:
     """A Latin hypercube: along each dimension one point in each of n slices."""
-    order_key, place_key = jax.random.split(key)
-    slices = jax.vmap(lambda key: jax.random.permutation(key, n), out_axes=1)(jax.random.split(order_key, d))
-    return (slices + jax.random.uniform(place_key, (n, d))) / n
+    order_key, place_key = split(key)
+    slices = jax.vmap(lambda key: jax.random.permutation(quick(key), n), out_axes=1)(split(order_key, d))
+    return (slices + jax.random.uniform(quick(place_key), (n, d))) / n
 
 
 def sobol_points(key: PRNGKeyArray, n: int, d: int) -> Float[Array, "n d"]:
     """The first n points of Sobol's sequence, all bits of a dimension flipped where a random number has ones."""
-    shift = jax.random.bits(key, (d,), jnp.uint32)
+    shift = jax.random.bits(quick(key), (d,), jnp.uint32)
     bits = jnp.asarray(_sobol_integers(n, d)) ^ shift[None]
     # Float32 has 24 bits: take the high ones, and stand in the middle of the cell.
     return ((bits >> 8).astype(jnp.float32) + 0.5) * 2.0**-24

@@ -11,6 +11,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from ..errors import check_whole, InputError, shown
+from ..generator import split
 from .base import AbstractEstimator
 from .baselines import AbstractBaseline
 from .expectation import Expectation
@@ -54,9 +55,9 @@ def tune(
         def gradient(key):
             return ravel_pytree(jax.grad(lambda d: tuned(eqx.combine(d, static), key))(dynamic))[0]
 
-        return jnp.mean(jnp.sum(jax.vmap(gradient)(jax.random.split(key, replicates)) ** 2, axis=1))
+        return jnp.mean(jnp.sum(jax.vmap(gradient)(split(key, replicates)) ** 2, axis=1))
 
-    fitted = _descend(square, fitted, jax.random.split(check_key(key), steps), optimiser)
+    fitted = _descend(square, fitted, split(check_key(key), steps), optimiser)
     if not all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in jax.tree.leaves(fitted)):
         raise InputError(
             "fitting the control variate diverged: give an optimiser with a smaller step, optax.adam(1e-3) say."

@@ -16,7 +16,7 @@ from tests.architecture.source import PACKAGE, plant, Source, sources
 
 # docs/architecture.md shows the same table.
 LAYERS = (
-    ("spaces", "watched"),
+    ("spaces", "watched", "generator"),
     ("distributions", "surrogates", "shuffle"),
     ("estimators", "credit", "heads"),
     ("models", "trajectory", "envs"),

@@ -1,0 +1,121 @@
+"""JAX's random numbers, bit for bit, in a third of the time on a CPU.
+
+JAX's default generator, Threefry-2x32 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3", section 3.3),
+is compiled for CPUs as a loop over its rounds: XLA builds it quickly, but writes both words of every block to memory in
+each round. Written out, all rounds of a number stay in registers.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.random import define_prng_impl, threefry_prng_impl
+from jaxtyping import Array, Integer, PRNGKeyArray, UInt
+
+ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))  # by bits, of four rounds in turn: table 4
+PARITY = 0x1BD11BDA  # makes a third word of a key's two, after Skein's key schedule
+STORED_FROM = 1024  # numbers; fewer are sooner worked out again than put into memory
+
+
+def quick(key: PRNGKeyArray) -> PRNGKeyArray:
+    """A key that draws the same numbers as `key`, and sooner if it is one of JAX's default generator.
+
+    For draws alone: what is split off it goes on being quick, which users have no use for.
+    """
+    if not _is_slow(key):
+        return key
+    return jax.random.wrap_key_data(jax.random.key_data(key), impl=_QUICK)
+
+
+def split(key: PRNGKeyArray, num: int | tuple[int, ...] = 2) -> Array:
+    """`jax.random.split`."""
+    return _as_given(jax.random.split(quick(key), num), key)
+
+
+def fold_in(key: PRNGKeyArray, data: int | Integer[Array, ""]) -> PRNGKeyArray:
+    """`jax.random.fold_in`."""
+    return _as_given(jax.random.fold_in(quick(key), data), key)
+
+
+def stored(draw: Callable[[], Array], shape: tuple[int, ...], dtype: Any) -> Array:
+    """`draw()`, of this shape and type, put into memory where it is worth it.
+
+    XLA would fuse it into all that uses the numbers, and work it out again in each. It fuses no branch, but does away
+    with one whose condition it knows. In a loop of two rounds it knows none: the first draws, the second lets it be.
+    """
+    if math.prod(shape) < STORED_FROM:
+        return draw()
+
+    def body(carry):
+        i, numbers = carry
+        return i + 1, jax.lax.cond(i == 0, lambda numbers: draw(), lambda numbers: numbers, numbers)
+
+    return jax.lax.while_loop(lambda carry: carry[0] < 2, body, (jnp.int32(0), jnp.zeros(shape, dtype)))[1]
+
+
+def _is_slow(key: PRNGKeyArray) -> bool:
+    """Whether it is a key of Threefry on a CPU, of which number i comes from block i: JAX had another way before."""
+    config: Any = jax.config
+    # JAX's check of keys that are used twice takes one that is wrapped anew for another key.
+    if not config.jax_threefry_partitionable or config.jax_debug_key_reuse or jax.default_backend() != "cpu":
+        return False
+    return str(jax.random.key_impl(key)) == "threefry2x32"
+
+
+def _as_given(new: Array, key: PRNGKeyArray) -> Array:
+    """The new keys in the form of the one given: of its generator, or in the older form without any."""
+    data = jax.random.key_data(new)
+    typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+    return jax.random.wrap_key_data(data, impl=jax.random.key_impl(key)) if typed else data
+
+
+def _block(key: UInt[Array, "2"], high: UInt[Array, "*n"], low: UInt[Array, "*n"]) -> tuple[Array, Array]:
+    """Both words of the blocks of Threefry-2x32 with 20 rounds, for counters of two words."""
+    words = key[0], key[1], key[0] ^ key[1] ^ np.uint32(PARITY)
+    x, y = high + words[0], low + words[1]
+    for i in range(5):
+        for bits in ROTATIONS[i % 2]:
+            x = x + y
+            y = ((y << np.uint32(bits)) | (y >> np.uint32(32 - bits))) ^ x
+        x, y = x + words[(i + 1) % 3], y + words[(i + 2) % 3] + np.uint32(i + 1)
+    return x, y
+
+
+def _blocks(key: UInt[Array, "2"], count: int) -> tuple[Array, Array]:
+    low = jnp.arange(count, dtype=jnp.uint32)
+    return _block(key, jnp.zeros_like(low), low)
+
+
+def _split(key, shape):
+    return jnp.stack(_blocks(key, math.prod(shape)), axis=1).reshape(*shape, 2)
+
+
+def _fold_in(key, data):
+    return jnp.stack(_block(key, jnp.uint32(0), jnp.asarray(data).astype(jnp.uint32)))
+
+
+def _random_bits(key, width, shape):
+    count = math.prod(shape)
+    if count >= 2**32:  # the counters' first word would count too
+        return threefry_prng_impl.random_bits(key, width, shape)
+    dtype = jnp.dtype(f"uint{width}")
+
+    def draw():
+        first, second = _blocks(key, count)
+        return (first.astype(dtype) << 32) | second.astype(dtype) if width == 64 else (first ^ second).astype(dtype)
+
+    return stored(draw, (count,), dtype).reshape(shape)
+
+
+_QUICK = define_prng_impl(
+    key_shape=threefry_prng_impl.key_shape,
+    seed=threefry_prng_impl.seed,
+    split=_split,
+    random_bits=_random_bits,
+    fold_in=_fold_in,
+    name="threefry2x32 written out",
+    tag="out",
+)
