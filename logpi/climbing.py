@@ -18,8 +18,9 @@ from .errors import check_whole, InputError
 from .estimators.expectation import Expectation
 from .estimators.host import host_failures
 from .estimators.parameters import as_parameters, check_key, widened
-from .estimators.replicates import check_hashable, check_program, Program
+from .estimators.program import check_hashable, check_program, Program
 from .estimators.tune import check_optimiser
+from .generator import fold_in, split
 from .models import trainable
 from .steps import climb, init_learner, Learner, Optax
 
@@ -133,7 +134,7 @@ def minimize(
 
 def _climb(J, params, key, direction, optimiser, steps, replicates, progress, stop_in_noise) -> tuple[PyTree, History]:
     check_program(J)
-    check_hashable(J, params)
+    check_hashable(jax.tree.leaves((J, params)))
     check_whole("steps", steps, 0, 2**31 - 1)
     check_whole("replicates", replicates, 2)
     params = eqx.combine(*as_parameters(params))
@@ -209,7 +210,7 @@ def _step(state: Climb, key, upwards: Optax, direction: float, replicates: int) 
     def sample(key):
         return jax.value_and_grad(lambda d: state.J(eqx.combine(d, rest), key))(dynamic)
 
-    keys = jax.random.split(jax.random.fold_in(key, state.done), replicates)
+    keys = split(fold_in(key, state.done), replicates)
     values, gradients = jax.vmap(sample)(keys)
     values, flat = widened(values), jax.vmap(lambda g: ravel_pytree(widened(g))[0])(gradients)
     gradient, value = jnp.mean(flat, axis=0), jnp.mean(values)

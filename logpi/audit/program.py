@@ -15,7 +15,7 @@ from ..estimators.baselines import NoBaseline
 from ..estimators.estimate import Estimate, estimate
 from ..estimators.expectation import Expectation, expectation
 from ..estimators.parameters import as_parameters, check_key
-from ..estimators.replicates import facts, Program
+from ..estimators.program import facts, Pieces, Program
 from ..estimators.score import Score
 from .reference import along, flat, Reference, reference
 from .report import Check, Report, significant
@@ -83,7 +83,7 @@ def _variance(program: Program, params: PyTree, key: PRNGKeyArray, whole: Estima
 
 
 def _uses_key(program: Program, params: PyTree, key: PRNGKeyArray) -> bool:
-    return facts(program, *as_parameters(params), key).draws
+    return facts(Pieces.of(program, params), key).draws
 
 
 def _draws(program: Program, params: PyTree, key: PRNGKeyArray) -> Check:

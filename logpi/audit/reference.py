@@ -17,7 +17,7 @@ from ..estimators.estimate import estimate
 from ..estimators.expectation import Expectation, expectation
 from ..estimators.finite import Enumerate
 from ..estimators.parameters import as_parameters, exact_gradient
-from ..estimators.replicates import Program
+from ..estimators.program import Program
 
 MOST_DIRECTIONS = 16  # of a measured reference: more parameters than that are looked at along random directions
 STEP = 0.1  # of finite differences, as a share of a parameter

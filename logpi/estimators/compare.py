@@ -23,7 +23,7 @@ from .measure_valued import MeasureValued
 from .parameters import as_parameters, check_key, exact_gradient
 from .pathwise import Pathwise
 from .problem import number, Problem, takes_parameters
-from .replicates import FEWEST
+from .program import FEWEST
 from .score import Score
 from .tracing import equations
 

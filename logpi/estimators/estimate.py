@@ -1,10 +1,10 @@
 """Value and gradient of an expectation with their standard errors: from a number of samples, or to a precision."""
 
+import dataclasses
 import functools
 import math
 import sys
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,16 +12,20 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..errors import check_between, check_whole, InputError
+from ..generator import fold_in
 from .expectation import Expectation
 from .host import host_failures
-from .parameters import as_parameters, check_key
-from .replicates import check_finite, check_hashable, ENOUGH, Facts, facts, FEWEST, Measured, Moments, Program, run
+from .parameters import check_key
+from .program import ENOUGH, Facts, facts, FEWEST, Pieces, Program
+from .replicates import check_finite, Measured, run
 
 MOST = 2**30  # replicates: they are counted in 32 bits
 MARGIN = 1.2  # more replicates than the pilot asks for, since its own error is known so well only
 
 
-class Estimate(eqx.Module):
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Estimate:
     """An expectation and its gradient, each number with its standard error.
 
     An error is infinite where nothing varied although it could: then nothing is known of it. It is 0 only where the
@@ -34,8 +38,9 @@ class Estimate(eqx.Module):
     gradient: PyTree  # the structure of the parameters, in 32 bits at least; `None` for leaves that are not floats
     gradient_error: PyTree
     samples: int  # evaluated for this result (those of pilots come on top)
-    replicates: int = eqx.field(static=True)
-    converged: bool = eqx.field(static=True)  # the precision asked for was reached; without one: every error is known
+    replicates: int = dataclasses.field(metadata={"static": True})
+    # The precision asked for was reached; without one: every error is known.
+    converged: bool = dataclasses.field(metadata={"static": True})
 
     def value_interval(self, confidence: float = 0.95) -> tuple[Float[Array, ""], Float[Array, ""]]:
         """Low and high bound for the value, by Student's t."""
@@ -85,17 +90,16 @@ def estimate(
     `converged` is False. Raises `InputError` for bad input, and for numbers that are not finite.
     """
     size = J.samples if isinstance(J, Expectation) else 1
-    parts, key = as_parameters(params), check_key(key)
+    pieces, key = Pieces.of(J, params), check_key(key)
     precise = rtol is not None or atol is not None
-    check_hashable(J, params)
     _check_asked(replicates, samples, precise, max_samples)
-    known = facts(J, *parts, key)
-    measure = functools.partial(_measured, J, params, parts, known)
+    known = facts(pieces, key)
+    measure = functools.partial(_measured, J, params, pieces, known)
     # An estimator that makes no use of the key sums instead of drawing. Of any program this may be a mistake.
     if isinstance(J, Expectation) and not known.draws:
         once = measure(key, 1)
         # A function on the host may draw by itself: then a second look is another one.
-        if not known.on_host or bool(eqx.tree_equal(once.moments, measure(key, 1).moments)):
+        if not known.on_host or np.array_equal(once.mean, measure(key, 1).mean):
             return _exact(_result(once, size, converged=True))
     if precise:
         measured, converged = _to_precision(measure, key, rtol or 0.0, atol or 0.0, _most(max_samples, size))
@@ -104,15 +108,15 @@ def estimate(
 
 
 def _measured(
-    J: Program, params: PyTree, parts: tuple[PyTree, PyTree], known: Facts, key: PRNGKeyArray, count: int, name="key"
+    J: Program, params: PyTree, pieces: Pieces, known: Facts, key: PRNGKeyArray, count: int, name="key"
 ) -> Measured:
     """One run of `count` replicates; raises what went wrong in it."""
     with host_failures() as failures:
-        measured = run(J, *parts, key, count, known)
+        measured = run(pieces, key, count, known)
     if failures:
         raise failures[0]
     try:
-        check_finite(measured.moments, name)
+        check_finite(measured, name)
     except InputError:
         raise_broken_limit(J, params)
         raise
@@ -174,11 +178,11 @@ def _to_precision(measure, key: PRNGKeyArray, rtol: float, atol: float, most: in
         )
     count, planned, stage = FEWEST, False, 0
     while True:
-        measured = measure(jax.random.fold_in(key, stage), count, f"jax.random.fold_in(key, {stage})")
-        noise, square = _norms(measured.moments)
+        measured = measure(fold_in(key, stage), count, f"jax.random.fold_in(key, {stage})")
+        noise, square = _norms(measured)
         error, target = math.sqrt(noise), atol + rtol * math.sqrt(max(square - noise, 0.0))
         # Where an entry has not varied, nothing is known of its error, however small that of the others is.
-        known = bool(measured.known)
+        known = measured.known
         met = known and 0 < error <= target
         if count == most or (planned and met):
             return measured, met
@@ -189,29 +193,27 @@ def _to_precision(measure, key: PRNGKeyArray, rtol: float, atol: float, most: in
         count, stage = min(max(math.ceil(needed), ENOUGH), most), stage + 1
 
 
-def _norms(moments: Moments) -> tuple[float, float]:
+def _norms(measured: Measured) -> tuple[float, float]:
     """Squared norms of the gradient's errors and of the gradient."""
-    count = float(moments.count)
-    gradient = np.asarray(moments.first + moments.mean, np.float64)[1:]
-    deviation = float(np.sum(np.asarray(moments.deviation, np.float64)[1:]))
-    return deviation / (count * (count - 1)), float(gradient @ gradient)
+    gradient, deviation = (np.asarray(x, np.float64)[1:] for x in (measured.mean, measured.deviation))
+    count = float(measured.replicates)
+    return float(np.sum(deviation)) / (count * (count - 1)), float(gradient @ gradient)
 
 
 def _result(measured: Measured, size: int, converged: bool | None = None) -> Estimate:
     """The estimate; without a precision to reach, it has converged if every error is known."""
-    count = int(measured.moments.count)
     return Estimate(
         measured.value,
         measured.value_error,
         measured.gradient,
         measured.gradient_error,
-        count * size,
-        count,
-        bool(measured.known) if converged is None else converged,
+        measured.replicates * size,
+        measured.replicates,
+        measured.known if converged is None else converged,
     )
 
 
 def _exact(estimate: Estimate) -> Estimate:
     """The same, without any error."""
-    errors = jax.tree.map(jnp.zeros_like, (estimate.value_error, estimate.gradient_error))
-    return eqx.tree_at(lambda e: (e.value_error, e.gradient_error), estimate, errors)
+    value_error, gradient_error = jax.tree.map(jnp.zeros_like, (estimate.value_error, estimate.gradient_error))
+    return dataclasses.replace(estimate, value_error=value_error, gradient_error=gradient_error)

@@ -16,20 +16,31 @@ def as_parameters(params: PyTree) -> tuple[PyTree, PyTree]:
 
     Raises `InputError` if there is no float to differentiate in, or one that is complex.
     """
-    params = floats_as_arrays(params)
-    dynamic, static = eqx.partition(params, eqx.is_inexact_array)
-    if not jax.tree.leaves(dynamic):
-        kinds = sorted({str(getattr(x, "dtype", type(x).__name__)) for x in jax.tree.leaves(params)})
+    leaves, structure = jax.tree.flatten(params)
+    dynamic, static = map(structure.unflatten, split_leaves(leaves))
+    return dynamic, static
+
+
+def split_leaves(leaves: list[Any]) -> tuple[list[Any], list[Any]]:
+    """The floats among leaves as arrays, and the others, each with `None` in the places of the other.
+
+    Raises `InputError` if there is no float to differentiate in, or one that is complex.
+    """
+    leaves = [_as_array(x) if _is_other_float(x) else x for x in leaves]
+    dynamic = [x if eqx.is_inexact_array(x) else None for x in leaves]
+    floats = [x for x in dynamic if x is not None]
+    if not floats:
+        kinds = sorted({str(getattr(x, "dtype", type(x).__name__)) for x in leaves})
         raise InputError(
             f"the parameters have no floating-point leaf (found: {', '.join(kinds) or 'no leaf'}), so there is nothing "
             "to differentiate in: give floats, as in jnp.array([0.0, 1.0])."
         )
-    if any(jnp.issubdtype(leaf.dtype, jnp.complexfloating) for leaf in jax.tree.leaves(dynamic)):
+    if any(jnp.issubdtype(x.dtype, jnp.complexfloating) for x in floats):
         raise InputError(
             "the parameters have complex numbers, but one differentiates in real ones: give their real "
             "and imaginary parts, and make them complex in `of`."
         )
-    return dynamic, static
+    return dynamic, [x if y is None else None for x, y in zip(leaves, dynamic, strict=True)]
 
 
 def floats_as_arrays(tree: PyTree) -> PyTree:

@@ -130,9 +130,8 @@ def kept(jaxpr: Any) -> int:
     return max(sizes, default=1)
 
 
-def reaches(function: Callable, tree: Any, stopped: bool = False) -> Any:
-    """For each leaf of a pytree of arrays, whether the result depends on it; if `stopped`, by `stop_gradient` too."""
-    leaves, structure = jax.tree.flatten(tree)
-    jaxpr = jax.make_jaxpr(lambda *leaves: function(jax.tree.unflatten(structure, leaves)))(*leaves).jaxpr
-    marks = [[i == j for j in range(len(leaves))] for i in range(len(leaves))]
-    return jax.tree.unflatten(structure, [any(_follow(jaxpr, mark, {}, stopped)) for mark in marks])
+def reaches(jaxpr: Any, argument: int, stopped: bool = False) -> bool:
+    """Whether the result of a traced function depends on one of its arguments; if `stopped`, by `stop_gradient` too."""
+    marks = [False] * len(jaxpr.invars)
+    marks[argument] = True
+    return any(_follow(jaxpr, marks, {}, stopped))

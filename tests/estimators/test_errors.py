@@ -10,7 +10,7 @@ from jax.flatten_util import ravel_pytree
 from scipy.special import stdtrit
 
 import logpi.estimators as le
-from logpi.estimators.replicates import facts
+from logpi.estimators.program import facts, Pieces
 from tests.estimators.admission import FAMILIES, NEARLY_FLAT, TABLE
 from tests.estimators.cases import CASES, expectation_of, flat, params_of, RARE, score_variance, shared, truth
 
@@ -146,7 +146,7 @@ def test_what_a_loop_keeps_is_counted(rounds, most):
     def program(p, key):
         return jnp.sum(jax.lax.scan(lambda x, _: (jnp.tanh(p * x), None), jnp.ones(2**14), None, rounds)[0])
 
-    assert facts(program, jnp.ones(()), None, KEY).side_by_side == most
+    assert facts(Pieces.of(program, jnp.ones(())), KEY).side_by_side == most
 
 
 def test_millions_of_replicates():
