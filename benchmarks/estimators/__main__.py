@@ -18,7 +18,7 @@ def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.estimators", description=__doc__)
     parser.add_argument("tasks", nargs="*", metavar="TASK", help=f"any of {', '.join(TASKS)}; all of them without")
-    parser.add_argument("--rounds", type=int, help=f"calls of each contender ({ROUNDS}; {FRESH_ROUNDS} for memory)")
+    parser.add_argument("--rounds", type=int, help=f"rounds of calls ({ROUNDS}; {FRESH_ROUNDS} for memory)")
     parser.add_argument("--write", action="store_true", help=f"keep the results in {RESULTS.name} and {RECORDS.name}")
     parser.add_argument("--gate", action="store_true", help="exit with status 1 if a target is missed")
     args = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Times contenders in alternation, call by call, each in a process that lives for all rounds or for one."""
+"""Times contenders in alternation, each in a process that lives for all rounds or for one."""
 
 import json
 import os
@@ -20,7 +20,7 @@ TOLERANCE = 0.1  # of the exact gradient's norm: without a baseline, 100,000 sam
 
 
 class Worker:
-    """A contender's process: ready once made, one call for each `answer`."""
+    """A contender's process: ready once made, a few calls for each `answer`."""
 
     def __init__(self, contender: Contender, task: Task):
         if contender.venv:
@@ -46,7 +46,7 @@ class Worker:
             raise
 
     def answer(self) -> dict[str, Any]:
-        """What one call took. Raises `RuntimeError` if the contender stopped, or compiled something again."""
+        """What a round's calls took. Raises `RuntimeError` if the contender stopped, or compiled something again."""
         self.process.stdin.write("\n")
         self.process.stdin.flush()
         answer = self._line()

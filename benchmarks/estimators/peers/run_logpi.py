@@ -13,8 +13,8 @@ from settings import CENTRE, LEVEL, LOG_STD, LOGITS, MEAN, SAMPLES, WEIGHTS
 
 from logpi.distributions import Bernoulli, Normal
 from logpi.estimators import estimate, expectation
-from logpi.estimators.parameters import as_parameters
-from logpi.estimators.replicates import facts, run
+from logpi.estimators.program import facts, Pieces
+from logpi.estimators.replicates import run
 
 REPLICATES = 64  # errors known to 9 %
 _compiled = [0]
@@ -54,14 +54,13 @@ def public(task: str) -> Ready:
 def compiled(task: str) -> Ready:
     """The compiled run alone: sums of values, gradients and their squared deviations."""
     J, params, replicates = problem(task)
-    stream, (dynamic, static) = keys(), as_parameters(params)
-    known = facts(J, dynamic, static, next(stream))
+    stream, pieces = keys(), Pieces.of(J, params)
+    known = facts(pieces, next(stream))
 
     def call():
-        return run(J, dynamic, static, next(stream), replicates, known)
+        return run(pieces, next(stream), replicates, known)
 
-    moments = call().moments
-    return Ready(call, [] if task == "network" else jax.device_get(moments.first + moments.mean)[1:].tolist())
+    return Ready(call, [] if task == "network" else jax.device_get(call().mean)[1:].tolist())
 
 
 def one_batch(task: str) -> Ready:
