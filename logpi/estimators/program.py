@@ -48,11 +48,12 @@ class Pieces(NamedTuple):
         others = tuple(None if _is_array(x) else x for x in leaves)
         check_hashable(others)
         arrays = [x for x, other in zip(leaves, others, strict=True) if other is None]
-        return cls([x for x in dynamic if x is not None], arrays, (params_structure, is_float, structure, others))
+        rest = params_structure, is_float, structure, others, tuple(map(type, others))  # 1, 1.0 and True are equal
+        return cls([x for x in dynamic if x is not None], arrays, rest)
 
     def together(self) -> tuple[Program, PyTree, PyTree]:
         """The program, the floats in the structure of the parameters, and the rest of these."""
-        params_structure, is_float, structure, others = self.rest
+        params_structure, is_float, structure, others, _ = self.rest
         floats, arrays = iter(self.floats), iter(self.arrays)
         leaves = iter([next(arrays) if x is None else x for x in others])
         program = structure.unflatten([next(leaves) for _ in range(structure.num_leaves)])

@@ -69,7 +69,12 @@ class Measured(NamedTuple):
 
 
 def run(pieces: Pieces, key: PRNGKeyArray, replicates: int, facts: Facts) -> Measured:
-    """The moments over `replicates` runs, finished when it returns."""
+    """The moments over `replicates` runs, finished when it returns. Raises `InputError` where JAX traces it."""
+    if any(isinstance(x, jax.core.Tracer) for x in (*pieces.floats, *pieces.arrays, key)):
+        raise InputError(
+            "an estimate was asked for inside of a function that JAX traces (by jit, vmap, grad or scan), where there "
+            "are no numbers to tell of: ask outside of it, or call J(params, key) there, which can be traced."
+        )
     found = _run(*pieces[:2], key, np.int32(replicates), rest=pieces.rest, facts=facts)
     (value, gradient), (value_error, gradient_error), mean, deviation, told = found
     bad, first_bad, known = np.asarray(told).tolist()

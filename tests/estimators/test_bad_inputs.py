@@ -234,6 +234,14 @@ TABLE = {
     "half a key": (lambda: measure(key=jnp.zeros(3, jnp.uint32)), r"array of shape \(3,\).*one key of JAX"),
     "few to compare": (lambda: le.compare(jnp.sum, T, KEY, of=normal, replicates=8), "replicates is 8, .*32 or more"),
     "a number to compare with": (lambda: le.compare(jnp.sum, T, 0, of=normal), "key is 0, but it must be one key"),
+    "an estimate under jit": (
+        lambda: jax.jit(lambda t: le.estimate(MEAN, t, KEY).value)(T),
+        r"inside of a function that JAX traces.*ask outside of it, or call J\(params, key\) there",
+    ),
+    "an estimate under grad": (
+        lambda: jax.grad(lambda t: le.estimate(MEAN, t, KEY, rtol=0.1).value)(T),
+        "inside of a function that JAX traces",
+    ),
     "a site of nothing": (lambda: le.sample(3.0, KEY), "a float is no distribution"),
 }  # fmt: skip
 

@@ -1,5 +1,7 @@
 """Reported errors: equal to the exact ones, with intervals that cover, in constant memory and from one compilation."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -147,6 +149,19 @@ def test_what_a_loop_keeps_is_counted(rounds, most):
         return jnp.sum(jax.lax.scan(lambda x, _: (jnp.tanh(p * x), None), jnp.ones(2**14), None, rounds)[0])
 
     assert facts(Pieces.of(program, jnp.ones(())), KEY).side_by_side == most
+
+
+def test_equal_settings_of_other_types_are_other_programs():
+    """1, 1.0 and True are equal, and have one hash, by which compiled programs are found again."""
+
+    class Scaled(eqx.Module):
+        by: Any
+
+        def __call__(self, p, key):
+            return p * jax.random.normal(key) * (2.0 if self.by is True else 3.0)
+
+    spread = [float(le.estimate(Scaled(by), jnp.asarray(1.0), KEY).gradient_error) for by in (True, 1, 1.0)]
+    np.testing.assert_allclose(spread, spread[0] * np.array([1, 1.5, 1.5]), rtol=1e-5)
 
 
 def test_millions_of_replicates():
