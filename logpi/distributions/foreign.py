@@ -2,6 +2,7 @@
 
 import inspect
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -26,22 +27,14 @@ class Foreign(AbstractDistribution):
     distribution: Any
 
     def sample(self, key: PRNGKeyArray, shape: tuple[int, ...] = ()) -> PyTree[Array]:
-        """By the object's own `sample`, under the arguments that it has. Raises `InputError` if there is none."""
-        sample = getattr(self.distribution, "sample", None)
-        if sample is None:
-            raise InputError(
-                f"{type(self.distribution).__name__} has no method sample, so nothing can be drawn from it: add "
-                "sample(key), or give a distribution of NumPyro or of logpi.distributions."
-            )
-        names = list(inspect.signature(sample).parameters)
-        shaped = [name for name in ("sample_shape", "shape") if name in names]
-        if shaped:
-            # By name after the key: distrax and TensorFlow Probability call it seed, and have it last.
-            return sample(**{"seed": key, shaped[0]: shape}) if "seed" in names else sample(key, **{shaped[0]: shape})
-        draw = (lambda key: sample(seed=key)) if "seed" in names else sample
-        for _ in shape:
-            draw = jax.vmap(draw)
-        return draw(split(key, shape) if shape else key)
+        """By the object's own `sample`, under the arguments that it has.
+
+        Raises `InputError` if there is none, and where it makes no use of the key or does not keep to the shape.
+        """
+        draw = _sampler(self.distribution)
+        event = draw(key, shape)
+        _check_drawn(type(self.distribution).__name__, draw, key, shape, event)
+        return event
 
     def sample_and_log_prob(self, key: PRNGKeyArray) -> tuple[PyTree[Array], Float[Array, ""]]:
         """A draw and its log-density."""
@@ -81,6 +74,53 @@ class Foreign(AbstractDistribution):
         if method is None:
             raise NotImplementedError(f"{type(self.distribution).__name__} has no method {name}")
         return method
+
+
+def _sampler(distribution: Any) -> Callable[[PRNGKeyArray, tuple[int, ...]], PyTree[Array]]:
+    """An object's `sample` as a function of key and shape."""
+    sample = getattr(distribution, "sample", None)
+    if sample is None:
+        raise InputError(
+            f"{type(distribution).__name__} has no method sample, so nothing can be drawn from it: add "
+            "sample(key), or give a distribution of NumPyro or of logpi.distributions."
+        )
+    names = list(inspect.signature(sample).parameters)
+    shaped = [name for name in ("sample_shape", "shape") if name in names]
+    # By name after the key: distrax and TensorFlow Probability call it seed, and have it last.
+    if shaped and "seed" in names:
+        return lambda key, shape: sample(**{"seed": key, shaped[0]: shape})
+    if shaped:
+        return lambda key, shape: sample(key, **{shaped[0]: shape})
+
+    def draw(key, shape):
+        one = (lambda key: sample(seed=key)) if "seed" in names else sample
+        for _ in shape:
+            one = jax.vmap(one)
+        return one(split(key, shape) if shape else key)
+
+    return draw
+
+
+def _check_drawn(name: str, draw: Callable, key: PRNGKeyArray, shape: tuple[int, ...], event: PyTree[Array]) -> None:
+    """Raises `InputError` if a sampler makes no use of its key, or if what it drew has not the shape asked for.
+
+    One that JAX cannot follow is let through: where it is called for numbers, it gives them.
+    """
+    try:
+        traced, one = jax.make_jaxpr(lambda key: draw(key, ()), return_shape=True)(key)
+    except jax.errors.JAXTypeError:
+        return
+    if not any(var is traced.jaxpr.invars[0] for eqn in traced.jaxpr.eqns for var in eqn.invars):
+        raise InputError(
+            f"sample of {name} makes no use of its key (does it call np.random, or make a key of its own?), so that "
+            "all draws would be the same: draw by jax.random with the key that is given."
+        )
+    wanted, found = [shape + leaf.shape for leaf in jax.tree.leaves(one)], list(map(jnp.shape, jax.tree.leaves(event)))
+    if found != wanted:
+        raise InputError(
+            f"sample of {name} gave the shapes {found} for {shape} draws, but {wanted} is the shape asked for before "
+            "that of one event: put it first, or write sample(key) for one event and leave the rest to logpi."
+        )
 
 
 def as_distribution(thing: Any) -> AbstractDistribution:

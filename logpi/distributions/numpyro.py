@@ -26,7 +26,9 @@ class FromNumpyro(AbstractDistribution):
         with jax.numpy_rank_promotion("allow"):  # NumPyro's samplers broadcast
             try:
                 return self.distribution.sample(quick(key), shape)
-            except NotImplementedError:  # JAX draws Poisson's numbers with keys of its own generator alone
+            except NotImplementedError as error:  # JAX draws Poisson's numbers with keys of its own generator alone
+                if str(jax.random.key_impl(key)) != "threefry2x32":
+                    raise InputError(f"{error}: give a key of it, as jax.random.key(0).") from None
                 return self.distribution.sample(key, shape)
 
     def sample_and_log_prob(self, key: PRNGKeyArray) -> tuple[Array, Float[Array, ""]]:

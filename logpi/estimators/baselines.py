@@ -4,6 +4,7 @@ A baseline must not depend on the event whose score it weighs: the mean of one's
 """
 
 import abc
+import dataclasses
 from collections.abc import Callable
 
 import equinox as eqx
@@ -14,7 +15,7 @@ from jax.lax import stop_gradient
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..errors import check_between, check_whole, InputError, shown
-from .problem import Problem
+from .problem import independent, Problem
 
 
 class AbstractBaseline(eqx.Module):
@@ -175,7 +176,7 @@ class Optimal(AbstractBaseline):
 
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, costs) -> Float[Array, ""]:
         """The constant. Costs `pilot` events and their scores."""
-        draws = Problem(problem.f, problem.of).draws(params, key, self.pilot)  # independent, however the batch is drawn
+        draws = dataclasses.replace(problem, draw=independent).draws(params, key, self.pilot)
         dynamic, static = eqx.partition(params, eqx.is_inexact_array)
 
         def score(event):

@@ -1,5 +1,6 @@
 """Gradients from values alone: evolution strategies, and differences as oracles for tests."""
 
+import dataclasses
 from collections.abc import Callable
 
 import equinox as eqx
@@ -14,7 +15,7 @@ from ..errors import check_between
 from ..generator import quick, split
 from .base import AbstractEstimator, check_multiple
 from .parameters import frozen, widened
-from .problem import Problem
+from .problem import independent, Problem
 from .refusal import first_order
 from .sites import cost
 
@@ -41,7 +42,7 @@ class EvolutionStrategies(AbstractEstimator):
         points = stop_gradient(centre[None] + jnp.concatenate([noise, -noise]))
         halves = split(event_key, samples // 2)
         keys = jnp.concatenate([halves, halves])
-        alone = Problem(problem.f, problem.of)
+        alone = dataclasses.replace(problem, draw=independent)
         at = jax.vmap(lambda point, key: plain_mean(alone, restored(point), key, 1))
         # The members of a pair push in opposite directions: what both cost cancels, without a baseline.
         return jnp.mean(cost(at(points, keys), jax.vmap(search.log_prob)(points)))

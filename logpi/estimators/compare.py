@@ -22,7 +22,7 @@ from .finite import Enumerate, SumAndSample, UnorderedSet
 from .measure_valued import MeasureValued
 from .parameters import as_parameters, check_key, exact_gradient
 from .pathwise import Pathwise
-from .problem import number, Problem, takes_parameters
+from .problem import number, takes_parameters
 from .program import FEWEST
 from .score import Score
 from .tracing import equations
@@ -185,7 +185,7 @@ def count_evaluations(J: Expectation, params: PyTree, key: PRNGKeyArray) -> int:
         return jax.lax.reduce_precision(number(x), exponent_bits=8, mantissa_bits=23)
 
     counted = (lambda x, params: marked(f(x, params))) if takes_parameters(f) else (lambda x: marked(f(x)))
-    twin = Expectation(Problem(counted, J.problem.of, J.problem.draw), J.estimator, J.samples)
+    twin = Expectation(dataclasses.replace(J.problem, f=counted), J.estimator, J.samples)
     traced = jax.make_jaxpr(lambda d: twin(eqx.combine(d, static), key))(dynamic)
     marks = (eqn for eqn in equations(traced.jaxpr) if eqn.primitive.name == "reduce_precision")
     return sum(int(np.prod(eqn.outvars[0].aval.shape)) for eqn in marks)

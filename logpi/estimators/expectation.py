@@ -74,13 +74,17 @@ def expectation(
     of: Callable[[PyTree], Any] | None = None,
     samples: int = 64,
     estimator: AbstractEstimator | None = None,
+    *,
+    continuous: bool = False,
 ) -> Expectation:
     r"""The objective $J(\theta) = E_{x \sim \pi_\theta}[f(x)]$, with gradient $E[f(x) \, \partial \log \pi_\theta(x)]$.
 
     `f(x)` or `f(x, params)` returns one number for one event; it may be any JAX code, or anything at all as
     `logpi.host(f)`. `of(params)` is the distribution: logpi's, NumPyro's, or an object with `log_prob` and `sample`;
     without it, the parameters are a distribution themselves. `samples` events are drawn in each call. The estimator is
-    `Score()` unless given: right for any f. Raises `InputError` for what cannot be an expectation.
+    `Score()` unless given: right for any f of x. An f(x, params) that may jump where the parameters say is refused when
+    a derivative is taken, unless `continuous` says that nothing jumps. Raises `InputError` for what cannot be an
+    expectation.
 
         J = logpi.expectation(lambda x: x**2, of=lambda p: numpyro.distributions.Normal(p["mean"], 1.0))
         jax.grad(J)({"mean": 0.5}, jax.random.key(0))
@@ -97,4 +101,4 @@ def expectation(
     check_whole("samples", samples, 1)
     estimator = Score() if estimator is None else estimator
     check_estimator("estimator", estimator)
-    return Expectation(Problem(f, of), estimator, int(samples))
+    return Expectation(Problem(f, of, continuous=bool(continuous)), estimator, int(samples))

@@ -66,6 +66,11 @@ def unvalidated() -> contextlib.AbstractContextManager:
 
 
 def _broken_limit(dist: AbstractDistribution) -> str | None:
+    for kind, name, value in _numbers_of(dist):
+        if np.any(np.isnan(value)):
+            return f"{name} of {kind} is not a number (NaN): look at what the parameters make of it"
+        if name == "probs" and np.any(value < 0):
+            return f"probs of {kind} has {value.min():.4g}, but it must be 0 or more: give logits in place of it"
     for kind, name, value, constraint in limits_of(dist):
         if isinstance(value, Tracer) or bool(np.all(np.asarray(constraint(value)))):
             continue
@@ -81,6 +86,19 @@ def _broken_limit(dist: AbstractDistribution) -> str | None:
         cure = "jax.nn.sigmoid(p)" if high is not None else "jnp.exp(p)"
         return f"{name} of {kind} is {worst:.4g}, but it must be {where}: make it of a free parameter, as {cure}"
     return None
+
+
+def _numbers_of(dist: AbstractDistribution) -> Iterator[tuple[str, str, np.ndarray]]:
+    """The parameters of a distribution and of those it is made of, by name, where they are known."""
+    if isinstance(dist, Joint):
+        for part in dist.parts:
+            yield from _numbers_of(part)
+        return
+    parts = parts_of(dist.distribution) if isinstance(dist, FromNumpyro) else [dist]
+    for part in parts:
+        for name, value in vars(part).items():
+            if (isinstance(value, float) or eqx.is_inexact_array(value)) and not isinstance(value, Tracer):
+                yield type(part).__name__, name, np.asarray(value)
 
 
 @singledispatch

@@ -1,5 +1,7 @@
 """The derivative of f itself, through the sampler."""
 
+import dataclasses
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
@@ -25,7 +27,8 @@ class Pathwise(AbstractEstimator):
         dist = problem.distribution(params)
         wrong = check_reparametrised(dist)
         events = problem.draw(dist, key, samples).events
-        if not self.continuous:
+        problem = dataclasses.replace(problem, continuous=self.continuous or problem.continuous)
+        if not problem.continuous:
             refuse_jumps(
                 lambda events: problem.costs(params, events),
                 events,

@@ -15,8 +15,10 @@ from .edges import still_edge
 from .limits import within_limits
 from .parameters import frozen
 from .probabilities import probability
+from .refusal import no_gradients
 from .rim import log_prob_of
 from .support import still_support
+from .tracing import common_jumps
 
 NOT_FOLLOWED = (
     jax.errors.ConcretizationTypeError,
@@ -44,6 +46,7 @@ class Problem(eqx.Module):
     f: Callable
     of: Callable[[PyTree], Any] | None = None
     draw: Callable[[AbstractDistribution, PRNGKeyArray, int], Draws] = independent
+    continuous: bool = eqx.field(static=True, default=False)  # f(x, params) has no jump, although it compares
 
     def distribution(self, params: PyTree) -> AbstractDistribution:
         """The distribution that the parameters stand for."""
@@ -84,10 +87,26 @@ class Problem(eqx.Module):
         """
         takes_params, f = takes_parameters(self.f), followed(self.f, "f")
 
-        def cost(event):
-            return number(f(event, params) if takes_params else f(event))
+        def costs(params, events):
+            return jax.vmap(lambda event: number(f(event, params) if takes_params else f(event)))(events)
 
-        return jax.vmap(cost)(events) + within_limits(self.distribution(params))
+        still = _still_jumps(costs, params, events) if takes_params and not self.continuous else 0.0
+        return costs(params, events) + still + within_limits(self.distribution(params))
+
+
+def _still_jumps(costs: Callable, params: PyTree, events: PyTree[Array]) -> Float[Array, ""]:
+    """0; `InputError` for a derivative in parameters that may move a jump of f over events that are floats."""
+    dynamic, static = eqx.partition(params, eqx.is_inexact_array)
+    one = jax.tree.map(lambda x: x[:1], events)
+    found = common_jumps(lambda dynamic, events: costs(eqx.combine(dynamic, static), events), dynamic, one)
+    if not found:
+        return jnp.zeros((), jnp.float32)
+    return no_gradients(
+        jax.tree.leaves(dynamic),
+        f"f(x, params) may jump where the parameters say: it uses {', '.join(found)} on both, and no derivative of f "
+        "sees a jump that moves. Take as the event what it compares (x - threshold, by a distribution with the "
+        "parameters in it), use EvolutionStrategies(), or say expectation(..., continuous=True) if nothing jumps.",
+    )
 
 
 def followed(function: Callable, name: str) -> Callable:

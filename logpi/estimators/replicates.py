@@ -12,6 +12,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
@@ -70,7 +71,7 @@ class Measured(NamedTuple):
 
 def run(pieces: Pieces, key: PRNGKeyArray, replicates: int, facts: Facts) -> Measured:
     """The moments over `replicates` runs, finished when it returns. Raises `InputError` where JAX traces it."""
-    if any(isinstance(x, jax.core.Tracer) for x in (*pieces.floats, *pieces.arrays, key)):
+    if any(isinstance(x, Tracer) for x in (*pieces.floats, *pieces.arrays, key)):
         raise InputError(
             "an estimate was asked for inside of a function that JAX traces (by jit, vmap, grad or scan), where there "
             "are no numbers to tell of: ask outside of it, or call J(params, key) there, which can be traced."
@@ -89,9 +90,10 @@ def check_finite(measured: Measured, key: str = "key") -> None:
         i = measured.first_bad
         raise InputError(
             f"the value or gradient is not finite in {measured.bad:,} of {measured.replicates:,} replicates, first in "
-            f"{i}: look at J(params, jax.random.fold_in({key}, {i})), and keep f and the log-probabilities finite (a "
-            "Gamma or Beta of a concentration near 0 is drawn at its end, where no score is known; nor is one for "
-            "probs of 0 or 1)."
+            f"{i}: look at J(params, jax.random.fold_in({key}, {i})), and keep f and the log-probabilities finite, "
+            "also where an estimator moves the parameters (EvolutionStrategies, SPSA, FiniteDifferences). A Gamma or "
+            "Beta of a concentration near 0 is drawn at its end, where no score is known; nor is one for probs of 0 or "
+            "1."
         )
 
 

@@ -62,6 +62,18 @@ def _(dist: FromNumpyro, event: Array) -> Float[Array, ""]:
     return dist.log_prob(event) + collected
 
 
+def _where_known(entries: Any, points: list[Array]) -> list[Array]:
+    """The points, or one inside of the support in place of those where the log-density is not finite.
+
+    Of a transformed distribution NumPyro knows the support of the last transform only, (0, inf) for the exponential of
+    a number between 0 and 1. Its density at such an end has no derivative, and one of NaN would not go away.
+    """
+    still = jax.lax.stop_gradient(entries)
+    inside = jnp.broadcast_to(still.sample(jax.random.key(0)), points[0].shape)
+    known = jnp.all(jnp.isfinite(jnp.stack([still.log_prob(point) for point in points])), axis=0)
+    return [jnp.where(known, point, inside) for point in points]
+
+
 def _collected(distribution: Any, end: Array, step: Array) -> Array:
     r"""What to add to the log-density at `end + step` for the log of the probability between, for each entry.
 
@@ -70,7 +82,10 @@ def _collected(distribution: Any, end: Array, step: Array) -> Array:
     entries, shape = meant(entries_of(distribution)), shape_of(distribution)
     if entries.event_shape:
         return jnp.zeros(())
-    near, far = (entries.log_prob(jnp.broadcast_to(end + k * step, shape)) for k in (1, 2))
+    points = [jnp.broadcast_to(end + k * step, shape) for k in (1, 2)]
+    if hasattr(entries, "transforms"):  # NumPyro's transformed distributions
+        points = _where_known(entries, points)
+    near, far = (entries.log_prob(point) for point in points)
     power = 1 + (far - near) / math.log(2)
     is_power = power > 0  # a density that falls towards the end by another law has next to nothing there
     power = jnp.where(is_power, power, 1.0)

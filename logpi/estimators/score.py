@@ -13,7 +13,7 @@ from .sites import cost
 class Score(AbstractEstimator):
     r"""$\frac1n \sum_i (f(x_i) - b_i) \, \partial \log \pi(x_i)$: each sample pushes its own log-probability.
 
-    Unbiased at every order for any f, jumps included, as long as the support stays where it is. Williams 1992
+    Unbiased at every order for any f of x, jumps included, as long as the support stays where it is. Williams 1992
     (REINFORCE), theorem 1.
     """
 

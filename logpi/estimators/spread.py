@@ -1,5 +1,6 @@
 """Samples that are spread out on purpose: fewer of them do. Errors come from independent sets, not from within one."""
 
+import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any
@@ -100,7 +101,7 @@ def _on_spread(
         drawn.append(samples)
         return draw(dist, key, samples)
 
-    scalar = wrapper.estimator(Problem(problem.f, problem.of, noted), params, key, samples)
+    scalar = wrapper.estimator(dataclasses.replace(problem, draw=noted), params, key, samples)
     if not drawn:
         name, inner = type(wrapper).__name__, type(wrapper.estimator).__name__
         raise InputError(

@@ -5,6 +5,7 @@ import operator
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,6 +21,8 @@ JUMPING = frozenset({
     "bitcast_convert_type", "lu", "qr", "geqrf", "geqp3", "eig", "schur", "hessenberg", "tridiagonal",
 })  # fmt: skip
 
+Found = dict[str, set[int]]  # names of jumping operations, and the places where they are
+
 
 def jumps(function: Callable, *args: Any, positive: bool = False) -> list[str]:
     """The jumping operations that see a value derived from the arguments, by JAX's names; empty if there is none.
@@ -28,12 +31,24 @@ def jumps(function: Callable, *args: Any, positive: bool = False) -> list[str]:
     follows from that.
     """
     closed = jax.make_jaxpr(function)(*args)
-    found: dict[str, None] = {}
+    found: Found = {}
     _follow(closed.jaxpr, [True] * len(closed.jaxpr.invars), found)
-    found |= dict.fromkeys(poles(closed, positive))
-    if calls_host(closed.jaxpr):
-        found["a function on the host"] = None
-    return list(found)
+    host = ["a function on the host"] if calls_host(closed.jaxpr) else []
+    return list(dict.fromkeys([*found, *poles(closed, positive), *host]))
+
+
+def common_jumps(function: Callable, params: Any, events: Any) -> list[str]:
+    """The jumping operations that see values of the parameters and of the events: these jump elsewhere if they move.
+
+    Both are pytrees of arrays; events that are no floats are followed by nothing.
+    """
+    floats = jax.tree.leaves(jax.tree.map(eqx.is_inexact_array, events))
+    of_params = [True] * len(jax.tree.leaves(params)) + [False] * len(floats)
+    of_events = [False] * len(jax.tree.leaves(params)) + floats
+    jaxpr, seen = jax.make_jaxpr(function)(params, events).jaxpr, ({}, {})
+    for found, marks in zip(seen, (of_params, of_events), strict=True):
+        _follow(jaxpr, marks, found)
+    return [name for name, places in seen[0].items() if places & seen[1].get(name, set())]
 
 
 def refuse_jumps(function: Callable, events: Any, sentence: str, positive: bool = False) -> None:
@@ -43,7 +58,7 @@ def refuse_jumps(function: Callable, events: Any, sentence: str, positive: bool 
         raise InputError(sentence.format(", ".join(found)))
 
 
-def _follow(jaxpr: Any, reached: list[bool], found: dict[str, None], stopped: bool = False) -> list[bool]:
+def _follow(jaxpr: Any, reached: list[bool], found: Found, stopped: bool = False) -> list[bool]:
     """Marks what depends on the reached inputs; returns which outputs do."""
     known = {var for var, yes in zip(jaxpr.invars, reached, strict=True) if yes}
     read = {var for group in [*(eqn.invars for eqn in jaxpr.eqns), jaxpr.outvars] for var in group if _is_var(var)}
@@ -53,7 +68,7 @@ def _follow(jaxpr: Any, reached: list[bool], found: dict[str, None], stopped: bo
             continue
         outputs = [True] * len(eqn.outvars)
         if jump := _jump(eqn, [var in read for var in eqn.outvars]):
-            found[jump] = None
+            found.setdefault(jump, set()).add(id(eqn))
         else:
             # What has a derivative of its own, or is known to be continuous, is not looked through for jumps.
             seen = {} if is_trusted(eqn) else found
@@ -62,7 +77,7 @@ def _follow(jaxpr: Any, reached: list[bool], found: dict[str, None], stopped: bo
     return [_is_in(var, known) for var in jaxpr.outvars]
 
 
-def _enter(eqn: Any, marks: list[bool], found: dict[str, None], stopped: bool) -> list[bool] | None:
+def _enter(eqn: Any, marks: list[bool], found: Found, stopped: bool) -> list[bool] | None:
     """Which results of an operation with functions inside depend on what is marked; `None` for one without."""
 
     def walk(body, marks, quiet):
