@@ -88,6 +88,7 @@ class Climb(eqx.Module):
     """Everything that goes from one step to the next."""
 
     learner: Learner
+    measured: PyTree  # the parameters at which the last finite value was measured
     J: Any  # its baselines may learn
     signal: Signal
     done: Int[Array, ""]
@@ -110,9 +111,9 @@ def maximize(
     `J` is a `logpi.expectation` or any program `(params, key) -> scalar`; each step averages `replicates` calls of it,
     whose spread gives the errors. `optimiser` is any of Optax's, Adam at 0.01 unless given. It stops early when the
     gradients of a hundred steps do not rise above their noise (`stop_in_noise=False` goes on), at Ctrl-C, and where
-    a number is not finite (a parameter out of its distribution's range makes it so, and is named), and then keeps the
-    parameters it has. `progress` writes a line to stderr; without a word,
-    if that is a terminal. Raises `InputError` for bad input, and if the first step fails.
+    a number is not finite (a parameter out of its distribution's range makes it so, and is named): then it warns, and
+    returns the parameters of the last finite value. `progress` writes a line to stderr; without a word, if that is a
+    terminal. Raises `InputError` for bad input, and if the first step fails.
     """
     return _climb(J, params, key, 1.0, optimiser, steps, replicates, progress, stop_in_noise)
 
@@ -161,7 +162,8 @@ def _climb(J, params, key, direction, optimiser, steps, replicates, progress, st
         stopped = "interrupted"
     if show:
         sys.stderr.write("\n")
-    return state.learner.model, _history(rows, stopped, bool(state.finite))
+    kept = state.learner.model if bool(state.finite) else state.measured
+    return kept, _history(rows, stopped, bool(state.finite))
 
 
 def _why(state: Climb, block: Float[np.ndarray, "n 4"], before: int) -> str:
@@ -182,7 +184,7 @@ def _start(J: Program, params: PyTree, upwards: Optax, steps: int) -> Climb:
     flat, _ = ravel_pytree(widened(eqx.filter(params, trainable(params))))
     zero = jnp.zeros((), flat.dtype)
     signal = Signal(jnp.zeros_like(flat), zero, zero, zero, jnp.zeros((), jnp.int32))
-    return Climb(init_learner(params, upwards, steps), J, signal, jnp.zeros((), jnp.int32), jnp.ones((), bool))
+    return Climb(init_learner(params, upwards, steps), params, J, signal, jnp.zeros((), jnp.int32), jnp.ones((), bool))
 
 
 @eqx.filter_jit
@@ -223,11 +225,18 @@ def _step(state: Climb, key, upwards: Optax, direction: float, replicates: int) 
 
     uphill = jax.tree.map(lambda g: direction * jnp.mean(g, axis=0), gradients)
     J = state.J.updated(value) if isinstance(state.J, Expectation) else state.J
-    taken = Climb(climb(state.learner, uphill, upwards), J, signal, state.done + 1, state.finite)
+    # What a step leads to is only seen by the next one, which may find no value there.
+    measured = _either(jnp.isfinite(value), state.learner.model, state.measured)
+    taken = Climb(climb(state.learner, uphill, upwards), measured, J, signal, state.done + 1, state.finite)
     good = jnp.isfinite(value) & jnp.isfinite(row[2])  # a norm beyond 32 bits stops Adam where it stands
     good &= _stays_finite(state.learner.model, taken.learner.model)
-    kept = eqx.tree_at(lambda s: s.finite, state, jnp.zeros((), bool))
-    return jax.tree.map(lambda a, b: jnp.where(good, a, b) if eqx.is_array(a) else a, taken, kept), row
+    kept = Climb(state.learner, measured, state.J, state.signal, state.done, jnp.zeros((), bool))
+    return _either(good, taken, kept), row
+
+
+def _either(is_first: Bool[Array, ""], first: PyTree, second: PyTree) -> PyTree:
+    """One of two pytrees that differ in nothing but the numbers of their arrays."""
+    return jax.tree.map(lambda a, b: jnp.where(is_first, a, b) if eqx.is_array(a) else a, first, second)
 
 
 def _stays_finite(before: PyTree, after: PyTree) -> Bool[Array, ""]:
@@ -252,6 +261,8 @@ def _history(rows: list[np.ndarray], stopped: str, finite: bool) -> History:
     if not finite:
         if not len(table):
             raise InputError(f"the first step failed: {stopped}.")
-        warnings.warn(f"stopped after {len(table)} steps, at the last good parameters: {stopped}", stacklevel=4)
+        warnings.warn(
+            f"stopped after {len(table)} steps, at the parameters of the last finite value: {stopped}", stacklevel=4
+        )
     value, error, norm, signal = table.T
     return History(value, error, norm, signal, stopped)

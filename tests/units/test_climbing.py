@@ -79,7 +79,7 @@ def test_a_failure_on_the_way_keeps_what_was_climbed():
         return -((float(x) - 3) ** 2)
 
     J = logpi.expectation(logpi.host(f), of=lambda p: dist.Normal(p["m"], 1.0), samples=16)
-    with pytest.warns(UserWarning, match=r"last good parameters: f failed on sample .*licence expired"):
+    with pytest.warns(UserWarning, match=r"last finite value: f failed on sample .*licence expired"):
         params, history = logpi.maximize(J, {"m": 1.0}, KEY, optimiser=optax.adam(0.05), steps=100)
     assert 30 <= len(history) < 40
     assert 1.5 < float(params["m"]) < 3.5
@@ -141,11 +141,24 @@ def test_a_parameter_that_leaves_its_range_stops_it():
     assert len(history) < 40 and history.stopped.startswith("rate of Poisson")
 
 
+@pytest.mark.parametrize("rate", [0.001, 1e-5])
+def test_it_goes_back_to_where_a_value_was_measured(rate):
+    """The last step had led out of the range, and its parameters were said to be good; a step may be one of many."""
+    J = logpi.expectation(lambda x: x, of=dist.Exponential)
+    with pytest.warns(UserWarning, match="at the parameters of the last finite value: rate of Exponential is -0.*"):
+        params, history = logpi.maximize(J, 0.05, KEY, steps=50, optimiser=optax.sgd(rate), stop_in_noise=False)
+    before, _ = logpi.maximize(J, 0.05, KEY, steps=len(history) - 1, optimiser=optax.sgd(rate), stop_in_noise=False)
+    assert len(history) == {0.001: 1, 1e-5: 6}[rate] and float(params) == float(before) > 0
+    assert np.all(np.isfinite(history.value)) and history.stopped.startswith("rate of Exponential is -0.")
+
+
 def test_a_step_to_no_number_is_not_taken():
     """The parameters were infinite, and were said to be the last good ones."""
     J = logpi.expectation(lambda x: x, of=lambda p: dist.Normal(p["m"], 1.0), estimator=logpi.Pathwise())
     rates = optax.piecewise_constant_schedule(1.0, {5: 1e38})
-    with pytest.warns(UserWarning, match="after 5 steps, at the last good .*led to parameters that are not finite"):
+    with pytest.warns(
+        UserWarning, match="after 5 steps, at the parameters of the last .*led to parameters that are not finite"
+    ):
         params, history = logpi.maximize(J, {"m": 0.0}, KEY, optimiser=optax.chain(optax.sgd(rates), optax.scale(10.0)))
     assert len(history) == 5 and float(params["m"]) == 50.0
 
