@@ -16,7 +16,7 @@ from ..errors import check_whole, InputError, shown
 from .base import AbstractEstimator
 from .baselines import LeaveOneOut, NoBaseline
 from .bernoulli import DisARM
-from .estimate import Estimate, estimate
+from .estimate import estimate
 from .expectation import Expectation, expectation
 from .finite import Enumerate, SumAndSample, UnorderedSet
 from .measure_valued import MeasureValued
@@ -42,17 +42,22 @@ class Row:
     bias: float  # share of the exact gradient's norm, with the part that is noise taken off
     bias_z: float  # the largest difference from the exact gradient, in standard errors
     evaluations: int  # of f, for one call
-    work: float  # variance x evaluations of f, as a share of the plain score function's
+    work: float  # variance x evaluations of f, as a share of that of the comparison's `unit`
     seconds: float  # of one call's value and gradient, compiled
     refusal: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """A table of estimators; `best` names the one of least variance x evaluations among those not seen to be biased."""
+    """A table of estimators; `best` names the one of least variance x evaluations among those not seen to be biased.
+
+    `unit` names the one whose variance x evaluations counts as 1: the plain score function, or the first of the table
+    that can be used where that one is refused or its variance is not known; if none can, the first with a variance.
+    """
 
     rows: tuple[Row, ...]
     best: str
+    unit: str
 
     def __str__(self) -> str:
         width = max(len(row.name) for row in self.rows)
@@ -69,6 +74,8 @@ class Comparison:
                 f"{row.name:<{width}} {row.gradient_norm:>10.4g} {bias:>8} {z:>6} {row.evaluations:>6} "
                 f"{row.work:>15.3g} {1e6 * row.seconds:>9.1f}"
             )
+        if self.unit:
+            lines.append(f"variance x cost: as a share of that of {self.unit}")
         return "\n".join([*lines, f"use {self.best}"])
 
 
@@ -102,24 +109,21 @@ def compare(
     candidates = CANDIDATES if estimators is None else tuple(estimators)
     if not candidates:
         raise InputError("estimators is empty, so there is nothing to compare: give some, or leave it out for all.")
-    plain = _measure(Score(NoBaseline()), f, of, params, key, samples, replicates, reference)
-    unit = math.nan if isinstance(plain, Row) else _work(*plain[1:3]) or math.nan
-    rows = []
-    for estimator in candidates:
-        found = _measure(estimator, f, of, params, key, samples, replicates, reference)
-        rows.append(found if isinstance(found, Row) else _row(estimator, *found, unit, reference))
-    # Beyond 5 standard errors: a false alarm in a million for each number of the gradient.
-    fit = [
-        row
-        for row in rows
-        if not row.refusal and not row.bias_z > 5 and not _is_biased(row) and not math.isnan(row.work)
-    ]
+    plain, *rows = (
+        _row(estimator, f, of, params, key, samples, replicates, reference)
+        for estimator in (Score(NoBaseline()), *candidates)
+    )
+    fit = [row for row in rows if _can_be_used(row)]
     best = min(fit, key=lambda row: row.work).name if fit else "none of these"
-    return Comparison(tuple(rows), best)
+    # An exact one has a work of 0, of which nothing is a share.
+    unit = next((row for row in (plain, *fit, *rows) if row.work > 0), None)
+    size, name = (1.0, "") if unit is None else (unit.work, unit.name)
+    return Comparison(tuple(dataclasses.replace(row, work=row.work / size) for row in rows), best, name)
 
 
-def _is_biased(row: Row) -> bool:
-    return row.name.startswith("Biased")
+def _can_be_used(row: Row) -> bool:
+    """Beyond 5 standard errors it is biased: a false alarm in a million for each number of the gradient."""
+    return not (row.refusal or row.bias_z > 5 or row.name.startswith("Biased") or math.isnan(row.work))
 
 
 def _reference(f, of, params, key) -> np.ndarray | None:
@@ -129,8 +133,8 @@ def _reference(f, of, params, key) -> np.ndarray | None:
         return None
 
 
-def _measure(estimator, f, of, params, key, samples, replicates, reference) -> Row | tuple[Estimate, float, int, float]:
-    """An estimate with its variance, evaluations and time; or the row that says why there is none."""
+def _row(estimator, f, of, params, key, samples, replicates, reference) -> Row:
+    """What there is to say of an estimator, its work in no unit yet; or why it refuses."""
     J = expectation(f, of, samples, estimator)
     try:
         result = estimate(J, params, key, replicates=replicates)
@@ -139,30 +143,24 @@ def _measure(estimator, f, of, params, key, samples, replicates, reference) -> R
     except InputError as refusal:
         nothing = math.nan
         return Row(describe(estimator), nothing, nothing, nothing, 0, nothing, nothing, str(refusal))
+    gradient = np.asarray(ravel_pytree(result.gradient)[0], np.float64)
     errors = np.asarray(ravel_pytree(result.gradient_error)[0], np.float64)
+    bias, z = (math.nan, math.nan) if reference is None else _bias(gradient, errors, reference)
     # Where nothing varied, nothing is known: the estimator that saw least must not look best.
     variance = float(np.sum(np.where(np.isfinite(errors), errors, np.nan) ** 2)) * result.replicates
-    return result, variance, evaluations, seconds
-
-
-def _work(variance: float, evaluations: int) -> float:
-    return variance * evaluations
-
-
-def _row(estimator, result: Estimate, variance, evaluations, seconds, unit, reference) -> Row:
-    gradient = np.asarray(ravel_pytree(result.gradient)[0], np.float64)
-    bias = z = math.nan
-    if reference is not None:
-        error = np.asarray(ravel_pytree(result.gradient_error)[0], np.float64)
-        off = gradient - reference
-        known = np.where(np.isfinite(error), error, 0.0)
-        # Rounding is no bias: float32 has seven digits.
-        floor = 1e-5 * (np.abs(reference).max() + 1e-30)
-        z = float(np.max(np.abs(off) / np.maximum(known, floor)))
-        noise = float(np.sum(known**2))
-        bias = math.sqrt(max(float(off @ off) - noise, 0.0)) / max(float(np.linalg.norm(reference)), 1e-30)
     norm = float(np.linalg.norm(gradient))
-    return Row(describe(estimator), norm, bias, z, evaluations, _work(variance, evaluations) / unit, seconds)
+    return Row(describe(estimator), norm, bias, z, evaluations, variance * evaluations, seconds)
+
+
+def _bias(gradient: np.ndarray, errors: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
+    """The distance from the exact gradient as a share of its norm, and the largest one in standard errors."""
+    off = gradient - reference
+    known = np.where(np.isfinite(errors), errors, 0.0)
+    # Rounding is no bias: float32 has seven digits.
+    floor = 1e-5 * (np.abs(reference).max() + 1e-30)
+    z = float(np.max(np.abs(off) / np.maximum(known, floor)))
+    noise = float(np.sum(known**2))
+    return math.sqrt(max(float(off @ off) - noise, 0.0)) / max(float(np.linalg.norm(reference)), 1e-30), z
 
 
 def describe(estimator: eqx.Module) -> str:

@@ -1,0 +1,39 @@
+"""The table of estimators: what it measures them by, what it recommends, how it calls them."""
+
+import jax
+import jax.numpy as jnp
+import numpyro.distributions as dist
+
+import logpi.estimators as le
+
+KEY = jax.random.key(0)
+
+
+def compared(estimators, of=lambda p: dist.Normal(p, 1.0), f=jnp.cos, params=0.4):
+    return le.compare(f, params, KEY, estimators, of=of, replicates=256)
+
+
+def test_the_plain_score_function_is_the_unit():
+    table = compared([le.Pathwise(), le.Score(le.NoBaseline())], f=jnp.square, params=2.0)
+    assert table.best == "Pathwise()" and table.unit == "Score(NoBaseline())"
+    assert table.rows[0].work < 0.5 and table.rows[1].work == 1
+    assert "variance x cost: as a share of that of Score(NoBaseline())\nuse Pathwise()" in str(table)
+
+
+def test_without_a_plain_score_function_the_first_that_can_be_used_is_the_unit():
+    """The support moves. Nothing was measured, and none of the right estimators was recommended."""
+    table = compared([le.Score(), le.MeasureValued(), le.Pathwise()], of=lambda p: dist.Uniform(0.0, p))
+    refused, unit, best = table.rows
+    assert refused.refusal and unit.work == 1 and 0 < best.work < 1
+    assert table.unit == "MeasureValued()" and table.best == "Pathwise()"
+    assert "as a share of that of MeasureValued()\n" in str(table)
+
+
+def test_what_is_exact_needs_no_unit():
+    table = compared([le.Enumerate()], of=lambda p: dist.Bernoulli(p), f=lambda x: 3.0 * x)
+    assert table.rows[0].work == 0 and table.best == "Enumerate()"
+
+
+def test_where_all_are_refused_there_is_no_unit():
+    table = compared([le.Score(), le.Enumerate()], of=lambda p: dist.Uniform(0.0, p))
+    assert table.unit == "" and str(table).endswith("\nuse none of these") and "share" not in str(table)
