@@ -170,9 +170,20 @@ def describe(estimator: eqx.Module) -> str:
         value = getattr(estimator, field.name)
         if isinstance(value, eqx.Module):
             fields.append(describe(value))
+        elif eqx.is_inexact_array(value) and value.shape == ():
+            # In the array's own digits: in 32 bits, 0.01 is not Python's.
+            if value != np.asarray(_default(field), value.dtype):
+                fields.append(f"{field.name}={float(value):.3g}")
         elif isinstance(value, (int, float, str, tuple)) and value != field.default:
             fields.append(f"{field.name}={value}")
     return f"{type(estimator).__name__}({', '.join(fields)})"
+
+
+def _default(field: dataclasses.Field) -> Any:
+    """Of a field; NaN, which equals nothing, if it has none."""
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return math.nan if field.default is dataclasses.MISSING else field.default
 
 
 def count_evaluations(J: Expectation, params: PyTree, key: PRNGKeyArray) -> int:

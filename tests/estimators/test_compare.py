@@ -3,8 +3,11 @@
 import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
+import pytest
 
 import logpi.estimators as le
+from logpi.estimators.compare import describe
+from logpi.estimators.parameters import floats_as_arrays
 
 KEY = jax.random.key(0)
 
@@ -37,3 +40,26 @@ def test_what_is_exact_needs_no_unit():
 def test_where_all_are_refused_there_is_no_unit():
     table = compared([le.Score(), le.Enumerate()], of=lambda p: dist.Uniform(0.0, p))
     assert table.unit == "" and str(table).endswith("\nuse none of these") and "share" not in str(table)
+
+
+def test_what_was_tuned_has_another_name():
+    J = le.expectation(lambda x: (x - 0.45) ** 2, dist.Bernoulli, 8, le.REBAR())
+    tuned = le.tune(J, 0.4, KEY, steps=5).estimator
+    assert describe(J.estimator) == "REBAR()"
+    assert describe(tuned) == f"REBAR(temperature={tuned.temperature:.3g}, scale={tuned.scale:.3g})"
+
+
+@pytest.mark.parametrize(
+    ("estimator", "name"),
+    [
+        (le.REBAR(jnp.asarray(1 / 3)), "REBAR(temperature=0.333)"),
+        (le.REBAR(jnp.asarray(2.0), 0.25), "REBAR(temperature=2, scale=0.25)"),
+        (floats_as_arrays(le.REBAR()), "REBAR()"),
+        (le.Score(le.MovingAverage()), "Score(MovingAverage())"),
+        (le.Score(le.Constant(jnp.asarray(1.5))), "Score(Constant(value=1.5))"),
+        (floats_as_arrays(le.Score(le.Learned(jnp.sum, jnp.ones(3)))), "Score(Learned())"),
+    ],
+)
+def test_an_estimator_is_named_by_its_numbers(estimator, name):
+    """Those that are not its defaults, whether they are Python's or arrays."""
+    assert describe(estimator) == name
