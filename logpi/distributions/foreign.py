@@ -134,6 +134,11 @@ def as_distribution(thing: Any) -> AbstractDistribution:
     if numpyro is not None and isinstance(thing, numpyro.Distribution):
         check_draws(thing)
         return FromNumpyro(thing)
+    if isinstance(thing, type):
+        raise InputError(
+            f"{thing.__name__} is a class, but a distribution must be an object: call it with its parameters, as "
+            f"{thing.__name__}(...)."
+        )
     if any(callable(getattr(thing, name, None)) for name in ("log_prob", "sample")):
         return Foreign(thing)
     raise InputError(

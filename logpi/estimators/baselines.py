@@ -15,6 +15,7 @@ from jax.lax import stop_gradient
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..errors import check_between, check_whole, InputError, shown
+from .functions import as_scalar, check_function
 from .problem import independent, Problem
 
 
@@ -143,15 +144,18 @@ class Learned(AbstractBaseline):
     context: PyTree
     learning_rate: float | Float[Array, ""] = 0.01
 
+    def __check_init__(self):
+        check_function("function", self.function)
+
     def __call__(self, problem, params, key, costs) -> Float[Array, ""]:
-        """What the function expects in this context."""
-        return stop_gradient(jnp.asarray(self.function(self.context), costs.dtype).reshape(()))
+        """What the function expects in this context. Raises `InputError` unless that is one number."""
+        return stop_gradient(as_scalar(self.function(self.context), "the function of Learned").astype(costs.dtype))
 
     def updated(self, value: Float[Array, ""]) -> "Learned":
         """One step down the squared error of the function in this context."""
 
         def error(function):
-            return 0.5 * (jnp.asarray(function(self.context)).reshape(()) - stop_gradient(value)) ** 2
+            return 0.5 * (as_scalar(function(self.context), "the function of Learned") - stop_gradient(value)) ** 2
 
         gradient = eqx.filter_grad(error)(self.function)
         change = jax.tree.map(lambda g: -self.learning_rate * g, gradient)

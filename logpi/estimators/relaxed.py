@@ -12,6 +12,7 @@ from ..errors import check_between, InputError
 from ..generator import quick, split
 from .base import AbstractEstimator
 from .coins import choice_logits, logits_of
+from .functions import as_scalar, check_function
 from .problem import Problem
 from .refusal import first_order
 from .reparametrised import check_reparametrised
@@ -36,6 +37,9 @@ class LAX(AbstractEstimator):
 
     surrogate: Surrogate
 
+    def __check_init__(self):
+        check_function("surrogate", self.surrogate)
+
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
         """The mean over samples. Raises `InputError` where the events are not reparametrised."""
         dist = problem.distribution(params)
@@ -43,7 +47,7 @@ class LAX(AbstractEstimator):
         moving = problem.draw(dist, key, samples).events
         events = stop_gradient(moving)
         costs = problem.costs(params, events)
-        guess = jax.vmap(lambda event: as_scalar(self.surrogate(event)))
+        guess = jax.vmap(lambda event: as_scalar(self.surrogate(event), "the surrogate"))
         refuse_jumps(guess, events, JUMP, is_positive(dist))
         guesses = guess(moving)
         push = jnp.mean(_score(problem, params, events) * (stop_gradient(costs) - guesses) + guesses) + wrong
@@ -59,6 +63,9 @@ class RELAX(AbstractEstimator):
     """
 
     surrogate: Surrogate
+
+    def __check_init__(self):
+        check_function("surrogate", self.surrogate)
 
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
         """The mean over samples. Raises `InputError` for events that are neither coins nor one choice."""
@@ -79,6 +86,8 @@ class REBAR(AbstractEstimator):
 
     def __check_init__(self):
         check_between("temperature", self.temperature, 1e-6)
+        if self.relaxed is not None:
+            check_function("relaxed", self.relaxed)
 
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
         """The mean over samples. Raises `InputError` for a choice without `relaxed`, or for other events."""
@@ -100,7 +109,7 @@ class REBAR(AbstractEstimator):
 def _relax(problem, params, key, samples, surrogate, name) -> Float[Array, ""]:
     z, again, events = jax.vmap(lambda key: noisy_logits(problem.distribution(params), key, name))(split(key, samples))
     costs = problem.costs(params, events)
-    guess = jax.vmap(lambda z, params: as_scalar(surrogate(z, params)), in_axes=(0, None))
+    guess = jax.vmap(lambda z, params: as_scalar(surrogate(z, params), "the surrogate"), in_axes=(0, None))
     refuse_jumps(lambda z: guess(z, params), stop_gradient(z), JUMP)
     guesses, again = guess(z, params), guess(again, params)
     push = jnp.mean(_score(problem, params, events) * (stop_gradient(costs) - again) + guesses - again)
@@ -141,10 +150,3 @@ def noisy_logits(dist: AbstractDistribution, key: PRNGKeyArray, name: str) -> tu
 
 def _logit(p: Array) -> Array:
     return jnp.log(p) - jnp.log1p(-p)
-
-
-def as_scalar(value: Array) -> Float[Array, ""]:
-    """What a surrogate returned; `InputError` if it is not one number."""
-    if jnp.size(value) != 1:
-        raise InputError(f"the surrogate returned shape {jnp.shape(value)}, but it must return one number: sum it.")
-    return jnp.reshape(value, ())

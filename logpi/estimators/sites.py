@@ -12,7 +12,7 @@ from ..distributions import as_distribution
 from ..errors import InputError
 from .edges import off_edge
 from .limits import as_event, within_limits
-from .parameters import as_parameters, frozen
+from .parameters import as_parameters, check_key, frozen
 from .reparametrised import check_reparametrised
 from .rim import log_prob_of
 from .support import still_support
@@ -30,7 +30,7 @@ def sample(
     """
     if by not in ("score", "pathwise"):
         raise InputError(f"by is {by!r}, but it must be 'score' or 'pathwise': give one of the two.")
-    dist = as_distribution(dist)
+    dist, key = as_distribution(dist), check_key(key)
     within = within_limits(dist)
     if by == "pathwise":
         event = dist.sample(key)

@@ -243,6 +243,32 @@ TABLE = {
         "inside of a function that JAX traces",
     ),
     "a site of nothing": (lambda: le.sample(3.0, KEY), "a float is no distribution"),
+    "a site without a key": (lambda: le.sample(normal(T), 0), r"key is 0.* one key of JAX: give jax.random.key\(0\)"),
+    "a site with several keys": (
+        lambda: le.sample(normal(T), jax.random.split(KEY, 3), by="pathwise"),
+        r"key is an array of shape \(3,\), but it must be one key",
+    ),
+    "of gives a class": (
+        lambda: call(of=lambda t: dist.Normal),
+        r"Normal is a class, but a distribution must be an object: call it .*as Normal\(...\)",
+    ),
+    "a number as a surrogate": (lambda: le.LAX(3), "surrogate is 3, but it must be a function: give one"),
+    "a number as RELAX's surrogate": (lambda: le.RELAX(3.0), "surrogate is 3.0, but it must be a function: give one"),
+    "a relaxed f of text": (lambda: le.REBAR(relaxed="f"), "relaxed is 'f', but it must be a function: give one"),
+    "a surrogate's nothing": (
+        lambda: discrete(le.RELAX(lambda z: None)),
+        "the surrogate returned None, but it must return one number: is a return missing",
+    ),
+    "a number as a model": (lambda: le.Learned(3, T), "function is 3, but it must be a function: give one"),
+    "a model's nothing": (
+        lambda: call(estimator=le.Score(le.Learned(lambda c: c, None))),
+        "the function of Learned returned None, but it must return one number: is a return missing",
+    ),
+    "a model's vector": (
+        lambda: call(estimator=le.Score(le.Learned(lambda c: c, LOGITS))),
+        r"the function of Learned returned shape \(3,\), but it must return one number: sum it",
+    ),
+    "a model that learns nothing": (lambda: le.Learned(lambda c: c, None).updated(T), "of Learned returned None"),
 }  # fmt: skip
 
 

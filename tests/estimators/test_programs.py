@@ -154,6 +154,21 @@ def test_parameters_of_any_structure():
     assert abs(e.gradient["loc"] - 3) < 4.5 * e.gradient_error["loc"] and e.converged
 
 
+@pytest.mark.parametrize("seed", [jax.random.key, jax.random.PRNGKey])
+@pytest.mark.parametrize("by", ["score", "pathwise"])
+def test_a_site_takes_the_keys_of_transforms(seed, by):
+    """In the older form too: under `vmap` and `scan` a key is one of many, and not known."""
+    keys = jax.random.split(seed(0), 3)
+
+    def draw(key):
+        return le.sample(dist.Normal(0.5, 1.0), key, by=by)[0]
+
+    alone = [draw(key) for key in keys]
+    np.testing.assert_allclose(jax.vmap(draw)(keys), alone, rtol=1e-6)
+    np.testing.assert_allclose(jax.jit(jax.vmap(draw))(keys), alone, rtol=1e-6)
+    np.testing.assert_allclose(jax.lax.scan(lambda carry, key: (carry, draw(key)), None, keys)[1], alone, rtol=1e-6)
+
+
 def test_events_that_are_pytrees_and_objects_of_others():
     class Pair:
         """Two numbers under names, with one key for each draw."""
