@@ -89,12 +89,13 @@ def compare(
     samples: int = 16,
     replicates: int = 1000,
     exact: PyTree | None = None,
+    continuous: bool = False,
 ) -> Comparison:
     """Measures estimators on one problem; `print` the result for a table with a recommendation.
 
     `exact` is the true gradient, in the structure of `params`; without it, it is enumerated where the support is
-    finite. A bias is the distance from it, as a share of its norm. Estimators that refuse the problem say why. Without
-    `estimators`, all that need no setting are tried.
+    finite. A bias is the distance from it, as a share of its norm. `continuous` is as in `logpi.expectation`.
+    Estimators that refuse the problem say why. Without `estimators`, all that need no setting are tried.
     """
     # Once: as what every estimator refuses, it would look like one row's own reason.
     as_parameters(params)
@@ -110,7 +111,7 @@ def compare(
     if not candidates:
         raise InputError("estimators is empty, so there is nothing to compare: give some, or leave it out for all.")
     plain, *rows = (
-        _row(estimator, f, of, params, key, samples, replicates, reference)
+        _row(expectation(f, of, samples, estimator, continuous=continuous), params, key, replicates, reference)
         for estimator in (Score(NoBaseline()), *candidates)
     )
     fit = [row for row in rows if _can_be_used(row)]
@@ -133,23 +134,23 @@ def _reference(f, of, params, key) -> np.ndarray | None:
         return None
 
 
-def _row(estimator, f, of, params, key, samples, replicates, reference) -> Row:
+def _row(J: Expectation, params: PyTree, key: PRNGKeyArray, replicates: int, reference: np.ndarray | None) -> Row:
     """What there is to say of an estimator, its work in no unit yet; or why it refuses."""
-    J = expectation(f, of, samples, estimator)
+    name = describe(J.estimator)
     try:
         result = estimate(J, params, key, replicates=replicates)
         seconds = _seconds(J, params, key)
         evaluations = count_evaluations(J, params, key)
     except InputError as refusal:
         nothing = math.nan
-        return Row(describe(estimator), nothing, nothing, nothing, 0, nothing, nothing, str(refusal))
+        return Row(name, nothing, nothing, nothing, 0, nothing, nothing, str(refusal))
     gradient = np.asarray(ravel_pytree(result.gradient)[0], np.float64)
     errors = np.asarray(ravel_pytree(result.gradient_error)[0], np.float64)
     bias, z = (math.nan, math.nan) if reference is None else _bias(gradient, errors, reference)
     # Where nothing varied, nothing is known: the estimator that saw least must not look best.
     variance = float(np.sum(np.where(np.isfinite(errors), errors, np.nan) ** 2)) * result.replicates
     norm = float(np.linalg.norm(gradient))
-    return Row(describe(estimator), norm, bias, z, evaluations, variance * evaluations, seconds)
+    return Row(name, norm, bias, z, evaluations, variance * evaluations, seconds)
 
 
 def _bias(gradient: np.ndarray, errors: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
