@@ -1,10 +1,11 @@
 """JAX's random numbers, bit for bit, in a third of the time on a CPU.
 
-JAX's default generator, Threefry-2x32 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3", section 3.3),
+JAX's default generator, Threefry-2x32 of 20 rounds (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"),
 is compiled for CPUs as a loop over its rounds: XLA builds it quickly, but writes both words of every block to memory in
 each round. Written out, all rounds of a number stay in registers.
 """
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -15,8 +16,9 @@ import numpy as np
 from jax.extend.random import define_prng_impl, threefry_prng_impl
 from jaxtyping import Array, Integer, PRNGKeyArray, UInt
 
-ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))  # by bits, of four rounds in turn: table 4
+ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))  # by bits, of four rounds in turn
 PARITY = 0x1BD11BDA  # makes a third word of a key's two, after Skein's key schedule
+_CONFIG: Any = jax.config
 STORED_FROM = 1024  # numbers; fewer are sooner worked out again than put into memory
 
 
@@ -40,27 +42,34 @@ def fold_in(key: PRNGKeyArray, data: int | Integer[Array, ""]) -> PRNGKeyArray:
     return _as_given(jax.random.fold_in(quick(key), data), key)
 
 
-def stored(draw: Callable[[], Array], shape: tuple[int, ...], dtype: Any) -> Array:
-    """`draw()`, of this shape and type, put into memory where it is worth it.
+def stored(draw: Callable[[PRNGKeyArray], Array], key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any) -> Array:
+    """`draw(key)`, of this shape and type, put into memory where it is worth it.
 
     XLA would fuse it into all that uses the numbers, and work it out again in each. It fuses no branch, but does away
     with one whose condition it knows. In a loop of two rounds it knows none: the first draws, the second lets it be.
     """
-    if math.prod(shape) < STORED_FROM:
-        return draw()
+    # JAX's check of keys that are used twice takes a loop for many uses.
+    if not _is_known(shape) or math.prod(shape) < STORED_FROM or _CONFIG.jax_debug_key_reuse:
+        return draw(key)
 
     def body(carry):
         i, numbers = carry
-        return i + 1, jax.lax.cond(i == 0, lambda numbers: draw(), lambda numbers: numbers, numbers)
+        return i + 1, jax.lax.cond(i == 0, lambda numbers: draw(key), lambda numbers: numbers, numbers)
 
-    return jax.lax.while_loop(lambda carry: carry[0] < 2, body, (jnp.int32(0), jnp.zeros(shape, dtype)))[1]
+    nothing = jax.random.key_data(key).reshape(-1)[0] & 0  # made of the key: in `shard_map`, it varies where that does
+    start = jnp.broadcast_to(nothing.astype(dtype), shape)
+    return jax.lax.while_loop(lambda carry: carry[0] < 2, body, (jnp.int32(0), start))[1]
+
+
+def _is_known(shape: tuple[int, ...]) -> bool:
+    """Whether its numbers are known, which those that `jax.export` takes by name are not."""
+    return all(isinstance(size, int) for size in shape)
 
 
 def _is_slow(key: PRNGKeyArray) -> bool:
     """Whether it is a key of Threefry on a CPU, of which number i comes from block i: JAX had another way before."""
-    config: Any = jax.config
     # JAX's check of keys that are used twice takes one that is wrapped anew for another key.
-    if not config.jax_threefry_partitionable or config.jax_debug_key_reuse or jax.default_backend() != "cpu":
+    if not _CONFIG.jax_threefry_partitionable or _CONFIG.jax_debug_key_reuse or jax.default_backend() != "cpu":
         return False
     return str(jax.random.key_impl(key)) == "threefry2x32"
 
@@ -89,25 +98,29 @@ def _blocks(key: UInt[Array, "2"], count: int) -> tuple[Array, Array]:
     return _block(key, jnp.zeros_like(low), low)
 
 
+# Jitted, and so traced once for each shape, for draws outside of any jit.
+@functools.partial(jax.jit, static_argnums=1, inline=True)
 def _split(key, shape):
     return jnp.stack(_blocks(key, math.prod(shape)), axis=1).reshape(*shape, 2)
 
 
+@functools.partial(jax.jit, inline=True)
 def _fold_in(key, data):
     return jnp.stack(_block(key, jnp.uint32(0), jnp.asarray(data).astype(jnp.uint32)))
 
 
+@functools.partial(jax.jit, static_argnums=(1, 2), inline=True)
 def _random_bits(key, width, shape):
-    count = math.prod(shape)
-    if count >= 2**32:  # the counters' first word would count too
+    # Of so many numbers, the counters' first word would count too.
+    if not _is_known(shape) or math.prod(shape) >= 2**32:
         return threefry_prng_impl.random_bits(key, width, shape)
-    dtype = jnp.dtype(f"uint{width}")
+    count, dtype = math.prod(shape), jnp.dtype(f"uint{width}")
 
-    def draw():
+    def draw(key):
         first, second = _blocks(key, count)
         return (first.astype(dtype) << 32) | second.astype(dtype) if width == 64 else (first ^ second).astype(dtype)
 
-    return stored(draw, (count,), dtype).reshape(shape)
+    return stored(draw, key, (count,), dtype).reshape(shape)
 
 
 _QUICK = define_prng_impl(

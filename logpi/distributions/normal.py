@@ -65,6 +65,7 @@ class Normal(AbstractDistribution):
         return self.mean
 
 
+@functools.partial(jax.jit, static_argnums=1, static_argnames="dtype", inline=True)
 def _noise(key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any) -> Float[Array, "..."]:
     """`jax.random.normal`, put into memory: its inverse error function is a tenth of an expectation's time."""
-    return stored(lambda: jax.random.normal(key, shape, dtype), shape, dtype)
+    return stored(lambda key: jax.random.normal(key, shape, dtype), key, shape, dtype)

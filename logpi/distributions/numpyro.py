@@ -24,8 +24,10 @@ class FromNumpyro(AbstractDistribution):
     def sample(self, key: PRNGKeyArray, shape: tuple[int, ...] = ()) -> Array:
         """A draw by NumPyro's sampler."""
         with jax.numpy_rank_promotion("allow"):  # NumPyro's samplers broadcast
+            # A distribution of a user's own may do with its key whatever it likes.
+            own = all(own_name(part) for part in parts_of(self.distribution))
             try:
-                return self.distribution.sample(quick(key), shape)
+                return self.distribution.sample(quick(key) if own else key, shape)
             except NotImplementedError as error:  # JAX draws Poisson's numbers with keys of its own generator alone
                 if str(jax.random.key_impl(key)) != "threefry2x32":
                     raise InputError(f"{error}: give a key of it, as jax.random.key(0).") from None

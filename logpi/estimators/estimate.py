@@ -5,6 +5,7 @@ import functools
 import math
 import sys
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -24,7 +25,7 @@ MARGIN = 1.2  # more replicates than the pilot asks for, since its own error is 
 
 
 @jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Estimate:
     """An expectation and its gradient, each number with its standard error.
 
@@ -58,6 +59,12 @@ class Estimate:
 
         check_between("confidence", confidence, 0, 1)
         return float(stdtrit(max(self.replicates - 1, 1), 0.5 + confidence / 2))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Estimate) and bool(eqx.tree_equal(self, other))
+
+    def __repr__(self) -> str:
+        return eqx.tree_pformat(self)
 
     def __str__(self) -> str:
         gradient, error = (np.asarray(ravel_pytree(tree)[0]) for tree in (self.gradient, self.gradient_error))

@@ -56,7 +56,7 @@ def _as_array(x: Any) -> jax.Array:
 
 
 def _is_other_float(x: Any) -> bool:
-    if isinstance(x, jax.Array) and not x.weak_type:
+    if isinstance(x, jax.Array) and not getattr(x, "weak_type", False):  # which keys do not have
         return False  # it is one already; `asarray` would take a while to see it
     return isinstance(x, float) or eqx.is_inexact_array(x)
 

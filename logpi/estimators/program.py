@@ -63,7 +63,7 @@ class Pieces(NamedTuple):
 
 def _is_array(leaf: Any) -> bool:
     # Text and objects are arrays for NumPy alone.
-    return isinstance(leaf, jax.Array) or (isinstance(leaf, np.ndarray) and leaf.dtype.kind not in "OSUMm")
+    return isinstance(leaf, jax.Array) or (isinstance(leaf, np.ndarray | np.generic) and leaf.dtype.kind not in "OSUMm")
 
 
 def check_hashable(leaves: Any) -> None:
@@ -102,13 +102,16 @@ def facts(pieces: Pieces, key: PRNGKeyArray) -> Facts:
 
     Raises `InputError` for one that cannot be called, or does not give one real number.
     """
-    kinds = (tuple((x.shape, x.dtype) for x in some) for some in pieces[:2])
-    return _facts(*kinds, (key.shape, key.dtype), pieces.rest)
+    kinds = (tuple((x.shape, x.dtype, getattr(x, "weak_type", False)) for x in some) for some in pieces[:2])
+    return _facts(*kinds, (key.shape, key.dtype, False), pieces.rest)
 
 
 @functools.lru_cache(maxsize=256)
 def _facts(floats, arrays, key, rest) -> Facts:
-    floats, arrays, key = ([jax.ShapeDtypeStruct(*kind) for kind in kinds] for kinds in (floats, arrays, [key]))
+    floats, arrays, key = (
+        [jax.ShapeDtypeStruct(shape, dtype, weak_type=weak) for shape, dtype, weak in kinds]
+        for kinds in (floats, arrays, [key])
+    )
 
     def call(floats, arrays, key):
         program, dynamic, static = Pieces(floats, arrays, rest).together()

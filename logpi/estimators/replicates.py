@@ -4,7 +4,6 @@ One compiled program for every number of replicates, in memory that does not gro
 `fold_in(key, i)`, so how many run side by side changes nothing.
 """
 
-import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -40,15 +39,17 @@ class Moments(NamedTuple):
         counts = index < total
         bad = counts & ~jnp.all(jnp.isfinite(rows), axis=1)
         first = jnp.where(start == 0, rows[0], self.first)
-        n_old, n = (jnp.minimum(x, total).astype(rows.dtype) for x in (start, start + rows.shape[0]))
+        ends = jnp.minimum(start, total), jnp.minimum(start + rows.shape[0], total)
+        # The difference first: beyond 2^24, 32-bit floats do not tell one whole number from the next.
+        n_old, n, n_new = (x.astype(rows.dtype) for x in (*ends, ends[1] - ends[0]))
         shifted = rows - first[None]
-        mean_new = jnp.sum(jnp.where(counts[:, None], shifted, 0.0), axis=0) / (n - n_old)
+        mean_new = jnp.sum(jnp.where(counts[:, None], shifted, 0.0), axis=0) / n_new
         deviation_new = jnp.sum(jnp.where(counts[:, None], (shifted - mean_new[None]) ** 2, 0.0), axis=0)
         step = mean_new - self.mean
         return Moments(
             first,
-            self.mean + step * ((n - n_old) / n),
-            self.deviation + deviation_new + step**2 * (n_old * (n - n_old) / n),
+            self.mean + step * (n_new / n),
+            self.deviation + deviation_new + step**2 * (n_old * n_new / n),
             self.bad + jnp.sum(bad).astype(self.bad.dtype),
             jnp.minimum(self.first_bad, jnp.min(jnp.where(bad, index, self.first_bad))),
         )
@@ -76,7 +77,9 @@ def run(pieces: Pieces, key: PRNGKeyArray, replicates: int, facts: Facts) -> Mea
             "an estimate was asked for inside of a function that JAX traces (by jit, vmap, grad or scan), where there "
             "are no numbers to tell of: ask outside of it, or call J(params, key) there, which can be traced."
         )
-    found = _run(*pieces[:2], key, np.int32(replicates), rest=pieces.rest, facts=facts)
+    # Equinox, which costs more for each call, raises in one sentence what happened on the host.
+    call = _run_on_host if facts.on_host else _run_compiled
+    found = call(*pieces[:2], key, np.int32(replicates), rest=pieces.rest, facts=facts)
     (value, gradient), (value_error, gradient_error), mean, deviation, told = found
     bad, first_bad, known = np.asarray(told).tolist()
     return Measured(
@@ -97,14 +100,13 @@ def check_finite(measured: Measured, key: str = "key") -> None:
         )
 
 
-@functools.partial(jax.jit, static_argnames=("rest", "facts"))
 def _run(floats, arrays, key, replicates, rest, facts):
     """Value and gradient, their errors, means, deviations, and the last three of `Measured`."""
     program, dynamic, static = Pieces(floats, arrays, rest).together()
 
     def row(i):
         def call(dynamic):
-            return program(eqx.combine(dynamic, static), fold_in(key, i))
+            return jnp.asarray(program(eqx.combine(dynamic, static), fold_in(key, i)))
 
         value, gradient = jax.value_and_grad(call)(dynamic)
         return jnp.concatenate([widened(value)[None], ravel_pytree(widened(gradient))[0]])
@@ -115,6 +117,10 @@ def _run(floats, arrays, key, replicates, rest, facts):
     told = jnp.stack([moments.bad, moments.first_bad, jnp.all(jnp.isfinite(error)).astype(jnp.int32)])
     pairs = [(x[0], unravel(x[1:].astype(flat.dtype))) for x in (mean, error)]
     return *pairs, mean, moments.deviation, told
+
+
+_run_compiled = jax.jit(_run, static_argnames=("rest", "facts"))
+_run_on_host = eqx.filter_jit(_run)
 
 
 def _moments(row: Callable, replicates: Int[Array, ""], width: int) -> Moments:

@@ -13,6 +13,7 @@ from scipy.special import stdtrit
 
 import logpi.estimators as le
 from logpi.estimators.program import facts, Pieces
+from logpi.estimators.replicates import Moments
 from tests.estimators.admission import FAMILIES, NEARLY_FLAT, TABLE
 from tests.estimators.cases import CASES, expectation_of, flat, params_of, RARE, score_variance, shared, truth
 
@@ -162,6 +163,65 @@ def test_equal_settings_of_other_types_are_other_programs():
 
     spread = [float(le.estimate(Scaled(by), jnp.asarray(1.0), KEY).gradient_error) for by in (True, 1, 1.0)]
     np.testing.assert_allclose(spread, spread[0] * np.array([1, 1.5, 1.5]), rtol=1e-5)
+
+
+def test_numbers_of_numpy_are_arrays():
+    """Each new number compiled anew, and 0.0 found the program of -0.0."""
+    traced = []
+
+    class At(eqx.Module):
+        at: Any
+
+        def __call__(self, p, key):
+            traced.append(p)
+            return p * jax.random.normal(key) + jnp.arctan2(0.0, self.at)
+
+    values = [le.estimate(At(np.float32(at)), 1.0, KEY).value for at in (0.0, -0.0)]
+    assert abs(values[1] - values[0]) == pytest.approx(np.pi, rel=1e-5)
+    first = len(traced)
+    for at in np.linspace(1, 2, 3, dtype=np.float32):
+        le.estimate(At(at), 1.0, KEY)
+    assert len(traced) == first
+
+
+def test_arrays_that_take_any_type_go_on_doing_so():
+    """JAX's weak types: a number beside an array of 16 bits leaves it at 16."""
+
+    class Power(eqx.Module):
+        by: jax.Array
+
+        def __call__(self, p, key):
+            return jax.lax.scan(lambda c, _: (c * self.by, None), p * jax.random.normal(key, dtype=p.dtype), None, 3)[0]
+
+    assert jnp.isfinite(le.estimate(Power(jnp.asarray(2.0)), jnp.bfloat16(1), KEY).value)
+
+
+def test_estimates_are_compared_as_a_whole():
+    one, same, other = (
+        le.estimate(lambda p, key: jnp.sum(p) * jax.random.normal(key), jnp.ones(2), jax.random.key(seed))
+        for seed in (0, 0, 1)
+    )
+    assert one == same
+    assert one != other
+    assert len(repr(one)) < 300
+
+
+def test_equinox_says_what_was_wrong_on_the_host(capfd):
+    J = le.expectation(lambda x: eqx.error_if(x, x > 1, "x is too large"), lambda p: dist.Normal(p, 1.0))
+    with pytest.raises(RuntimeError, match="x is too large"):
+        le.estimate(J, 1.0, KEY)
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("width", [1, 128])
+def test_beyond_what_a_float_tells_apart(width):
+    """From 2^24 on, 32-bit floats skip whole numbers: the replicates of one step came out as none, and all as NaN."""
+    start, rows = 2**24, jnp.linspace(0.0, 1.0, width)[:, None]
+    zeros = jnp.zeros(1)
+    before = Moments(zeros, zeros + 0.5, zeros + 1e6, jnp.int32(0), jnp.int32(2**31 - 1))
+    for total in (start + 1, start + width):
+        after = before.with_rows(rows, jnp.int32(start), jnp.int32(total))
+        assert jnp.all(jnp.isfinite(after.mean) & jnp.isfinite(after.deviation))
 
 
 def test_millions_of_replicates():

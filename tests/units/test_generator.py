@@ -2,11 +2,13 @@
 
 import jax
 import jax.numpy as jnp
+import jaxtyping
 import numpy as np
+import numpyro.distributions
 import pytest
 
 from logpi.audit import program as audit_program
-from logpi.distributions import Normal
+from logpi.distributions import FromNumpyro, Normal
 from logpi.generator import fold_in, quick, split, STORED_FROM
 
 KEYS = {
@@ -62,14 +64,79 @@ def test_jax_s_older_way_of_counting_is_kept():
         same(split(key, 3), jax.random.split(key, 3))
 
 
+@pytest.mark.parametrize("size", [1, STORED_FROM])
 @pytest.mark.parametrize("reused", [False, True])
-def test_a_key_used_twice_is_still_seen(reused):
-    """By JAX's check, which takes a key that is wrapped anew for another one."""
+def test_a_key_used_twice_is_still_seen(reused, size):
+    """By JAX's check, which takes a key that is wrapped anew for another one, and a loop for many uses."""
 
     def program(params, key):
         first, second = (key, key) if reused else split(key)
-        return Normal(params, jnp.zeros(())).sample(first) * Normal(params, jnp.zeros(())).sample(second)
+        dist = Normal(params * jnp.ones(size), jnp.zeros(size))
+        return jnp.mean(dist.sample(first) * dist.sample(second))
 
     report = audit_program(program, jnp.asarray(0.5), jax.random.key(0), exact=1.0, replicates=200, intervals=20)
     (check,) = [check for check in report.checks if "twice" in check.name]
     assert check.passed is not reused
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="other devices have generators of their own")
+def test_it_is_written_out_on_a_cpu_and_put_into_memory():
+    """No loop over rounds is left, and a branch keeps large draws from being worked out anew by all that uses them."""
+    key = jax.random.key(3)
+    assert quick(key).dtype != key.dtype
+
+    def compiled(draw, size):
+        return jax.jit(lambda key: jnp.mean(jax.random.uniform(draw(key), (size,)))).lower(key).compile().as_text()
+
+    assert "while(" in compiled(lambda key: key, 100)
+    assert "while(" not in compiled(quick, 100)
+    assert "conditional(" in compiled(quick, STORED_FROM)
+
+
+def test_draws_outside_of_jit_are_compiled_once():
+    """Each of them compiled anew, and the memory maps of the programs were never given back."""
+    key, dist = jax.random.key(3), Normal(jnp.zeros(STORED_FROM), jnp.zeros(STORED_FROM))
+    compiled = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda event, _, **__: compiled.append(event) if "backend_compile" in event else None
+    )
+
+    def draw():
+        return dist.sample(key), split(key), fold_in(key, 1)
+
+    draw()
+    assert compiled
+    compiled.clear()
+    draw()
+    assert not compiled
+
+
+def test_inside_of_shard_map():
+    mesh = jax.make_mesh((1,), ("i",), axis_types=(jax.sharding.AxisType.Auto,))
+    spec = jax.sharding.PartitionSpec("i")
+
+    def draw(data):
+        return Normal(jnp.zeros(()), jnp.zeros(())).sample(jax.random.wrap_key_data(data[0]), (STORED_FROM,))[None]
+
+    drawn = jax.jit(jax.shard_map(draw, mesh=mesh, in_specs=spec, out_specs=spec))(jnp.zeros((1, 2), jnp.uint32))
+    same(drawn[0], jax.random.normal(jax.random.wrap_key_data(jnp.zeros(2, jnp.uint32)), (STORED_FROM,)))
+
+
+def test_with_a_size_that_only_has_a_name(monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # it takes a name for no size
+    (size,) = jax.export.symbolic_shape("n")
+    exported = jax.export.export(jax.jit(lambda x: Normal(x, x).sample(jax.random.key(3))))
+    assert exported(jax.ShapeDtypeStruct((size,), jnp.float32)).call(jnp.zeros(5)).shape == (5,)
+
+
+def test_a_distribution_of_a_user_s_own_is_given_the_key_itself():
+    seen = []
+
+    class Own(numpyro.distributions.Normal):
+        def sample(self, key, sample_shape=()):
+            seen.append(key.dtype)
+            return super().sample(key, sample_shape)
+
+    key = jax.random.key(3)
+    FromNumpyro(Own(0.0, 1.0)).sample(key)
+    assert seen == [key.dtype]
