@@ -90,10 +90,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _stop(number: int, frame: FrameType | None) -> None:
     """Raises what ends a command.
 
-    JAX has the garbage collector call it back, and Python drops what is raised there: so the signal is sent once more.
+    Python drops what is raised while it clears up: in callbacks of the garbage collector, as JAX has one, in `__del__`,
+    in those of weak dictionaries and sets. There the signal is sent once more.
     """
     callbacks = [getattr(callback, "__code__", None) for callback in gc.callbacks]
-    if any(outer.f_code in callbacks for outer, _ in traceback.walk_stack(frame)):
+    if any(
+        outer.f_code in callbacks
+        or outer.f_code.co_name == "__del__"
+        or outer.f_globals.get("__name__") in ("weakref", "_weakrefset")
+        for outer, _ in traceback.walk_stack(frame)
+    ):
         threading.Timer(0.01, os.kill, (os.getpid(), number)).start()
     else:
         raise Terminated if number == signal.SIGTERM else KeyboardInterrupt

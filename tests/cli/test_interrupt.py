@@ -118,6 +118,23 @@ def test_a_signal_in_a_callback_of_the_garbage_collector_is_not_lost(
     assert main_module.main([]) == 128 + number
 
 
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_while_an_object_is_cleared_up_is_not_lost(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Dying:
+        def __del__(self) -> None:
+            signal.raise_signal(number)
+
+    def command(arguments: list[str]) -> int:
+        Dying()
+        time.sleep(5)
+        return 0
+
+    monkeypatch.setattr(main_module, "_dispatch", command)
+    assert main_module.main([]) == 128 + number
+
+
 def test_a_handler_that_is_not_pythons_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     before = signal.getsignal(signal.SIGTERM)
     with monkeypatch.context() as patch:
