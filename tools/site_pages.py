@@ -84,8 +84,8 @@ def _offered(module: Any) -> list[tuple[str, str]]:
 def _commands() -> list[tuple[str, str, list[Flag]]]:
     """Each command with its description and its flags."""
     from logpi.cli import audit, evaluate, explain, report, resume, train, watch
-    from logpi.cli.settings import settings_flags
-    from logpi.training.presets import GENERAL
+    from logpi.cli.fields import settings_flags
+    from logpi.runs.presets import GENERAL
 
     found = [(train.COMMAND, train.DESCRIPTION, train.FLAGS)]
     for name, general in GENERAL.items():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from logpi.training.statistics import iqm_interval
+from logpi.statistics.intervals import iqm_interval
 
 HEAD = """# What logpi learns
 

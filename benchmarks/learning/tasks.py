@@ -70,7 +70,7 @@ def train_seeds(name: str, seeds: tuple[int, ...]) -> tuple[str, list[dict[str, 
 
     What a process of its own is asked for, so it returns the name too.
     """
-    from logpi.training.listener import recent_return
+    from logpi.runs.metrics import recent_return
 
     task = next(task for task in TASKS if task.name == name)
     run = logpi.train(task.env, task.algorithm, seeds=seeds, settings=task.settings)

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from logpi.training.run import versions
+from logpi.runs.folder import versions
 
 from .experiments import EXPERIMENTS, run
 

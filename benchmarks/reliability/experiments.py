@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import logpi
-from logpi.training.checkpoint import listed
-from logpi.training.listener import AbstractListener, Plan
+from logpi.runs.checkpoints import listed
+from logpi.training.events import AbstractListener, Plan
 
 from .fuzz import fuzz, real_folder
 from .processes import faults_of, kill_after, newest, resident_bytes, same_files, Training

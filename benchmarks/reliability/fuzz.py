@@ -52,11 +52,11 @@ def real_folder(folder: Path) -> tuple[Path, Any]:
 
     import logpi
     from logpi import spaces
-    from logpi.training.checkpoint import write_checkpoint
-    from logpi.training.listener import REAL
-    from logpi.training.rows import rewrite_rows
-    from logpi.training.run import policy_file, Run, versions, write_config
-    from logpi.training.storage import save_arrays
+    from logpi.runs.arrays import save_arrays
+    from logpi.runs.checkpoints import write_checkpoint
+    from logpi.runs.folder import policy_file, versions, write_config
+    from logpi.runs.metrics import REAL, rewrite_rows
+    from logpi.runs.run import Run
 
     obs, act = spaces.Box((3,), (-1.0, -1.0, 0.0), float("inf")), spaces.Discrete(2)
     network = logpi.Network(width=4, depth=1)
@@ -75,10 +75,12 @@ def real_folder(folder: Path) -> tuple[Path, Any]:
 
 def targets(folder: Path, skeleton: Any) -> list[Target]:
     """Every file of a folder with the function that reads it."""
-    from logpi.training.checkpoint import load_newest
-    from logpi.training.rows import read_rows
-    from logpi.training.run import read_config
-    from logpi.training.storage import from_json, load_arrays, read_json
+    from logpi.runs.arrays import load_arrays
+    from logpi.runs.checkpoints import load_newest
+    from logpi.runs.files import read_json
+    from logpi.runs.metrics import read_rows
+    from logpi.runs.run import read_config
+    from logpi.runs.schema import from_json
 
     said: list[str] = []
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import logpi
 from logpi.errors import InputError
-from logpi.training.checkpoint import damage, listed
-from logpi.training.rows import read_rows
+from logpi.runs.checkpoints import damage, listed
+from logpi.runs.metrics import read_rows
 
 CODE = "import sys; from logpi.cli.main import main; sys.exit(main())"
 

@@ -17,7 +17,7 @@ from gymnasium.spaces import Box  # noqa: E402
 from stable_baselines3 import A2C, PPO  # noqa: E402
 
 from logpi import audit  # noqa: E402
-from logpi.audit.sequences import draw  # noqa: E402
+from logpi.audit.losses.sequences import draw  # noqa: E402
 
 ENTROPY = 0.1  # the weight of the entropy bonus, where it is audited
 

@@ -6,8 +6,8 @@ from jaxtyping import Array, Float
 from ..batch import Segments
 from ..credit import AbstractCredit, NStep
 from ..errors import check_between
+from ..learners.optimisers import AbstractOptimiser, Adam
 from ..models import AbstractActorCritic
-from ..steps import AbstractOptimiser, Adam
 from .base import AbstractSingleStep, MOST, Record, score_objective
 
 

@@ -10,8 +10,9 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from ..batch import explained_variance, prepare, Segments
 from ..credit import AbstractCredit
 from ..errors import check_between, check_part, check_whole
+from ..learners.optimisers import AbstractOptimiser
+from ..learners.steps import ascend, init_learner, Learner
 from ..models import AbstractActorCritic, AbstractPolicy, entropies, log_probs, observe, unroll
-from ..steps import AbstractOptimiser, ascend, init_learner, Learner
 from ..surrogates import approximate_kl, Number, score, squared_error
 from ..trajectory import Trajectory
 

@@ -7,8 +7,9 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ..batch import explained_variance, prepare, Segments, with_standard_advantage
 from ..credit import AbstractCredit, GAE
 from ..errors import check_between, check_whole
+from ..learners.optimisers import AbstractOptimiser, Adam
+from ..learners.steps import epochs, Learner, step_up
 from ..models import AbstractActorCritic, entropies, log_probs, observe, unroll
-from ..steps import AbstractOptimiser, Adam, epochs, Learner, step_up
 from ..surrogates import approximate_kl, clipped_ratio, clipped_squared_error
 from ..trajectory import Trajectory
 from .base import AbstractOnPolicy, MOST, Record, UpdateInfo

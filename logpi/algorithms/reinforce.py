@@ -5,8 +5,8 @@ from jaxtyping import Array, Float
 
 from ..batch import Segments
 from ..credit import AbstractCredit, MonteCarlo
+from ..learners.optimisers import AbstractOptimiser, Adam
 from ..models import AbstractActorCritic
-from ..steps import AbstractOptimiser, Adam
 from .base import AbstractSingleStep, Record, score_objective
 
 

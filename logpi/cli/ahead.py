@@ -4,8 +4,8 @@ import threading
 from typing import Any
 
 from ..envs import EnvSource
-from ..training.listener import AbstractListener, Plan
-from ..training.settings import Settings
+from ..runs.settings import Settings
+from ..training.events import AbstractListener, Plan
 
 LATEST_START = 1.0  # seconds
 
@@ -74,7 +74,7 @@ def compile_evaluation(source: EnvSource, settings: Settings, episodes: int) -> 
     import numpy as np
 
     from ..models import make_actor_critic
-    from ..training.run import Run
+    from ..runs.run import Run
 
     spaces = source.obs_space, source.action_space
     shapes = eqx.filter_eval_shape(make_actor_critic, *spaces, settings.network, key=jax.random.key(0))

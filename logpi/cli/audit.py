@@ -110,7 +110,7 @@ def _tables(path: str | None) -> int:
     if path is not None and not Path(path).absolute().parent.is_dir():
         raise InputError(f"{path} cannot be written: its folder does not exist.")
     with transient("making the tables, which takes some minutes ..."), uninterrupted():
-        from ..audit import tables
+        from ..audit import bias_tables as tables
 
         text = tables()
     if path is None:
@@ -124,7 +124,7 @@ def _policy(audits: Any, values: dict[str, Any], key: Any) -> Any:
     target = values["target"]
     if is_object(target):
         return audits.policy(_made(load_object(target)), key, samples=values["samples"])
-    from ..training.run import load
+    from ..runs.run import load
 
     run = load(target)
     return audits.policy(run.policy.model, key, obs=_first_obs(run, values["seed"]), samples=values["samples"])
@@ -140,8 +140,8 @@ def _first_obs(run: Any, seed: int) -> Any:
     import jax
 
     from ..rollout import close_or_warn
-    from ..training.environment import make_rollout
-    from ..training.run import ACTION_MAPS
+    from ..rollout.make import make_rollout
+    from ..spaces.actions import ACTION_MAPS
 
     rollout = make_rollout(run.source(), run.source().envs(1), 1, ACTION_MAPS[run.settings.actions])
     key = jax.random.key(seed)
@@ -161,7 +161,7 @@ def _program(audits: Any, values: dict[str, Any], key: Any) -> Any:
 
 
 def _objective(audits: Any, values: dict[str, Any], key: Any) -> Any:
-    from ..training.presets import GENERAL
+    from ..runs.presets import GENERAL
 
     target, credit = values["target"], None
     if values["credit"] is not None:

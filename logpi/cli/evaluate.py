@@ -28,8 +28,8 @@ def evaluate_command(arguments: Sequence[str]) -> int:
     check_between("--seed", values["seed"], 0, 2**31 - 1)
     folder = Path(values["run"])
     with transient("starting JAX ..."), uninterrupted():
-        from ..training.run import load
-        from ..training.storage import write_json
+        from ..runs.run import load
+        from ..runs.schema import write_json
         from ..training.train import compilation_cache
 
     with transient(f"evaluating {values['episodes']} episodes of {folder} ..."):

@@ -18,7 +18,7 @@ from types import FrameType
 from typing import TextIO
 
 from ..errors import InputError, TrainingFault
-from ..training.interruption import handled, signal_of, SIGNALS, Terminated
+from ..training.signals import handled, signal_of, SIGNALS, Terminated
 
 HELP = """\
 usage: logpi COMMAND ...
@@ -130,7 +130,7 @@ def _dispatch(arguments: list[str]) -> int:
             print(HELP, end="")
             return 0
         case ["--version", *_]:
-            from logpi import __version__
+            from .._version import __version__
 
             print(f"logpi {__version__}")
             return 0

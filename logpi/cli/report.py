@@ -95,6 +95,6 @@ def _says(text: str) -> None:
 
 def _write(out: Path, text: str) -> None:
     """The file, whole or not at all."""
-    from ..training.storage import write_atomically
+    from ..runs.files import write_atomically
 
     write_atomically(out, text.encode())

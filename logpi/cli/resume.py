@@ -24,7 +24,7 @@ def resume_command(arguments: Sequence[str]) -> int:
     check_between("--evaluate-episodes", values["evaluate_episodes"], 0)
     folder = Path(values["run"])
     with transient("starting JAX ..."), uninterrupted():
-        from ..training.run import is_complete, load, read_config
+        from ..runs.run import is_complete, load, read_config
         from ..training.train import compilation_cache, resume
 
     if is_complete(read_config(folder), folder):

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..training.interruption import handled, SIGNALS
+from ..training.signals import handled, SIGNALS
 
 _ERASE = "\r\x1b[2K"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import check_between, InputError
-from ..training.interruption import signal_of
+from ..training.signals import signal_of
 from .arguments import first_word, Flag, parse, value_of
 from .terminal import own_name, says, transient, uninterrupted
 
@@ -52,7 +52,7 @@ def train_command(arguments: Sequence[str]) -> int:
     try:
         run = _trained(values, settings, folder)
     except InputError as error:
-        from .settings import in_flags
+        from .fields import in_flags
 
         raise type(error)(in_flags(str(error), values)) from None  # a fault has a status of its own
     return shown(run, folder, values["evaluate_episodes"], values["json"], run.summary["signal"])
@@ -63,7 +63,7 @@ def shown(run: Any, folder: Path, episodes: int, json_too: bool, signal: int | N
 
     `signal` is what interrupted it, in the training or as it ended.
     """
-    from ..training.run import is_complete
+    from ..runs.run import is_complete
 
     _draw_curve(run.history)
     evaluation = None
@@ -107,9 +107,9 @@ def _trained(values: dict[str, Any], settings: Any, folder: Path) -> Any:
 def _understood(arguments: Sequence[str]) -> tuple[dict[str, Any], Any]:
     """What was asked for: the value of every flag, and the settings that they make."""
     with transient("starting JAX ..."), uninterrupted():
-        from ..training.entries import own_env
-        from ..training.presets import GENERAL
-        from .settings import changed, settings_again, settings_flags, settings_for
+        from ..runs.config import own_env
+        from ..runs.presets import GENERAL
+        from .fields import changed, settings_again, settings_flags, settings_for
 
     every_switch = [flag for general in GENERAL.values() for flag in settings_flags(general, texts=False)]
     env = first_word([*FLAGS, *every_switch], arguments)
@@ -139,8 +139,8 @@ def _again(arguments: Sequence[str]) -> Any:
     folder = value_of("--from", arguments)
     if folder is None or not {"-h", "--help"}.isdisjoint(arguments):
         return None
-    from ..training.entries import check_can_train
-    from ..training.run import read_config
+    from ..runs.config import check_can_train
+    from ..runs.run import read_config
 
     run = read_config(Path(folder))
     check_can_train(Path(folder), run.settings)
@@ -165,7 +165,7 @@ def care(values: dict[str, Any]) -> dict[str, Any]:
 
 def with_log(listener: Any, log: str) -> Any:
     """The listener, and what else the curves go to. Raises `InputError` where its extra is missing."""
-    from ..report.logs import Several, TensorBoard, WandB
+    from ..progress.loggers import Several, TensorBoard, WandB
 
     return listener if log == "none" else Several([listener, TensorBoard() if log == "tensorboard" else WandB()])
 
@@ -173,16 +173,16 @@ def with_log(listener: Any, log: str) -> Any:
 def progress():
     """What shows how a training goes: a live line in a terminal, plain lines elsewhere."""
     if sys.stderr.isatty():
-        from ..report.live import TerminalProgress
+        from ..progress.live import TerminalProgress
 
         return TerminalProgress()
-    from ..report.progress import PlainProgress
+    from ..progress.console import PlainProgress
 
     return PlainProgress()
 
 
 def _draw_curve(history: list[dict[str, Any]]) -> None:
-    from ..report.terminal import learning_curve
+    from ..progress.terminal_curve import learning_curve
 
     ascii = "utf" not in (sys.stderr.encoding or "").lower()
     if curve := learning_curve(history, ascii=ascii):
@@ -191,7 +191,7 @@ def _draw_curve(history: list[dict[str, Any]]) -> None:
 
 def _evaluated(run: Any, folder: Path, episodes: int):
     """The evaluation, in words on stderr and in the folder."""
-    from ..training.storage import write_json
+    from ..runs.schema import write_json
 
     with transient(f"evaluating {episodes} episodes ..."):
         evaluation = run.evaluate(episodes)

@@ -36,7 +36,7 @@ def watch_command(arguments: Sequence[str]) -> int:
         raise InputError("There is no display for a window: write a video with --video FILE.mp4 or FILE.gif.")
     _prepare_drawing(to_file=video is not None)
     with transient("starting JAX ..."), uninterrupted():
-        from ..training.run import load
+        from ..runs.run import load
 
         run = load(values["run"])
     index = _index(run, values["seed"])
@@ -83,8 +83,8 @@ def _index(run: Any, seed: int | None) -> int:
 def _opened(run: Any, render_mode: str) -> Iterator[Any]:
     """One of Gymnasium's environments, the original of what the run was trained on."""
     from ..envs import resolve
-    from ..spaces import fits
-    from ..training.entries import own_env
+    from ..runs.config import own_env
+    from ..spaces.membership import fits
 
     own_env(run.env)
     suite, _, name = run.env.rpartition(":")

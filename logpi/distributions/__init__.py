@@ -7,5 +7,5 @@ from .foreign import as_distribution as as_distribution
 from .foreign import Foreign as Foreign
 from .joint import Joint as Joint
 from .normal import Normal as Normal
-from .numpyro import FromNumpyro as FromNumpyro
+from .numpyro.adapter import FromNumpyro as FromNumpyro
 from .point import Point as Point

@@ -6,9 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from ..generator import quick
+from ..threefry import in_one_row, quick
 from .base import AbstractDistribution
-from .one_row import in_one_row
 
 
 class Bernoulli(AbstractDistribution):

@@ -10,9 +10,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..errors import InputError
-from ..generator import split
+from ..threefry import split
 from .base import AbstractDistribution
-from .numpyro import check_draws, FromNumpyro
+from .numpyro.adapter import check_draws, FromNumpyro
 
 
 class Foreign(AbstractDistribution):

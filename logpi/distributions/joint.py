@@ -5,7 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..generator import split
+from ..threefry import split
 from .base import AbstractDistribution
 
 

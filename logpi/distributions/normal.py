@@ -9,9 +9,8 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..errors import InputError
-from ..generator import quick, stored
+from ..threefry import in_one_row, quick, stored
 from .base import AbstractDistribution
-from .one_row import in_one_row
 
 HALF_LOG_TWO_PI = 0.5 * float(np.log(2 * np.pi))
 

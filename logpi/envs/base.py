@@ -6,7 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
-from ..spaces import Space
+from ..spaces.kinds import Space
 
 
 class Timestep(eqx.Module):

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import InputError
+from .adapters.functional import phys2d, TWINS
 from .base import AbstractEnv
-from .gymnasium_functional import phys2d, TWINS
 from .probes import KINDS, PROBES
-from .source import (
+from .sources import (
     CompiledSource,
     EnvPoolMaker,
     EnvSource,
@@ -134,7 +134,7 @@ def _gymnasium_failed(id: str, options: dict[str, Any], error: Exception) -> Inp
 def _envpool(name: str, id: str, options: dict[str, Any], processes: bool, note: str = "") -> HostSource:
     if importlib.util.find_spec("envpool") is None:
         raise InputError(f'{name} needs EnvPool, which is not installed: pip install "logpi[envpool]".')
-    from .envpool import option_names, spaces
+    from .adapters.envpool import option_names, spaces
 
     if id not in envpool_ids():
         raise _unknown(name, id, {known: f"envpool:{known}" for known in envpool_ids()})
@@ -150,7 +150,7 @@ def _envpool(name: str, id: str, options: dict[str, Any], processes: bool, note:
 def _gymnax(name: str, id: str, options: dict[str, Any], processes: bool) -> CompiledSource:
     if importlib.util.find_spec("gymnax") is None:
         raise InputError(f'{name} needs gymnax, which is not installed: pip install "logpi[gymnax]".')
-    from .gymnax import gymnax_env, gymnax_ids
+    from .adapters.gymnax import gymnax_env, gymnax_ids
 
     if id not in gymnax_ids():
         raise _unknown(name, id, {known: f"gymnax:{known}" for known in gymnax_ids()})
@@ -197,7 +197,7 @@ def envpool_ids() -> frozenset[str]:
 def _in_envpool(id: str, options: dict[str, Any]) -> bool:
     if id not in envpool_ids():
         return False
-    from .envpool import option_names
+    from .adapters.envpool import option_names
 
     return set(options) <= option_names(id)
 
@@ -214,7 +214,7 @@ def _all_names() -> dict[str, str]:
 
     names = _probe_names()
     if importlib.util.find_spec("gymnax"):
-        from .gymnax import gymnax_ids
+        from .adapters.gymnax import gymnax_ids
 
         names |= {id: f"gymnax:{id}" for id in gymnax_ids()}
     return names | {id: id for id in (*envpool_ids(), *gymnasium.registry)}

@@ -12,7 +12,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from ..errors import InputError
-from ..spaces import bounds, Box, Discrete, encode, encoded_size, MultiBinary, MultiDiscrete, Space
+from ..spaces.actions import bounds
+from ..spaces.encoding import encode, encoded_size
+from ..spaces.kinds import Box, Discrete, MultiBinary, MultiDiscrete, Space
 from .base import AbstractEnv, first_timestep, Timestep
 
 KINDS: dict[str, Space] = {

@@ -11,8 +11,9 @@ import numpy as np
 from jaxtyping import Bool, Float, PyTree
 
 from ..errors import EnvironmentFault, InputError
-from ..spaces import Box, Dict, from_gymnasium, Space, Tuple
-from ..watched import RESTARTED, shown_action, Watched
+from ..spaces.gymnasium import from_gymnasium
+from ..spaces.kinds import Box, Dict, Space, Tuple
+from .guard import RESTARTED, shown_action, Watched
 
 Rewards = Float[np.ndarray, " num_envs"]
 Flags = Bool[np.ndarray, " num_envs"]

@@ -1,4 +1,4 @@
-"""The gradient of an expectation: programs unbiased in value and derivative, and their errors."""
+"""Estimators: programs unbiased in value and derivative for an expectation."""
 
 from .base import AbstractEstimator as AbstractEstimator
 from .baselines import AbstractBaseline as AbstractBaseline
@@ -8,35 +8,27 @@ from .baselines import LeaveOneOut as LeaveOneOut
 from .baselines import MovingAverage as MovingAverage
 from .baselines import NoBaseline as NoBaseline
 from .baselines import Optimal as Optimal
-from .bernoulli import DisARM as DisARM
 from .biased import BiasedGumbelSoftmax as BiasedGumbelSoftmax
 from .biased import BiasedStandardisedScore as BiasedStandardisedScore
 from .biased import BiasedStraightThrough as BiasedStraightThrough
 from .black_box import EvolutionStrategies as EvolutionStrategies
 from .black_box import FiniteDifferences as FiniteDifferences
 from .black_box import SPSA as SPSA
-from .compare import compare as compare
-from .compare import Comparison as Comparison
-from .estimate import Estimate as Estimate
-from .estimate import estimate as estimate
-from .expectation import Expectation as Expectation
-from .expectation import expectation as expectation
-from .finite import Enumerate as Enumerate
-from .finite import RaoBlackwell as RaoBlackwell
-from .finite import SumAndSample as SumAndSample
-from .finite import UnorderedSet as UnorderedSet
-from .host import host as host
-from .measure_valued import MeasureValued as MeasureValued
-from .multi_sample import VIMCO as VIMCO
+from .disarm import DisARM as DisARM
+from .enumeration import Enumerate as Enumerate
+from .enumeration import RaoBlackwell as RaoBlackwell
+from .enumeration import SumAndSample as SumAndSample
+from .enumeration import UnorderedSet as UnorderedSet
 from .pathwise import Pathwise as Pathwise
 from .relaxed import LAX as LAX
 from .relaxed import REBAR as REBAR
 from .relaxed import RELAX as RELAX
-from .score import Score as Score
+from .sampling import Antithetic as Antithetic
+from .sampling import QuasiMonteCarlo as QuasiMonteCarlo
+from .sampling import Stratified as Stratified
+from .score_function import Score as Score
 from .sites import cost as cost
 from .sites import sample as sample
 from .sites import score as score
-from .spread import Antithetic as Antithetic
-from .spread import QuasiMonteCarlo as QuasiMonteCarlo
-from .spread import Stratified as Stratified
-from .tune import tune as tune
+from .vimco import VIMCO as VIMCO
+from .weak_derivatives import MeasureValued as MeasureValued

@@ -15,8 +15,7 @@ from jax.lax import stop_gradient
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..errors import check_between, check_whole, InputError, shown
-from .functions import as_scalar, check_function
-from .problem import independent, Problem
+from .problem import as_scalar, check_function, independent, Problem
 
 
 class AbstractBaseline(eqx.Module):

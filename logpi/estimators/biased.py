@@ -10,9 +10,9 @@ from jax.lax import stop_gradient
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..errors import check_between
-from ..generator import quick, split
+from ..threefry import quick, split
 from .base import AbstractEstimator
-from .coins import logits_of
+from .disarm import logits_of
 from .problem import Problem
 from .relaxed import noisy_logits
 from .sites import cost

@@ -10,13 +10,13 @@ from jax.flatten_util import ravel_pytree
 from jax.lax import stop_gradient
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from ..derivatives import first_order
 from ..distributions import Normal
 from ..errors import check_between
-from ..generator import quick, split
+from ..parameters import frozen, widened
+from ..threefry import quick, split
 from .base import AbstractEstimator, check_multiple
-from .parameters import frozen, widened
 from .problem import independent, Problem
-from .refusal import first_order
 from .sites import cost
 
 

@@ -5,11 +5,11 @@ import dataclasses
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from ..distributions.numpyro.reparametrisation import check_reparametrised
+from ..distributions.support import is_positive
+from ..jaxprs.discontinuities import refuse_jumps
 from .base import AbstractEstimator
 from .problem import Problem
-from .reparametrised import check_reparametrised
-from .support import is_positive
-from .tracing import refuse_jumps
 
 
 class Pathwise(AbstractEstimator):

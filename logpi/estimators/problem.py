@@ -9,16 +9,36 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from ..derivatives import no_gradients
 from ..distributions import AbstractDistribution, as_distribution
+from ..distributions.numpyro.boundary import log_prob_of
+from ..distributions.numpyro.constraints import within_limits
+from ..distributions.numpyro.edges import still_edge
+from ..distributions.numpyro.probabilities import probability
+from ..distributions.support import still_support
 from ..errors import InputError, shown
-from .edges import still_edge
-from .limits import within_limits
-from .parameters import frozen
-from .probabilities import probability
-from .refusal import no_gradients
-from .rim import log_prob_of
-from .support import still_support
-from .tracing import common_jumps
+from ..jaxprs.discontinuities import common_jumps
+from ..parameters import frozen
+
+
+def check_function(name: str, value: object) -> None:
+    """Raises `InputError` for what cannot be called."""
+    if not callable(value):
+        raise InputError(f"{name} is {shown(value)}, but it must be a function: give one, for example jnp.sum.")
+
+
+def as_scalar(value: Any, name: str) -> Float[Array, ""]:
+    """What the function of this name returned; `InputError` if it is not one number."""
+    try:
+        array = jnp.asarray(value)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"{name} returned {shown(value)}, but it must return one number: is a return missing?"
+        ) from None
+    if array.size != 1:
+        raise InputError(f"{name} returned shape {array.shape}, but it must return one number: sum it.")
+    return array.reshape(())
+
 
 NOT_FOLLOWED = (
     jax.errors.ConcretizationTypeError,

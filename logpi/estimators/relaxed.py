@@ -7,17 +7,16 @@ import jax.numpy as jnp
 from jax.lax import stop_gradient
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from ..derivatives import first_order
 from ..distributions import AbstractDistribution
+from ..distributions.numpyro.reparametrisation import check_reparametrised
+from ..distributions.support import is_positive
 from ..errors import check_between, InputError
-from ..generator import quick, split
+from ..jaxprs.discontinuities import refuse_jumps
+from ..threefry import quick, split
 from .base import AbstractEstimator
-from .coins import choice_logits, logits_of
-from .functions import as_scalar, check_function
-from .problem import Problem
-from .refusal import first_order
-from .reparametrised import check_reparametrised
-from .support import is_positive
-from .tracing import refuse_jumps
+from .disarm import choice_logits, logits_of
+from .problem import as_scalar, check_function, Problem
 
 Surrogate = Callable[[Array], Float[Array, ""]]
 

@@ -9,13 +9,13 @@ from jax.lax import stop_gradient
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree, Real
 
 from ..distributions import as_distribution
+from ..distributions.numpyro.boundary import log_prob_of
+from ..distributions.numpyro.constraints import as_event, within_limits
+from ..distributions.numpyro.edges import off_edge
+from ..distributions.numpyro.reparametrisation import check_reparametrised
+from ..distributions.support import still_support
 from ..errors import InputError
-from .edges import off_edge
-from .limits import as_event, within_limits
-from .parameters import as_parameters, check_key, frozen
-from .reparametrised import check_reparametrised
-from .rim import log_prob_of
-from .support import still_support
+from ..parameters import as_parameters, check_key, frozen
 
 
 def sample(

@@ -2,11 +2,11 @@
 
 from typing import Any, TYPE_CHECKING
 
-from .page import page as page
+from .introduction import page as page
 
 if TYPE_CHECKING:
     from .pictures import figure as figure
-    from .run import run_page as run_page
+    from .trained import run_page as run_page
 
 __all__ = ["figure", "page", "run_page"]
 
@@ -17,7 +17,7 @@ def __getattr__(name: str) -> Any:
         case "figure":
             from .pictures import figure as found
         case "run_page":
-            from .run import run_page as found
+            from .trained import run_page as found
         case _:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return found

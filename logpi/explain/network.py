@@ -12,17 +12,18 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..algorithms import PPO
-from ..audit.run_samples import layers, Sampler
+from ..audit.runs.samples import layers, Sampler
 from ..batch import prepare, Segments, with_standard_advantage
 from ..errors import InputError
-from ..estimators.parameters import check_key
-from ..models import AbstractActorCritic, log_probs, trainable, unroll
-from ..steps import gradient
+from ..learners.steps import gradient
+from ..models import AbstractActorCritic, log_probs, unroll
+from ..parameters import check_key, trainable
+from ..rollout.make import make_rollout
+from ..runs.run import check_spaces, load, Run
+from ..spaces.actions import ACTION_MAPS
 from ..surrogates import score, weighted_mean
-from ..training.environment import make_rollout
 from ..training.loop import with_traced_numbers
-from ..training.run import ACTION_MAPS, check_spaces, load, Run
-from .rows import Rows
+from .batch_rows import Rows
 
 KL = 0.01  # nats: how far the one step moves the policy on average, about as far as an update of PPO does
 TRIES = 12  # to find how long a step that is

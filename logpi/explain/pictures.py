@@ -9,12 +9,13 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from ..distributions.support import all_events, choices
 from ..errors import check_between, check_whole, InputError
-from ..estimators import Enumerate, Expectation, Score
-from ..estimators.estimate import raise_broken_limit
-from ..estimators.parameters import as_parameters, check_key
+from ..estimation import Expectation
+from ..estimation.estimates import raise_broken_limit
+from ..estimators import Enumerate, Score
 from ..estimators.problem import Problem, takes_parameters
-from ..estimators.support import all_events, choices
+from ..parameters import as_parameters, check_key
 
 SAMPLES = 200  # that are shown
 MANY = 20_000  # for J and its gradient where the events cannot all be listed

@@ -23,4 +23,3 @@ from .normalizer import Normalized as Normalized
 from .normalizer import Normalizer as Normalizer
 from .normalizer import observe as observe
 from .recurrent import RecurrentActorCritic as RecurrentActorCritic
-from .trainable import trainable as trainable

@@ -9,7 +9,8 @@ from jaxtyping import PRNGKeyArray
 
 from ..errors import check_between, check_whole, choice, InputError, shown
 from ..heads import make_head
-from ..spaces import is_image, Space
+from ..spaces.encoding import is_image
+from ..spaces.kinds import Space
 from .base import AbstractActorCritic, AbstractPolicy, WithoutCritic
 from .encoders import make_encoder
 from .feedforward import FeedForwardActorCritic

@@ -10,8 +10,8 @@ from jax.lax import stop_gradient
 from jaxtyping import Array, Float, PyTree, Shaped
 
 from .. import spaces
+from ..parameters import AbstractStatistics
 from .base import AbstractActorCritic, Memory, Output
-from .trainable import AbstractStatistics
 
 
 class Normalizer(AbstractStatistics):

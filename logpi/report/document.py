@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from ..training.run import Run
+from ..runs.run import Run
 from .charts import as_data, Chart, shown, table
 from .findings import compared, Finding, findings, of_measured, worst_first
 from .folders import tell, Told, with_names

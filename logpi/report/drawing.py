@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..training.run import Run
+from ..runs.run import Run
 from .charts import Chart, Columns, Heat, Intervals, Line, Lines
 from .document import gather
 

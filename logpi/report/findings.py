@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..spaces import Box
+from ..spaces.kinds import Box
 from .charts import shown
 from .folders import Told
 from .measure import Measured

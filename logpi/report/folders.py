@@ -9,10 +9,11 @@ import numpy as np
 from jaxtyping import Float
 
 from ..errors import InputError
-from ..training.rows import read_rows
-from ..training.run import is_complete, load, locked, read_config, Run
-from ..training.storage import read_json
-from ..training.times import read_times
+from ..runs.files import read_json
+from ..runs.folder import locked
+from ..runs.metrics import read_rows
+from ..runs.run import is_complete, load, read_config, Run
+from ..runs.times import read_times
 
 COLUMNS = (
     "steps", "iteration", "episodes", "return_mean", "return_squares", "length_mean", "entropy", "kl", "clipped",

@@ -12,12 +12,13 @@ from jaxtyping import Bool, Float, PRNGKeyArray
 from ..audit import Report
 from ..audit import run as audit_run
 from ..errors import InputError
+from ..evaluation.evaluate import Evaluation
+from ..evaluation.playing import in_shares, rollouts, shares
 from ..models import AbstractPolicy, Deterministic
 from ..rollout import AbstractRollout
-from ..training.environment import make_rollout
-from ..training.evaluation import Evaluation
-from ..training.playing import in_shares, rollouts, shares
-from ..training.run import ACTION_MAPS, check_spaces
+from ..rollout.make import make_rollout
+from ..runs.run import check_spaces
+from ..spaces.actions import ACTION_MAPS
 from ..trajectory import Trajectory
 from .folders import Told
 from .probe import Probe, probe

@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from ..distributions import Bernoulli, Categorical, Joint, Normal
 from ..models import AbstractActorCritic, initial_memories, make_actor_critic, unroll
-from ..training.checkpoint import damage, listed, STATE
+from ..runs.checkpoints import damage, listed, STATE
 from ..trajectory import Trajectory
 from .folders import Told
 

@@ -6,7 +6,7 @@ import functools
 import numpy as np
 from jaxtyping import Float
 
-from ..training.statistics import interquartile_mean
+from ..statistics.intervals import interquartile_mean
 from .folders import Told
 
 POINTS = 200  # along a curve, at most: more cannot be told apart on a screen

@@ -6,3 +6,4 @@ from .base import close_or_warn as close_or_warn
 from .compiled import CompiledRollout as CompiledRollout
 from .host import HostRollout as HostRollout
 from .host import HostState as HostState
+from .make import make_rollout as make_rollout

@@ -10,7 +10,7 @@ import jax
 from jaxtyping import Array, Bool, Float, Key, PRNGKeyArray, PyTree
 
 from ..models import AbstractPolicy, Memory, refresh
-from ..spaces import Space
+from ..spaces.kinds import Space
 from ..trajectory import Trajectory
 
 

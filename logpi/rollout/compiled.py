@@ -9,11 +9,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, PRNGKeyArray, PyTree
 
 from ..envs import AbstractEnv, first_timestep
+from ..jaxprs.hoisting import hoist_keys
 from ..models import AbstractPolicy, initial_memories, Memory
-from ..spaces import clip_to, Space
+from ..spaces.actions import clip_to
+from ..spaces.kinds import Space
 from ..trajectory import Trajectory
 from .base import AbstractRollout, act
-from .hoist import hoist_keys
 
 
 class CompiledState(eqx.Module):

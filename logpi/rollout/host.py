@@ -13,14 +13,15 @@ import jax
 import numpy as np
 from jaxtyping import Array, Bool, PRNGKeyArray, PyTree
 
+from ..envs.guard import shown_action
 from ..envs.vector import AbstractVectorEnv
 from ..errors import EnvironmentFault
+from ..jaxprs.hoisting import hoist_keys
 from ..models import AbstractPolicy, initial_memories, Memory
-from ..spaces import clip_to, Space
+from ..spaces.actions import clip_to
+from ..spaces.kinds import Space
 from ..trajectory import Trajectory
-from ..watched import shown_action
 from .base import AbstractRollout, act
-from .hoist import hoist_keys
 
 
 @dataclasses.dataclass

@@ -1,1 +1,1 @@
-"""From a name to a trained policy: the loop, the run and its folder, presets, evaluation."""
+"""Training: from a name to a trained policy."""

@@ -9,30 +9,19 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Int, PRNGKeyArray, PyTree
 
-from ..algorithms import AbstractAlgorithm, UpdateInfo
-from ..models import AbstractActorCritic, AbstractPolicy, trainable
+from ..algorithms import AbstractAlgorithm
+from ..evaluation.episodes import EpisodeRows, follow, no_episodes, OpenEpisodes
+from ..models import AbstractActorCritic, AbstractPolicy
+from ..parameters import trainable
 from ..rollout import AbstractRollout
+from ..runs.metrics import Metrics
 from ..trajectory import Trajectory
 from ..transforms import RewardScaling, RewardStatistics
-from .episodes import EpisodeRows, follow, no_episodes, OpenEpisodes
 
 BUFFER = 128  # iterations that one call of the compiled loop can do
 _RESUMING = 0x5E5  # sets the keys of resumed environments apart from those of iterations
-
-
-class Metrics(eqx.Module):
-    """What one iteration showed, in scalars; or several iterations, each leaf with one axis for them."""
-
-    update: UpdateInfo
-    episodes: Float[Array, "*iterations"]  # that ended in it
-    return_sum: Float[Array, "*iterations"]  # of their undiscounted returns, in units of reward
-    return_spread: Float[Array, "*iterations"]  # the squares of their distances from their mean, summed
-    length_sum: Float[Array, "*iterations"]  # of their lengths, in steps
-    reward: Float[Array, "*iterations"]  # mean per step
-    steps: Float[Array, "*iterations"]  # of the agent: rows that only reset are none
-    finite: Bool[Array, "*iterations"]  # rewards, observations, gradient and parameters all are numbers
 
 
 class TrainingState(eqx.Module):

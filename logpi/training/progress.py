@@ -3,12 +3,12 @@
 import dataclasses
 import time
 
-from .alarms import Alarms
-from .checkpoint import Checkpoints
-from .interruption import Interruption
+from ..runs.checkpoints import Checkpoints
+from ..runs.metrics import Rows
+from ..runs.times import Times
 from .loop import CompiledLoop, HostLoop, Trainer, TrainingState
-from .rows import Rows
-from .times import Times
+from .monitors import Alarms
+from .signals import Interruption
 
 
 @dataclasses.dataclass

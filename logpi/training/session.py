@@ -13,22 +13,24 @@ import jax.numpy as jnp
 
 from ..errors import EnvironmentFault, InputError, TrainingFault
 from ..rollout import AbstractRollout, close_or_warn
-from .alarms import Alarms
-from .care import Care
-from .checkpoint import Checkpoints, load_newest
-from .faults import Fault, find_fault
-from .interruption import catch_interruption
-from .listener import AbstractListener, Plan, recent_return
+from ..runs.arrays import save_arrays
+from ..runs.checkpoints import Checkpoints, load_newest
+from ..runs.folder import clear_folder, locked, make_folder, policy_file, versions, write_config
+from ..runs.metrics import read_rows, recent_return, rewrite_rows, Rows
+from ..runs.presets import algorithm_name
+from ..runs.run import read_config, Run
+from ..runs.schema import write_json
+from ..runs.settings import Settings
+from ..runs.times import Times
+from .events import AbstractListener, Plan
+from .initial_state import make_model, start_compiled
 from .loop import BUFFER, CompiledLoop, HostLoop, make_loop, Trainer, TrainingState, with_traced_numbers
-from .presets import algorithm_name
+from .monitors import Alarms
+from .nonfinite import Fault, find_fault
+from .options import Care
+from .placement import side_by_side
 from .progress import Progress
-from .rows import read_rows, rewrite_rows, Rows
-from .run import clear_folder, locked, make_folder, policy_file, read_config, Run, versions, write_config
-from .settings import Settings
-from .side_by_side import side_by_side
-from .starting import make_model, start_compiled
-from .storage import save_arrays, write_json
-from .times import Times
+from .signals import catch_interruption
 
 ENDED = ("updates", "interrupted", "signal")  # what a summary says of how far it came
 CHUNK_SECONDS = 0.3  # how long the loop runs between two looks at it

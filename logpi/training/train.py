@@ -10,21 +10,22 @@ import jax
 
 from ..algorithms import AbstractAlgorithm
 from ..envs import EnvSource, HostSource, resolve, restarting
-from ..envs.source import GivenVector
+from ..envs.sources import GivenVector
 from ..errors import check_whole, choice, InputError, shown
 from ..models import AbstractPolicy, Network
 from ..rollout import AbstractRollout
+from ..rollout.make import make_rollout
+from ..rollout.memory import check_network
+from ..runs.checkpoints import Every
+from ..runs.config import check_can_train, MOST_SEEDS, own_env
+from ..runs.presets import algorithm_name, GENERAL, preset
+from ..runs.run import check_spaces, read_config, Run
+from ..runs.settings import Settings
+from ..spaces.actions import ACTION_MAPS
 from ..transforms import RewardScaling
-from .care import Care
-from .checkpoint import Every
-from .entries import check_can_train, MOST_SEEDS, own_env
-from .environment import make_rollout
-from .listener import AbstractListener, Silent
-from .memory import check_network
-from .presets import algorithm_name, GENERAL, preset
-from .run import ACTION_MAPS, check_spaces, read_config, Run
+from .events import AbstractListener, Silent
+from .options import Care
 from .session import Session
-from .settings import Settings
 
 
 def compilation_cache() -> None:

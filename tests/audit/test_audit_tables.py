@@ -7,7 +7,7 @@ import pytest
 
 import logpi
 from logpi import audit
-from logpi.audit.tables import objective_tables
+from logpi.audit.bias_tables import objective_tables
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "audit_tables.md"
 ALGORITHMS = {"REINFORCE": logpi.REINFORCE(), "A2C": logpi.A2C(), "PPO": logpi.PPO()}

@@ -6,7 +6,7 @@ import time
 import gymnasium
 import pytest
 
-from logpi.audit.env import env as audit_env
+from logpi.audit.environments.audit import env as audit_env
 from logpi.errors import InputError
 from tests.audit.planted.environments import Counter, fails, Line, Narrow, vector
 from tests.audit.zoo import ENVIRONMENTS

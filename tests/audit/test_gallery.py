@@ -10,11 +10,11 @@ import pytest
 
 from logpi.audit import gallery
 from logpi.audit.alignment import align
+from logpi.audit.bias_tables import loss_tables
 from logpi.audit.gallery import advantages, kl, losses
-from logpi.audit.kl_terms import frozen
-from logpi.audit.loss import audited
-from logpi.audit.sequences import draw, first_token_right, pass_rates
-from logpi.audit.tables import loss_tables
+from logpi.audit.losses.audit import audited
+from logpi.audit.losses.kl_checks import frozen
+from logpi.audit.losses.sequences import draw, first_token_right, pass_rates
 
 EXACT = 1e-12
 

@@ -7,8 +7,8 @@ import pytest
 
 from logpi.audit.gallery import kl, losses
 from logpi.audit.gallery.advantages import leave_one_out, standardised
-from logpi.audit.loss import loss
-from logpi.audit.sequences import draw
+from logpi.audit.losses.audit import loss
+from logpi.audit.losses.sequences import draw
 from logpi.errors import InputError
 
 

@@ -6,8 +6,8 @@ import pytest
 
 import logpi
 from logpi import audit, InputError
+from logpi.audit.objectives.monte_carlo_update import align_drawn
 from logpi.audit.problems import bandit, GaussianBandit, small_lqr, three_states
-from logpi.audit.sampled import align_drawn
 from tests.audit.planted.objectives import (
     ENTROPY,
     no_log_std,

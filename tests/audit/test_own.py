@@ -16,7 +16,7 @@ from logpi import algorithms, audit, credit, distributions, estimators, heads
 from logpi.audit.gallery.recipes import KL_RECIPES, RECIPES
 from logpi.distributions import Bernoulli
 from logpi.envs import AbstractEnv, probes
-from logpi.spaces import Discrete
+from logpi.spaces.kinds import Discrete
 from tests.audit.planted.distributions import Squashed
 from tests.audit.planted.programs import exact, PARAMS
 from tests.audit.test_audit_tables import ALGORITHMS

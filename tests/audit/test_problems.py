@@ -10,7 +10,7 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from logpi import GAE, InputError, MonteCarlo, NStep
-from logpi.audit.expected import Case, Rows
+from logpi.audit.objectives.exact_update import Case, Rows
 from logpi.audit.problems import bandit, default_problems, GaussianBandit, LQR, small_lqr, TabularMDP, three_states
 from logpi.models import log_probs, unroll
 

@@ -16,15 +16,15 @@ import pytest
 
 import logpi
 from logpi import audit, InputError, spaces
-from logpi.audit.frameworks import _is_derivative
+from logpi.audit.losses.frameworks import _is_derivative
+from logpi.audit.losses.sequences import draw, first_token_right, pass_rates
 from logpi.audit.problems import default_problems, GaussianBandit, small_lqr, TabularMDP
-from logpi.audit.reference import reference
-from logpi.audit.run import _one_sided
-from logpi.audit.sequences import draw, first_token_right, pass_rates
+from logpi.audit.programs.reference import reference
+from logpi.audit.runs.audit import _one_sided
 from logpi.distributions import Bernoulli
-from logpi.estimators.parameters import exact_gradient
+from logpi.learners.optimisers import AbstractOptimiser
 from logpi.models import log_probs, unroll
-from logpi.steps import AbstractOptimiser
+from logpi.parameters import exact_gradient
 from logpi.surrogates import standardise
 
 KEY = jax.random.key(0)

@@ -10,18 +10,18 @@ import pytest
 
 import logpi
 from logpi.algorithms import AbstractAlgorithm
-from logpi.audit.critic import critic_error, returns_to_go, Stream
-from logpi.audit.gradient_noise import (
+from logpi.audit.runs.audit import run as audit_run
+from logpi.audit.runs.critic import critic_error, returns_to_go, Stream
+from logpi.errors import InputError
+from logpi.models import make_actor_critic
+from logpi.spaces.kinds import Box, Discrete
+from logpi.statistics.gradient_noise import (
     cosine_of_halves,
     cosine_to_the_rest,
     jackknife,
     signal_and_noise,
     signal_to_noise,
 )
-from logpi.audit.run import run as audit_run
-from logpi.errors import InputError
-from logpi.models import make_actor_critic
-from logpi.spaces import Box, Discrete
 from tests.audit.planted import runs
 
 KEY = jax.random.key(1)

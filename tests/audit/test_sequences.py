@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from logpi.audit.batches import all_groups, arrays, leave_one_out
-from logpi.audit.sequences import draw, first_token_right, groups, pass_rates, tree
+from logpi.audit.losses.batches import all_groups, arrays, leave_one_out
+from logpi.audit.losses.sequences import draw, first_token_right, groups, pass_rates, tree
 from logpi.errors import InputError
 
 

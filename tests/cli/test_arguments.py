@@ -6,9 +6,9 @@ from typing import Any, Literal
 import pytest
 
 from logpi.cli.arguments import first_word, Flag, parse, value_of
-from logpi.cli.settings import changed, CREDITS, settings_flags, settings_for
+from logpi.cli.fields import changed, CREDITS, settings_flags, settings_for
 from logpi.errors import InputError
-from logpi.training.presets import GENERAL
+from logpi.runs.presets import GENERAL
 
 FLAGS = [
     Flag("env", str, "an environment", metavar="ENV", positional=True),

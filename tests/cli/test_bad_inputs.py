@@ -136,5 +136,5 @@ def test_a_full_disk(fails: Callable[..., str], trained: Path, monkeypatch: pyte
     def full(*arguments: object) -> None:
         raise OSError(28, "No space left on device", "evaluation.json")
 
-    monkeypatch.setattr("logpi.training.storage.write_json", full)
+    monkeypatch.setattr("logpi.runs.schema.write_json", full)
     assert "No space left on device" in fails("evaluate", str(trained), "--episodes", "2")

@@ -14,7 +14,7 @@ import pytest
 import logpi
 from logpi.cli import main as main_module
 from logpi.cli.terminal import uninterrupted
-from logpi.training.interruption import catch_interruption, handled, SIGNALS
+from logpi.training.signals import catch_interruption, handled, SIGNALS
 from tests.cli.conftest import SMALL
 
 RUN = [sys.executable, "-c", "import sys; from logpi.cli.main import main; sys.exit(main())"]
@@ -79,7 +79,7 @@ def hook(event, arguments):
 sys.addaudithook(hook)
 from logpi.cli.main import main
 status = main(["train", "CartPole-v1", "--out", {str(tmp_path / "run")!r}])
-print({module!r} in sys.modules and "logpi.cli.settings" in sys.modules)
+print({module!r} in sys.modules and "logpi.cli.fields" in sys.modules)
 sys.exit(status)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from logpi.envs import resolve
-from logpi.envs.gymnasium_functional import GymnasiumFunctional, phys2d, TWINS
-from logpi.envs.source import quiet
+from logpi.envs.adapters.functional import GymnasiumFunctional, phys2d, TWINS
+from logpi.envs.sources import quiet
 from logpi.errors import InputError
 
 TRACES = []

@@ -8,7 +8,7 @@ import pytest
 
 from logpi import spaces
 from logpi.envs import AbstractEnv, resolve
-from logpi.envs.gymnax import from_gymnax, gymnax_env, gymnax_ids
+from logpi.envs.adapters.gymnax import from_gymnax, gymnax_env, gymnax_ids
 from logpi.errors import InputError
 from tests.rollout.running import blind_policy, check_bookkeeping, rollout_in, two_rollouts
 

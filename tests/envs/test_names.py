@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from logpi.envs import CompiledSource, HostSource, names, resolve
-from logpi.envs.envpool import EnvPoolVector
+from logpi.envs.adapters.envpool import EnvPoolVector
 from logpi.envs.probes import Recall
-from logpi.envs.source import EnvPoolMaker, GymnasiumMaker
+from logpi.envs.sources import EnvPoolMaker, GymnasiumMaker
 from logpi.errors import InputError
-from logpi.spaces import Box, clip_to, Discrete
+from logpi.spaces.actions import clip_to
+from logpi.spaces.kinds import Box, Discrete
 from tests.envs.worlds import Dice, Script
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,7 +8,9 @@ import pytest
 from logpi.envs import resolve
 from logpi.envs.probes import agreement, Identity, KINDS, PROBES, Recall, Termination, Truncation, TwoStep
 from logpi.errors import InputError
-from logpi.spaces import bounds, Box, Dict, Discrete, encode, MultiBinary, MultiDiscrete
+from logpi.spaces.actions import bounds
+from logpi.spaces.encoding import encode
+from logpi.spaces.kinds import Box, Dict, Discrete, MultiBinary, MultiDiscrete
 
 SPACES = KINDS | {
     "counted from 5": Discrete(3, start=5),

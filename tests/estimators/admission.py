@@ -7,7 +7,7 @@ runs by default, the others in the slow tests), and cases of these families left
 import equinox as eqx
 import jax.numpy as jnp
 
-import logpi.estimators as le
+import logpi as le
 from tests.estimators.cases import CASES, RARE, shared
 
 FAMILIES = {

@@ -13,7 +13,7 @@ import numpyro.distributions as dist
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array
 
-import logpi.estimators as le
+import logpi as le
 
 CASES = {case["name"]: case for case in json.loads(Path(__file__).with_name("closed_form.json").read_text())}
 RARE = "N rare step 1{x>mu+4sigma}"

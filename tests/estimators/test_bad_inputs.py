@@ -11,7 +11,7 @@ import numpyro.distributions as dist
 import optax
 import pytest
 
-import logpi.estimators as le
+import logpi as le
 from logpi import InputError, maximize
 from logpi.distributions import Bernoulli, Categorical
 

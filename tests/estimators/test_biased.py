@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import logpi.estimators as le
+import logpi
+import logpi as le
 from logpi.distributions import Bernoulli
 from tests.estimators.cases import flat
 
@@ -25,7 +26,7 @@ PROBLEM = le.expectation(f, Bernoulli).problem
 EXACT = flat(jax.grad(le.Expectation(PROBLEM, le.Enumerate(), 1))(LOGITS, KEY))
 
 
-class OwnMean(le.AbstractBaseline):
+class OwnMean(logpi.estimators.AbstractBaseline):
     """The mistake: the mean of the same batch."""
 
     def __call__(self, problem, params, key, costs):

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-import logpi.estimators as le
+import logpi as le
 from tests.estimators.admission import EVOLUTION, pairs, STILL, TABLE
 from tests.estimators.cases import CASES, deviations, expectation_of, flat, params_of, truth
 

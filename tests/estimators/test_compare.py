@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 import pytest
 
-import logpi.estimators as le
-from logpi.estimators.compare import describe
-from logpi.estimators.parameters import floats_as_arrays
+import logpi as le
+from logpi.estimation.comparison import describe
+from logpi.parameters import floats_as_arrays
 
 KEY = jax.random.key(0)
 

@@ -9,9 +9,9 @@ import numpy as np
 import numpyro.distributions as dist
 import pytest
 
-import logpi.estimators as le
+import logpi as le
 from logpi.distributions import Bernoulli, Categorical
-from logpi.estimators.finite import _set_mean
+from logpi.estimators.enumeration import _set_mean
 from tests.estimators.cases import deviations, flat
 
 TABLE = jnp.asarray([1.0, -2.0, 0.5, 3.0])

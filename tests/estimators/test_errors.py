@@ -11,9 +11,9 @@ import pytest
 from jax.flatten_util import ravel_pytree
 from scipy.special import stdtrit
 
-import logpi.estimators as le
-from logpi.estimators.program import facts, Pieces
-from logpi.estimators.replicates import Moments
+import logpi as le
+from logpi.estimation.programs import facts, Pieces
+from logpi.estimation.replicates import Moments
 from tests.estimators.admission import FAMILIES, NEARLY_FLAT, TABLE
 from tests.estimators.cases import CASES, expectation_of, flat, params_of, RARE, score_variance, shared, truth
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpyro.distributions as dist
 import pytest
 
-import logpi.estimators as le
+import logpi as le
 from logpi import InputError
 from logpi.distributions import Categorical
 

@@ -11,9 +11,9 @@ from jax.scipy.special import xlogy
 
 import logpi
 from logpi import InputError
-from logpi.estimators.intervals import ANY, POSITIVE
-from logpi.estimators.poles import Poles, Value
-from logpi.estimators.tracing import jumps
+from logpi.jaxprs.discontinuities import jumps
+from logpi.jaxprs.intervals import ANY, POSITIVE
+from logpi.jaxprs.singularities import Poles, Value
 
 EYE, PAIR, INF = jnp.eye(2), jnp.ones(2), jnp.inf
 SPD = jnp.asarray([[2.0, 0.3], [0.3, 1.0]])

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-import logpi.estimators as le
+import logpi as le
 from tests.estimators.admission import FAMILIES, NEARLY_FLAT
 from tests.estimators.cases import CASES, expectation_of, flat, params_of, RARE, truth
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpyro.distributions as dist
 import pytest
 
-import logpi.estimators as le
+import logpi as le
 from logpi.distributions import Categorical, Normal
 from tests.estimators.cases import deviations, flat
 

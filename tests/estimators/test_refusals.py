@@ -7,7 +7,7 @@ import numpyro.distributions as dist
 import pytest
 from jax.lax import stop_gradient
 
-import logpi.estimators as le
+import logpi as le
 from logpi import InputError
 from logpi.distributions import Bernoulli, Categorical, FromNumpyro, Joint
 

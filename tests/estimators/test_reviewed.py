@@ -11,8 +11,8 @@ import pytest
 
 import logpi
 from logpi.distributions import Bernoulli, Point
-from logpi.estimators.compare import count_evaluations
-from logpi.estimators.multi_sample import _bound
+from logpi.estimation.comparison import count_evaluations
+from logpi.estimators.vimco import _bound
 
 KEY = jax.random.key(0)
 COIN = {"logits": jnp.array([0.3])}

@@ -10,7 +10,7 @@ from scipy import special
 import logpi
 from logpi import InputError
 from logpi.distributions import FromNumpyro
-from logpi.estimators.rim import log_prob_of
+from logpi.distributions.numpyro.boundary import log_prob_of
 
 KEY = jax.random.key(0)
 TABLE = jnp.asarray([5.0, 1.0, 2.0])

@@ -10,10 +10,10 @@ import numpyro.distributions as dist
 import pytest
 from scipy import stats
 
-import logpi.estimators as le
+import logpi as le
 from logpi.distributions import as_distribution, Bernoulli, Categorical, Joint, Normal
-from logpi.estimators.quantiles import from_uniform, num_uniforms
-from logpi.estimators.triples import RULES
+from logpi.distributions.quantiles import from_uniform, num_uniforms
+from logpi.estimators.weak_derivatives import RULES
 
 DRAWS = 400_000
 X = jnp.arange(400)  # counts beyond which nothing is left

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from logpi.audit.problems.defaults import END, FIRST, FOLLOW, REWARD
-from logpi.audit.problems.tree import every_episode
+from logpi.audit.problems.episode_tree import every_episode
 from tests.exactness.worlds import HORIZON
 
 

@@ -15,9 +15,9 @@ from logpi import GAE, MonteCarlo, NStep, REINFORCE
 from logpi.audit.problems.defaults import LOGITS
 from logpi.batch import prepare, Segments
 from logpi.distributions import Categorical
+from logpi.learners.steps import gradient
 from logpi.models import AbstractActorCritic, AbstractPolicy, Output, WithoutCritic
 from logpi.rollout import CompiledRollout
-from logpi.steps import gradient
 from logpi.trajectory import Trajectory
 from tests.exactness import enumeration
 from tests.exactness.worlds import HORIZON, ThreeStates

@@ -9,8 +9,8 @@ import pytest
 
 from logpi import A2C, GAE, Optax, PPO
 from logpi.batch import prepare, with_standard_advantage
-from logpi.models import trainable
-from logpi.steps import gradient
+from logpi.learners.steps import gradient
+from logpi.parameters import trainable
 from tests.exactness.test_log_prob import collected, make
 from tests.exactness.worlds import ACTION_SPACES
 

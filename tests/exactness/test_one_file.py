@@ -11,8 +11,8 @@ import numpy as np
 
 from examples import ppo_in_one_file as one_file
 from logpi import Adam, GAE, PPO, spaces
+from logpi.learners.shuffle import random_order
 from logpi.models import make_actor_critic
-from logpi.shuffle import random_order
 from logpi.trajectory import Trajectory
 from tests.weights import filled
 

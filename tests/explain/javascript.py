@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from logpi.explain.page import maths
+from logpi.explain.introduction import maths
 from tests.pages import chromium
 
 _WORK = "const made = (%s).map(([name, ...given]) => logpi.maths[name](...given));"

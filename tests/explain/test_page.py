@@ -15,7 +15,7 @@ import pytest
 
 import logpi
 from logpi.distributions import Categorical, Normal
-from logpi.explain.page import asset, page
+from logpi.explain.introduction import asset, page
 from tests.pages import chromium
 
 in_browser = pytest.mark.skipif(chromium.find() is None, reason="there is no Chromium on this machine")

@@ -14,17 +14,18 @@ from jax.flatten_util import ravel_pytree
 
 import logpi
 from logpi.audit import Report
-from logpi.audit.report import Check
+from logpi.audit.reports import Check
 from logpi.cli.explain import explain_command
 from logpi.envs import resolve
 from logpi.errors import InputError
 from logpi.explain import network
+from logpi.explain.batch_rows import Rows
 from logpi.explain.network import KL, look
-from logpi.explain.rows import Rows
-from logpi.explain.run import _finite, as_data
-from logpi.models import make_actor_critic, Network, trainable
-from logpi.training.run import Run
-from logpi.training.settings import Settings
+from logpi.explain.trained import _finite, as_data
+from logpi.models import make_actor_critic, Network
+from logpi.parameters import trainable
+from logpi.runs.run import Run
+from logpi.runs.settings import Settings
 from tests.pages import chromium
 
 FOUND = Report("PPO", (Check("policy gradient", 1e-16, 0.0, 1e-6, "part of the update across the gradient", ""),))
@@ -149,8 +150,8 @@ def test_with_a_memory_and_many_rows_some_are_scored_and_the_page_says_how_many(
 
 
 def _in_browser(path, data):
-    from logpi.explain.page import assemble
-    from logpi.explain.run import _SCRIPTS
+    from logpi.explain.introduction import assemble
+    from logpi.explain.trained import _SCRIPTS
 
     path.write_text(assemble("run.html", _SCRIPTS, **{"/*DATA*/": json.dumps(data, allow_nan=False)}), encoding="utf-8")
     return chromium.dom(path, width=390)

@@ -15,8 +15,8 @@ import numpy as np
 import logpi
 from logpi import spaces
 from logpi.models import make_actor_critic
-from logpi.training.listener import REAL
-from logpi.training.run import Run
+from logpi.runs.metrics import REAL
+from logpi.runs.run import Run
 
 OBS, ACTION = spaces.Box((4,)), spaces.Discrete(2)
 NETWORK = logpi.Network(width=4, depth=1)

@@ -55,7 +55,7 @@ def is_a_sentence(error: InputError) -> None:
 @given(st.data())
 def test_it_is_made_and_written_or_refused(data: st.DataObject) -> None:
     """What is made is a valid object: it is written to a file and read again as it is."""
-    from logpi.training.storage import from_json, to_json
+    from logpi.runs.schema import from_json, to_json
 
     kind = data.draw(st.sampled_from(list(PARTS)))
     named = data.draw(fields(kind))

@@ -8,9 +8,10 @@ from typing import Any
 
 from logpi import spaces
 from logpi.algorithms import A2C, PPO
-from logpi.training.rows import rewrite_rows
-from logpi.training.run import Run, write_config
-from logpi.training.settings import Settings
+from logpi.runs.folder import write_config
+from logpi.runs.metrics import rewrite_rows
+from logpi.runs.run import Run
+from logpi.runs.settings import Settings
 
 UPDATES = 60
 SETTINGS = Settings(PPO(), steps=UPDATES * 64, num_envs=4, rollout_length=16)

@@ -10,9 +10,9 @@ import pytest
 from scipy import stats
 
 from logpi import InputError, PPO, Run, Settings
-from logpi.spaces import Discrete
-from logpi.training.curves import plot_curves
-from logpi.training.statistics import interquartile_mean, mean_interval
+from logpi.runs.plot import plot_curves
+from logpi.spaces.kinds import Discrete
+from logpi.statistics.intervals import interquartile_mean, mean_interval
 
 figure = pytest.importorskip("matplotlib.figure")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import logpi
-from logpi.report.logs import Several, TensorBoard, WandB
+from logpi.progress.loggers import Several, TensorBoard, WandB
 
 SMALL = {"num_envs": 2, "rollout_length": 16, "steps": 128, "seeds": 2}
 

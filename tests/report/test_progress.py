@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from logpi.report.live import drawn, TerminalProgress
-from logpi.report.progress import plain_line, PlainProgress, plan_lines, Speaker, Tally
-from logpi.training.listener import Plan
+from logpi.progress.console import plain_line, PlainProgress, plan_lines, Speaker, Tally
+from logpi.progress.live import drawn, TerminalProgress
+from logpi.training.events import Plan
 
 
 def plan(seeds: tuple[int, ...] = (0,)) -> Plan:

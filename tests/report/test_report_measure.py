@@ -12,6 +12,7 @@ import pytest
 import logpi
 from logpi.audit import Check, Report
 from logpi.envs import resolve
+from logpi.evaluation.evaluate import Evaluation
 from logpi.report import measure as measuring
 from logpi.report.charts import Lines
 from logpi.report.drawing import draw
@@ -19,7 +20,6 @@ from logpi.report.findings import of_measured
 from logpi.report.folders import tell
 from logpi.report.measure import measure
 from logpi.report.panels import behaviour, updates
-from logpi.training.evaluation import Evaluation
 
 EPISODES = 12
 

@@ -19,7 +19,7 @@ from logpi.report import page
 from logpi.report.folders import tell
 from logpi.report.panels.repeat import command
 from logpi.report.series import final_scores, POINTS, series
-from logpi.training.presets import preset
+from logpi.runs.presets import preset
 from tests.report.report_runs import embedded, folder, rows, UPDATES
 
 ASSETS = Path(__file__).parents[2] / "logpi/report/assets"

@@ -9,7 +9,7 @@ import pytest
 import scipy.stats
 
 from logpi.errors import InputError
-from logpi.report.statistics import (
+from logpi.statistics.scores import (
     interval,
     iqm,
     mean,

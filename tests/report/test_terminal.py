@@ -3,7 +3,7 @@
 import itertools
 from typing import Any
 
-from logpi.report.terminal import HEIGHT, learning_curve, WIDTH
+from logpi.progress.terminal_curve import HEIGHT, learning_curve, WIDTH
 
 
 def rows(returns: list[float | None], seeds: int = 1) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from logpi.envs import EnvSource
 from logpi.heads import AbstractHead, make_head
 from logpi.models import AbstractPolicy, make_actor_critic, Network
 from logpi.rollout import AbstractRollout, CompiledRollout, HostRollout
-from logpi.spaces import clip_to
+from logpi.spaces.actions import clip_to
 
 
 class Rows(NamedTuple):

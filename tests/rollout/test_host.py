@@ -12,10 +12,11 @@ from logpi.envs import AbstractEnv, resolve
 from logpi.envs.probes import Recall, Termination, Truncation, TwoStep
 from logpi.envs.vector import member_caster, vectorize
 from logpi.errors import InputError
+from logpi.jaxprs.hoisting import hoist_keys
 from logpi.models import Network
 from logpi.rollout import HostRollout
-from logpi.rollout.hoist import hoist_keys
-from logpi.spaces import bounds, Box, clip_to, rescale_to
+from logpi.spaces.actions import bounds, clip_to, rescale_to
+from logpi.spaces.kinds import Box
 from tests.envs.worlds import ACTIONS, Dice, ENDS, OBSERVATIONS, Script, shown
 from tests.rollout.running import blind_policy, check_bookkeeping, next_obs, policy_for, rollout_in, two_rollouts
 

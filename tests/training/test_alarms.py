@@ -4,7 +4,7 @@ import pytest
 
 import logpi
 from logpi import PPO, spaces
-from logpi.training.alarms import Alarms, LASTING
+from logpi.training.monitors import Alarms, LASTING
 from tests.training.test_resume import Recorder
 
 

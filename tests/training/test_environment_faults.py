@@ -10,7 +10,7 @@ import pytest
 import logpi
 from logpi import InputError
 from logpi.errors import EnvironmentFault
-from logpi.training.checkpoint import listed
+from logpi.runs.checkpoints import listed
 from tests.training.test_resume import Recorder
 
 SMALL = {"num_envs": 3, "rollout_length": 16, "steps": 48 * 6}
@@ -178,8 +178,8 @@ def test_the_row_before_is_the_last_of_its_episode() -> None:
     import jax
 
     from logpi.envs import resolve, restarting
-    from logpi.spaces import clip_to
-    from logpi.training.environment import make_rollout
+    from logpi.rollout.make import make_rollout
+    from logpi.spaces.actions import clip_to
     from tests.rollout.running import blind_policy
 
     source = restarting(resolve(lambda: Fragile("raises", at=7)))

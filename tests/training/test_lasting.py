@@ -20,15 +20,16 @@ import logpi
 from logpi import InputError
 from logpi.cli.main import main
 from logpi.errors import EnvironmentFault, TrainingFault
+from logpi.evaluation.episodes import follow, no_episodes
 from logpi.explain import run_page
 from logpi.models import make_actor_critic
+from logpi.progress.console import Tally
 from logpi.report import page
 from logpi.report.folders import tell
-from logpi.report.progress import Tally
-from logpi.training.checkpoint import Every
-from logpi.training.episodes import follow, no_episodes
-from logpi.training.listener import Plan, recent_return, Silent
-from logpi.training.times import FILE, read_times
+from logpi.runs.checkpoints import Every
+from logpi.runs.metrics import recent_return
+from logpi.runs.times import FILE, read_times
+from logpi.training.events import Plan, Silent
 from logpi.trajectory import Trajectory
 from tests.reliability.folders import run as blank_run
 

@@ -11,8 +11,8 @@ import pytest
 
 import logpi
 from logpi import PPO
-from logpi.training.checkpoint import listed
-from logpi.training.listener import REAL, WHOLE
+from logpi.runs.checkpoints import listed
+from logpi.runs.metrics import REAL, WHOLE
 from tests.training.test_resume import train
 
 

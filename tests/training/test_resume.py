@@ -13,8 +13,8 @@ import pytest
 
 import logpi
 from logpi import A2C, GAE, InputError, Network, PPO, REINFORCE, RewardScaling
-from logpi.training.checkpoint import Every, listed
-from logpi.training.listener import AbstractListener, Plan
+from logpi.runs.checkpoints import Every, listed
+from logpi.training.events import AbstractListener, Plan
 
 SMALL = {"num_envs": 4, "rollout_length": 16, "steps": 640}  # ten updates
 STOP = 7
@@ -201,7 +201,7 @@ def test_two_processes_do_not_share_a_folder(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_costs_checkpoints_not_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from logpi.training import checkpoint
+    from logpi.runs import checkpoints as checkpoint
 
     def full(path, data):
         path.write_bytes(data[: len(data) // 2])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from logpi.errors import InputError
-from logpi.training.times import FILE, read_times, Times
+from logpi.runs.times import FILE, read_times, Times
 
 
 def test_each_round_is_a_line(tmp_path: Path) -> None:

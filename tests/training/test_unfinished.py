@@ -16,9 +16,10 @@ from logpi.cli.main import main
 from logpi.errors import EnvironmentFault, TrainingFault
 from logpi.report.findings import findings
 from logpi.report.folders import tell
+from logpi.runs.folder import write_config
+from logpi.runs.run import is_complete, read_config
 from logpi.training import session
-from logpi.training.interruption import Interruption
-from logpi.training.run import is_complete, read_config, write_config
+from logpi.training.signals import Interruption
 from tests.training.test_environment_faults import Fragile
 from tests.training.test_nan import Failing
 from tests.training.test_resume import Recorder, train

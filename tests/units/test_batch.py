@@ -8,8 +8,8 @@ import pytest
 
 from logpi import A2C, GAE, InputError, MonteCarlo, NStep
 from logpi.batch import explained_variance, prepare, with_standard_advantage
+from logpi.learners.steps import gradient
 from logpi.models import unroll
-from logpi.steps import gradient
 from tests.exactness import definitions
 from tests.exactness.test_log_prob import collected, make
 

@@ -8,7 +8,7 @@ import optax
 import pytest
 
 import logpi
-from logpi.climbing import PATIENCE
+from logpi.estimation.climbing import PATIENCE
 
 KEY = jax.random.key(0)
 

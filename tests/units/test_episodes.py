@@ -8,7 +8,7 @@ import pytest
 from gymnasium.wrappers import NormalizeReward
 
 from logpi import RewardScaling
-from logpi.training.episodes import follow, no_episodes
+from logpi.evaluation.episodes import follow, no_episodes
 from logpi.trajectory import Trajectory
 
 STREAMS, TIME = 5, 13

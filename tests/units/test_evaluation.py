@@ -10,11 +10,11 @@ from scipy import stats
 from logpi import InputError, spaces
 from logpi.distributions import Categorical
 from logpi.envs import AbstractEnv, first_timestep, Timestep
+from logpi.evaluation import evaluate as evaluation
+from logpi.evaluation.evaluate import evaluate_policies, run_episodes
 from logpi.models import AbstractPolicy
 from logpi.rollout import CompiledRollout
-from logpi.training import evaluation
-from logpi.training.evaluation import evaluate_policies, run_episodes
-from logpi.training.statistics import interquartile_mean, iqm_interval, mean_interval
+from logpi.statistics.intervals import interquartile_mean, iqm_interval, mean_interval
 
 LONG = 9
 

@@ -9,7 +9,7 @@ import pytest
 
 from logpi.audit import program as audit_program
 from logpi.distributions import FromNumpyro, Normal
-from logpi.generator import fold_in, quick, split, STORED_FROM
+from logpi.threefry import fold_in, quick, split, STORED_FROM
 
 KEYS = {
     "new": lambda: jax.random.key(3),

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from logpi import spaces
-from logpi.models import make_actor_critic, Network, Normalized, Normalizer, observe, trainable
+from logpi.models import make_actor_critic, Network, Normalized, Normalizer, observe
+from logpi.parameters import trainable
 
 SPACE = spaces.Dict(
     (

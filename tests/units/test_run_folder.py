@@ -9,8 +9,9 @@ import pytest
 
 import logpi
 from logpi import InputError, Settings, spaces
-from logpi.training.listener import REAL
-from logpi.training.run import Run, versions
+from logpi.runs.folder import versions
+from logpi.runs.metrics import REAL
+from logpi.runs.run import Run
 from tests.exactness.test_log_prob import make
 
 OBS_SPACE, ACTION_SPACE = spaces.Box((3,)), spaces.Box((2,), -1.0, 1.0)

@@ -7,21 +7,10 @@ import numpy as np
 import pytest
 
 from logpi import InputError
-from logpi.spaces import (
-    bounds,
-    Box,
-    clip_to,
-    Dict,
-    Discrete,
-    encode,
-    encoded_size,
-    from_gymnasium,
-    is_image,
-    MultiBinary,
-    MultiDiscrete,
-    rescale_to,
-    Tuple,
-)
+from logpi.spaces.actions import bounds, clip_to, rescale_to
+from logpi.spaces.encoding import encode, encoded_size, is_image
+from logpi.spaces.gymnasium import from_gymnasium
+from logpi.spaces.kinds import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
 
 IMAGE = gym.Box(0, 255, (4, 3, 2), np.uint8)
 GYMNASIUM = {

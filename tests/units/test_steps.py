@@ -9,7 +9,7 @@ import pytest
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from logpi import Adam, InputError, Optax
-from logpi.steps import ascend, climb, epochs, gradient, GradientNoise, init_learner, no_noise, step_up
+from logpi.learners.steps import ascend, climb, epochs, gradient, GradientNoise, init_learner, no_noise, step_up
 
 PARAMS = {"a": jnp.asarray([1.0, -2.0]), "b": (jnp.asarray([[0.5]]), jnp.asarray(3.0))}
 

@@ -15,17 +15,10 @@ import pytest
 
 import logpi
 from logpi import A2C, Adam, GAE, InputError, MonteCarlo, NStep, PPO, REINFORCE, Settings, spaces
-from logpi.training.presets import GENERAL, MUJOCO, PRESETS
-from logpi.training.storage import (
-    Custom,
-    from_json,
-    load_arrays,
-    read_json,
-    save_arrays,
-    to_json,
-    write_atomically,
-    write_json,
-)
+from logpi.runs.arrays import load_arrays, save_arrays
+from logpi.runs.files import read_json, write_atomically
+from logpi.runs.presets import GENERAL, MUJOCO, PRESETS
+from logpi.runs.schema import Custom, from_json, to_json, write_json
 from tests.exactness.test_log_prob import make
 
 NESTED = spaces.Dict(

@@ -12,9 +12,9 @@ from protocol import Ready, serve
 from settings import CENTRE, LEVEL, LOG_STD, LOGITS, MEAN, SAMPLES, WEIGHTS
 
 from logpi.distributions import Bernoulli, Normal
-from logpi.estimators import estimate, expectation
-from logpi.estimators.program import facts, Pieces
-from logpi.estimators.replicates import run
+from logpi.estimation import estimate, expectation
+from logpi.estimation.programs import facts, Pieces
+from logpi.estimation.replicates import run
 
 REPLICATES = 64  # errors known to 9 %
 _compiled = [0]

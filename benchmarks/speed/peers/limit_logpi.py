@@ -16,7 +16,7 @@ from run_logpi import algorithm
 from settings import Setting
 
 from logpi.models import make_actor_critic
-from logpi.spaces import from_gymnasium
+from logpi.spaces.gymnasium import from_gymnasium
 from logpi.trajectory import Trajectory
 
 TASKS = ("halfcheetah",)

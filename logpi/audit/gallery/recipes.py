@@ -7,9 +7,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from .. import kl_terms
-from ..loss import audited
-from ..sequences import draw, end_logits, first_token_right, pass_rates, Sequences
+from ..losses import kl_checks
+from ..losses.audit import audited
+from ..losses.sequences import draw, end_logits, first_token_right, pass_rates, Sequences
 from . import kl, losses
 
 GROUP_SIZE = 4
@@ -107,9 +107,9 @@ def kl_table(seed: int = 0) -> list[dict[str, Any]]:
     main, rows = problem(seed), []
     silent = dataclasses.replace(main, reward=np.zeros_like(main.reward))
     for recipe in KL_RECIPES:
-        found, alone = kl_terms.alone(audited(recipe.loss, main, GROUP_SIZE).update, silent)
+        found, alone = kl_checks.alone(audited(recipe.loss, main, GROUP_SIZE).update, silent)
         scaled = dataclasses.replace(alone, scale=alone.scale / kl.BETA)
-        rows.append(_row(recipe, scaled) | {"really": kl_terms.named(found, silent, alone)})
+        rows.append(_row(recipe, scaled) | {"really": kl_checks.named(found, silent, alone)})
     return rows
 
 

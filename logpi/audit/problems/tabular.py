@@ -13,7 +13,7 @@ from ...errors import check_between, check_whole, InputError
 from ...models import AbstractActorCritic, AbstractPolicy
 from ...trajectory import Trajectory
 from .base import AbstractProblem, AbstractValues, lay_out, Streams, WithValues
-from .tree import every_episode
+from .episode_tree import every_episode
 
 JUNK = 3.0  # the critic's value of what follows a termination: nothing may look at it
 LIMITS = ("terminates", "truncates", "rollout")

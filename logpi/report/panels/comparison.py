@@ -4,10 +4,7 @@ import itertools
 
 import numpy as np
 
-from ..charts import Chart, Estimate, Intervals, Level, Line, Lines
-from ..folders import Told
-from ..series import final_scores
-from ..statistics import (
+from ...statistics.scores import (
     interval,
     iqm,
     mean,
@@ -17,6 +14,9 @@ from ..statistics import (
     profile_band,
     spread,
 )
+from ..charts import Chart, Estimate, Intervals, Level, Line, Lines
+from ..folders import Told
+from ..series import final_scores
 
 THRESHOLDS = 120
 SCORE = "mean return of the episodes in the last tenth of training"

@@ -5,8 +5,9 @@ import shlex
 from typing import Any
 
 from ...errors import InputError
-from ...training.entries import own_env, own_parts
-from ...training.storage import to_json
+from ...runs.config import own_env
+from ...runs.schema import own_parts
+from ...runs.schema import to_json
 from ..charts import NONE
 from ..folders import Told
 

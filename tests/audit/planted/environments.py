@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from logpi.envs import AbstractEnv, first_timestep, Timestep
-from logpi.spaces import Box, Discrete
+from logpi.spaces.kinds import Box, Discrete
 
 
 class Line(gymnasium.Env):

@@ -8,14 +8,15 @@ import jax
 import jax.numpy as jnp
 
 import logpi
-from logpi.audit.run_samples import Sampler
+from logpi.audit.runs.samples import Sampler
 from logpi.envs import AbstractEnv, first_timestep, resolve, Timestep
+from logpi.learners.optimisers import Adam
 from logpi.models import make_actor_critic, Network
-from logpi.spaces import Box, clip_to, Discrete
-from logpi.steps import Adam
-from logpi.training.environment import make_rollout
+from logpi.rollout.make import make_rollout
+from logpi.runs.settings import Settings
+from logpi.spaces.actions import clip_to
+from logpi.spaces.kinds import Box, Discrete
 from logpi.training.loop import with_traced_numbers
-from logpi.training.settings import Settings
 
 SIZES = {"batches": 16, "updates": 2, "episodes": 128}
 

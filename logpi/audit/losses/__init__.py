@@ -1,0 +1,1 @@
+"""Audits of losses over arrays, whatever they are written in."""

@@ -1,0 +1,221 @@
+"""Is it a probability distribution, is its score what a policy gradient needs, and does it draw what it says?"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from ...distributions import AbstractDistribution, as_distribution, Foreign
+from ...distributions.support import bounds
+from ...errors import check_whole, InputError
+from ...estimators.sites import score
+from ...models import AbstractPolicy
+from ...parameters import as_parameters, check_key
+from ..reports import Check, Report, significant
+from .density import each, Grid, grid_of, log_prob
+
+
+def policy(
+    subject: Any, key: PRNGKeyArray, obs: PyTree | None = None, *, support: Any = None, samples: int = 20_000
+) -> Report:
+    r"""Audits a distribution, or a policy at an observation.
+
+    Looks at: one finite log-probability per event, with a finite score; that the probabilities sum (integrate) to 1;
+    that $E[\nabla \log \pi] = 0$; that draws follow the density; that entropy and KL are what their definitions say;
+    that the support stays where it is. `subject` is anything with `log_prob`, or an `AbstractPolicy` with `obs`.
+    Without a `sample`, give `support`: an array of all events, or an interval (low, high). A correct subject fails in
+    one audit of a million. Raises `InputError` for what is neither.
+    """
+    check_whole("samples", samples, 100)
+    key = check_key(key)
+    if isinstance(subject, AbstractPolicy):
+        if obs is None:
+            raise InputError("a policy is audited at an observation: give obs=, one observation without a batch axis.")
+        subject, name = subject(obs, subject.initial_memory())[0], type(subject).__name__
+    else:
+        name = type(subject).__name__
+    dist = as_distribution(subject)
+    if isinstance(dist, Foreign) and not callable(getattr(dist.distribution, "log_prob", None)):
+        raise InputError(f"a {name} has no method log_prob, so there is no probability to audit: add log_prob(event).")
+    draws, notes = _draws(dist, key, samples)
+    if isinstance(draws, Check):
+        return Report(name, (draws,))
+    shape = _shape_check(dist, draws, support)
+    if not shape.passed:
+        return Report(name, (shape,))
+    checks, grid = [shape], None
+    try:
+        grid = grid_of(dist, draws, support)
+        checks.append(_normalised(grid))
+    except InputError as reason:
+        notes.append(f"the normalisation was not looked at: {reason}")
+    if draws is not None:
+        checks += _scores(dist, draws, notes)
+        checks += [] if grid is None or not checks[1].passed else _agreement(dist, draws, grid)
+        checks += _entropy(dist, draws) if grid is not None and checks[1].passed else []
+    return Report(name, tuple(checks), tuple(notes))
+
+
+def _draws(dist: AbstractDistribution, key: PRNGKeyArray, samples: int) -> tuple[Array | Check | None, list[str]]:
+    try:
+        return dist.sample(key, (samples,)), []
+    except InputError as reason:
+        return None, [f"the sampler was not looked at: {reason}"]
+
+
+def _shape_check(dist: AbstractDistribution, draws: Array | None, support: Any) -> Check:
+    """One number per event. Everything else needs it."""
+    cure = "sum log_prob over the entries of one event: independent parts multiply (Independent or to_event does it)"
+    try:
+        event = (
+            draws[0] if draws is not None else jnp.asarray(support[0], float if isinstance(support, tuple) else None)
+        )
+        size = int(np.prod(jax.eval_shape(dist.log_prob, event).shape))
+    except InputError:
+        size = 0
+    return Check("one log-probability per event", abs(size - 1), 0.0, 0.0, "numbers more or less than one", cure)
+
+
+def _normalised(grid: Grid) -> Check:
+    total = float(np.sum(grid.mass))
+    return significant(
+        "normalised", total - 1, float(grid.standard_error), 1, "sum of all probabilities, minus 1",
+        "divide by the sum over all events (or the integral): for logits that is log_prob - logsumexp; a density of "
+        "transformed events needs the log-slope of the transformation taken off", floor=grid.error,
+    )  # fmt: skip
+
+
+def _scores(dist: AbstractDistribution, draws: Array, notes: list[str]) -> list[Check]:
+    """Finite log-probabilities and scores, scores of mean 0, and a support that does not move."""
+    log_probs = each(log_prob, dist, draws)
+    share = float(np.mean(~np.isfinite(log_probs)))
+    checks = [
+        Check("finite log-probabilities", share, 0.0, 0.0, "share of draws", "clip, or work with logits and log-sums")
+    ]
+    try:
+        dynamic, static = as_parameters(dist)
+    except InputError as reason:  # there is no parameter to differentiate in
+        notes.append(f"the scores: {reason}")
+        return checks
+    constants = _constant_bounds(dist, dynamic, static)
+    if constants is None:
+        cure = "use MeasureValued() or Pathwise(), or keep the bounds out of the parameters"
+        return [*checks, Check("a support that stays", 1.0, 0.0, 0.0, "1 if it moves with the parameters", cure)]
+    scores = each(_score_of(constants), dist, draws)
+    share = float(np.mean(~np.isfinite(scores).all(axis=1)))
+    checks.append(
+        Check("finite scores", share, 0.0, 0.0, "share of draws", "keep parameters off the edge of their range")
+    )
+    if share:
+        notes.append("the mean of the scores: some are not finite")
+        return checks
+    error = scores.std(axis=0, ddof=1) / np.sqrt(len(scores))
+    z = np.abs(scores.mean(axis=0)) / np.maximum(error, 1e-6 * (1 + np.abs(scores).max(initial=0.0)))
+    worst = int(np.argmax(z))
+    return [
+        *checks,
+        significant(
+            "scores of mean 0", float(scores[:, worst].mean()), float(max(error[worst], 1e-6)), z.size,
+            "largest mean of a derivative of log_prob", "normalise the density; draw from what log_prob says",
+        ),
+    ]  # fmt: skip
+
+
+def _agreement(dist: AbstractDistribution, draws: Array, grid: Grid) -> list[Check]:
+    """Moments of the draws against those of the density: means, squares, and the log-density itself."""
+    seen, keep = np.asarray(_features(draws), np.float64), grid.mass > 0
+    expected = np.asarray(_features(grid.events), np.float64)[keep]
+    mass = grid.mass[keep, None] / grid.mass.sum()
+    mean = np.sum(mass * np.where(np.isfinite(expected), expected, 0.0), axis=0)
+    spread = seen.std(axis=0, ddof=1) / np.sqrt(len(seen))
+    # A grid of random points has an error of its own; a fixed one is off by a share of the range.
+    own = np.sqrt(np.sum(mass**2 * (expected - mean) ** 2, axis=0)) if grid.standard_error else np.zeros_like(mean)
+    error = np.sqrt(spread**2 + own**2) + 1e-3 * grid.error * np.abs(mean) + 1e-6
+    z = np.abs(seen.mean(axis=0) - mean) / error
+    worst = int(np.argmax(z))
+    return [
+        significant(
+            "draws follow the density", float(seen[:, worst].mean() - mean[worst]), float(error[worst]), z.size,
+            "largest difference of a moment", "let sample and log_prob use the same parameters; a transformed draw "
+            "needs its log-slope in log_prob", floor=2e-3 * abs(float(mean[worst])) if grid.error >= 1e-3 else 0.0,
+        )
+    ]  # fmt: skip
+
+
+def _constant_bounds(dist: AbstractDistribution, dynamic: PyTree, static: PyTree) -> tuple[bool, ...] | None:
+    """For each float, whether it is a bound of the support; `None` if one of these is a parameter.
+
+    A number of Python's that says where the support ends is a constant: `Uniform(0.0, p)` has one, and moves with p.
+    """
+    leaves, found = jax.tree.leaves(dynamic), {id(bound) for bound in bounds(eqx.combine(dynamic, static))}
+    given = [x for x in jax.tree.leaves(dist) if eqx.is_inexact_array(x) or isinstance(x, float)]
+    if not found or len(given) != len(leaves):
+        return None if found else (False,) * len(leaves)
+    # NumPyro keeps a bound twice, as a parameter and in the support: the same object.
+    ends = {id(x) for x, leaf in zip(given, leaves, strict=True) if id(leaf) in found}
+    marks = tuple(id(x) in ends for x in given)
+    moves = any(mark and not isinstance(x, float) for x, mark in zip(given, marks, strict=True))
+    return None if moves or all(marks) or len(found) > sum(marks) else marks
+
+
+@functools.cache
+def _score_of(constants: tuple[bool, ...]) -> Callable[[AbstractDistribution, Array], Array]:
+    """The score in all floats but these. One function for each pattern, so that it is compiled once."""
+
+    def score_of(dist: AbstractDistribution, event: Array) -> Array:
+        leaves, structure = jax.tree.flatten(as_parameters(dist)[0])
+        rest = as_parameters(dist)[1]
+
+        def whole(free):
+            parts = iter(free)
+            filled = [
+                jax.lax.stop_gradient(x) if fixed else next(parts) for x, fixed in zip(leaves, constants, strict=True)
+            ]
+            return eqx.combine(jax.tree.unflatten(structure, filled), rest)
+
+        free = [x for x, fixed in zip(leaves, constants, strict=True) if not fixed]
+        return ravel_pytree(score(free, event, of=whole))[0]
+
+    return score_of
+
+
+@jax.jit
+def _features(events: Array) -> Float[Array, "n features"]:
+    """What is compared: bounded functions of the entries, so that heavy tails do no harm, and pairs of them."""
+    x = jnp.reshape(jnp.asarray(events, jnp.float32), (len(events), -1))[:, :8]
+    bounded = jnp.concatenate([jnp.tanh(x), jnp.cos(x), jnp.sin(2 * x), jax.nn.sigmoid(4 * (x - 0.5))], axis=1)
+    i, j = np.triu_indices(x.shape[1])
+    return jnp.concatenate([bounded, jnp.tanh(x[:, i]) * jnp.tanh(x[:, j])], axis=1)
+
+
+def _entropy(dist: AbstractDistribution, draws: Array) -> list[Check]:
+    """Entropy and KL in closed form, where there are any, against the mean over draws."""
+    log_probs = each(log_prob, dist, draws)
+    checks, error = [], float(log_probs.std(ddof=1) / np.sqrt(len(log_probs)))
+    try:
+        size = float(dist.entropy()) + float(log_probs.mean())
+        cure = "entropy() is the expectation of -log_prob: sum it over the entries of an event, in nats"
+        checks.append(significant("entropy", size, error, 1, "closed form minus mean of -log_prob", cure, floor=1e-4))
+    except (NotImplementedError, TypeError, AttributeError):
+        pass
+    try:
+        other = _moved(dist)
+        ratio = log_probs - each(log_prob, other, draws)
+        size, error = float(dist.kl(other)) - float(ratio.mean()), float(ratio.std(ddof=1) / np.sqrt(len(ratio)))
+        cure = "kl(other) is the expectation of log_prob - other.log_prob under the distribution itself, in nats"
+        checks.append(significant("KL", size, error, 1, "closed form minus mean log-ratio", cure, floor=1e-4))
+    except (NotImplementedError, TypeError, AttributeError, InputError):
+        pass
+    return checks
+
+
+def _moved(dist: AbstractDistribution) -> AbstractDistribution:
+    """The same kind with parameters a tenth larger."""
+    dynamic, static = as_parameters(dist)
+    return eqx.combine(jax.tree.map(lambda x: 1.1 * x, dynamic), static)

@@ -1,0 +1,1 @@
+"""Audits of programs that estimate an expectation."""

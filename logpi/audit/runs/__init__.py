@@ -1,0 +1,1 @@
+"""Audits of trainings at their checkpoints."""

@@ -1,0 +1,231 @@
+"""A training at its checkpoint: does its gradient stand out of the noise, and does what it earns rise along it?"""
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, Key, PRNGKeyArray
+
+from ...algorithms import PPO
+from ...credit import GAE, MonteCarlo, NStep
+from ...envs import EnvSource
+from ...errors import check_between, check_whole, InputError
+from ...evaluation.evaluate import run_episodes
+from ...models import AbstractActorCritic
+from ...parameters import check_key, trainable
+from ...rollout.make import make_rollout
+from ...runs.run import load, Run
+from ...runs.settings import Settings
+from ...spaces.actions import ACTION_MAPS
+from ...statistics.gradient_noise import cosine_of_halves, cosine_to_the_rest, Gram, jackknife, signal_to_noise
+from ...training.loop import with_traced_numbers
+from ..reports import Check, Report, t_limit
+from .critic import critic_error, Stream
+from .samples import Gradients, layers, Sampler
+
+MOST_ROLLOUTS = 100  # that a step may need for a gradient that is as large as its noise
+SURE = 3.0  # standard errors that the signal-to-noise ratio is given, before its gradient is called lost
+CHUNK = 128  # steps of a rollout that evaluates
+MOST_ENVS, HOST_ENVS = 1024, 8  # side by side in it, compiled and on the host
+
+
+def run(
+    subject: Run | str | Path, key: PRNGKeyArray | None = None, *, seed: int | None = None, batches: int | None = None,
+    updates: int | None = None, episodes: int | None = None, progress: float = 0.5, env: Any = None,
+) -> Report:  # fmt: skip
+    r"""Audits a run, or the folder of one, at its last policy, by fresh rollouts of the run's own size.
+
+    - The gradient of a rollout, from `batches` of them: $|G|^2 / \mathrm{tr}\,\Sigma$ in all and by layer, the cosine
+      between halves and to the mean of the others, and the noise scale (McCandlish et al. 2018, arXiv:1812.06162, eq.
+      2.9), in agent steps: the batch whose gradient is as large as its noise.
+    - The critic against Monte-Carlo returns; at time limits it fills in the rest itself.
+    - `updates` updates of the run's algorithm, each from the checkpoint: effective sample size, clipped rows, KL, and
+      the undiscounted return after them minus before, from `episodes` fresh episodes with the same keys.
+
+    A finding is: numbers that are not finite; a critic worse than a constant, or a return that falls, each by more than
+    chance makes it in one of ten million (Student's t); and a gradient for which a step would need more than 100
+    rollouts, even 3 standard errors higher, while returns still vary. All other numbers are told. A run keeps neither
+    the moments of its optimiser, which come from some updates more, nor its place in the schedule, which stands at
+    `progress`: at the end of a training many a learning rate is 0. `seed` says which of the run's policies, the first
+    if not given; `env` is its environment, where that is more than a name. The default sizes are smaller on the host.
+    Raises `InputError` where there is no run, policy or environment, or an algorithm of one's own.
+    """
+    trained = subject if isinstance(subject, Run) else load(subject, environment=env)
+    source = trained.source(env)
+    usual = (32, 4, 256) if source.compiled else (8, 2, 32)
+    given = (batches, updates, episodes)
+    batches, updates, episodes = (size if g is None else g for g, size in zip(given, usual, strict=True))
+    for what, value, low in (("batches", batches, 4), ("updates", updates, 1), ("episodes", episodes, 2)):
+        check_whole(what, value, low)
+    check_between("progress", progress, 0, 1)
+    seed = trained.seeds[0] if seed is None else seed
+    if seed not in trained.seeds or len(trained.models) < len(trained.seeds):
+        raise InputError(f"seed is {seed}, but the run has policies of {list(trained.seeds[: len(trained.models)])}.")
+    model = trained.models[trained.seeds.index(seed)]
+    name = f"{type(trained.settings.algorithm).__name__} on {trained.env}, seed {seed}"
+    broken = _not_finite("finite parameters", np.asarray(ravel_pytree(eqx.filter(model, trainable(model)))[0])[None])
+    if not broken.passed:
+        return Report(name, (broken,))
+    keys = jax.random.split(jax.random.key(0) if key is None else check_key(key))
+    seen = _look(trained.settings, source, model, (batches, updates, episodes), progress, keys)
+    checks = [broken, *_gradient_checks(seen, layers(model))]
+    critic, notes = _critic_checks(seen.stream, trained.settings.algorithm)
+    notes += _undecided(seen.surrogates)
+    return Report(name, (*checks, *critic, *_update_checks(seen, trained.settings.algorithm)), tuple(notes))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Seen:
+    """What was sampled."""
+
+    gradients: Gradients
+    surrogates: Gradients
+    stream: Stream
+    log_ratios: list[Float[np.ndarray, "_"]]  # of the new to the old policy, an update each
+    returns: Float[np.ndarray, "policies episodes"]  # of the checkpoint, and after each update
+
+
+def _look(
+    settings: Settings, source: EnvSource, model: AbstractActorCritic, sizes: tuple[int, int, int], progress: float,
+    keys: Key[Array, " 2"],
+) -> _Seen:  # fmt: skip
+    batches, updates, episodes = sizes
+    to_env = ACTION_MAPS[settings.actions]
+    rollout = make_rollout(source, settings.num_envs, settings.rollout_length, to_env)
+    sampler = Sampler(with_traced_numbers(settings.algorithm), model, rollout, settings.reward_scaling, keys[0])
+    try:
+        gradients, surrogates, stream = sampler.gradients(batches)
+        learner = sampler.learner(settings.num_updates, progress, updates)
+        after = [sampler.updated(learner) for _ in range(updates)]
+    finally:
+        sampler.close()
+    judge = make_rollout(source, source.envs(min(episodes, MOST_ENVS if source.compiled else HOST_ENVS)), CHUNK, to_env)
+    policies = [model, *(settings.algorithm.policy(learner) for learner, _ in after)]
+    returns = [run_episodes(policy, judge, episodes, keys[1])[0] for policy in policies]
+    return _Seen(gradients, surrogates, stream, [ratio for _, ratio in after], np.stack(returns))
+
+
+def _gradient_checks(seen: _Seen, places: list[tuple[str, slice]]) -> list[Check]:
+    finite = _not_finite("finite gradients", seen.gradients)
+    if not finite.passed:
+        return [finite]
+    gram, alone = (g @ g.T for g in (seen.gradients, seen.surrogates))
+    rows = float(seen.stream.valid.sum()) / len(gram)
+    checks = [finite]
+    for what, each in (("signal-to-noise", gram), ("signal-to-noise, surrogate alone", alone)):
+        checks.append(
+            _told(what, *jackknife(signal_to_noise, each), f"of a rollout's gradient, {rows:.0f} agent steps")
+        )
+    checks.append(_told("cosine of halves", *cosine_of_halves(alone), "of the surrogate's gradients, and its spread"))
+    # Only told: such cosines depend on each other, and without a signal all of them are below 0 in some audits.
+    meaning = "of a rollout's surrogate gradient to the mean of the others"
+    checks.append(_told("cosine to the rest", *cosine_to_the_rest(alone), meaning))
+    checks.append(_lost(alone, rows, bool(seen.returns[0].std() > 0)))
+    for what, each in (("gradient noise scale", gram), ("noise scale, surrogate alone", alone)):
+        checks.append(_noise_scale(what, each, rows))
+    for name, place in places:
+        part = seen.gradients[:, place]
+        checks.append(_told(f"signal-to-noise {name}", *jackknife(signal_to_noise, part @ part.T), "of a rollout"))
+    return checks
+
+
+def _lost(gram: Gram, rows: float, varying: bool) -> Check:
+    """How many rollouts a step would need, if the signal were as large as its error allows."""
+    ratio, error = jackknife(signal_to_noise, gram)
+    needed = 1 / max(ratio + SURE * error, 1e-12)
+    steps = f"{rows * max(needed, 1):.2g}"
+    cure = f"collect at least {steps} agent steps for each update (num_envs, rollout_length), or lower the variance"
+    limit = MOST_ROLLOUTS if varying else math.inf  # where all returns are equal there is nothing to learn
+    return Check(
+        "a gradient above its noise", needed, 0.0, limit, "rollouts, at least, for a signal-to-noise of 1", cure
+    )
+
+
+def _undecided(surrogates: Gradients) -> list[str]:
+    ratio, error = jackknife(signal_to_noise, surrogates @ surrogates.T)
+    if ratio > SURE * error or not np.isfinite(surrogates).all():
+        return []
+    return [f"{len(surrogates)} rollouts do not tell the surrogate's gradient from 0: give more batches to see it"]
+
+
+def _noise_scale(name: str, gram: Gram, rows: float) -> Check:
+    ratio, error = jackknife(signal_to_noise, gram)
+    scale = rows / ratio if ratio > 0 else math.inf
+    spread = scale * error / ratio if 0 < ratio < math.inf else 0.0
+    return _told(name, scale, spread, "agent steps: the batch size that it suggests, tr(S) / |G|^2")
+
+
+def _critic_checks(stream: Stream, algorithm: Any) -> tuple[list[Check], list[str]]:
+    if not isinstance(algorithm.credit, GAE | MonteCarlo | NStep):
+        return [], [f"the critic: the discount of {type(algorithm.credit).__name__} is not known"]
+    found = critic_error(stream, float(algorithm.credit.gamma))
+    if found is None:
+        return [], ["the critic: the returns do not vary"]
+    return [
+        _one_sided(
+            "critic's explained variance", found.explained_variance, found.explained_variance_error, found.clusters - 1,
+            f"of {found.rows} Monte-Carlo returns", "raise value_coef or the number of epochs, or look at the scale of "
+            "the rewards: below 0, no critic at all would do better",
+        ),
+        _told("critic's bias", found.bias, found.bias_error, "value minus return, in units of the rewards it sees"),
+        _told("returns filled in", found.guessed, 0.0, "share of a return that is the critic's own, at time limits"),
+    ], []  # fmt: skip
+
+
+def _update_checks(seen: _Seen, algorithm: Any) -> list[Check]:
+    weights = [np.exp(np.minimum(ratio, 50.0)) for ratio in seen.log_ratios]
+    finite = _not_finite("finite updates", np.concatenate(seen.log_ratios)[None])
+    if not finite.passed:
+        return [finite]
+    sizes = [float(w.sum() ** 2 / (w @ w) / len(w)) for w in weights]
+    kl = [float(np.mean(np.expm1(ratio) - ratio)) for ratio in seen.log_ratios]
+    checks = [
+        finite,
+        _told("effective sample size", *_mean(sizes), "of the rows under the policy after an update, as a share"),
+        _told("KL of an update", *_mean(kl), "nats, from the policy that acted to the one after"),
+    ]
+    if isinstance(algorithm, PPO):
+        clipped = [float(np.mean(np.abs(w - 1) > float(algorithm.clip))) for w in weights]
+        checks.append(_told("clipped rows", *_mean(clipped), f"share with a ratio outside of 1 ± {algorithm.clip:g}"))
+    before = seen.returns[0]
+    checks.append(_told("return before", *_mean(before), f"of {len(before)} episodes, undiscounted"))
+    change, error = _mean(seen.returns[1:].mean(0) - before)
+    score = f"z = {change / error:.1f}" if error else "no episode changed" if change == 0 else "in every episode"
+    checks.append(_one_sided(
+        "return rises", change, error, len(before) - 1, f"after an update minus before, {score}",
+        "lower the learning rate or the number of epochs, enlarge the batch, and audit the objective",
+        1e-6 * (1 + float(np.abs(before).max())),
+    ))  # fmt: skip
+    return checks
+
+
+def _mean(values: Any) -> tuple[float, float]:
+    values = np.asarray(values, np.float64)
+    return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
+
+
+def _not_finite(name: str, values: Float[np.ndarray, "rows numbers"]) -> Check:
+    share = float(np.mean(~np.isfinite(values)))
+    return Check(
+        name, share, 0.0, 0.0, "share that is not finite", "lower the learning rate; look for log(0) and 1 / 0"
+    )
+
+
+def _told(name: str, size: float, error: float, meaning: str) -> Check:
+    """What is only told: it fails where it is not a number."""
+    return Check(name, size, error, math.inf, meaning, "look at the numbers that it comes from")
+
+
+def _one_sided(
+    name: str, size: float, error: float, freedom: int, meaning: str, cure: str, floor: float = 1e-6
+) -> Check:
+    """A finding only where the size is below 0 by more than chance, and than `floor`, which rounding may do.
+
+    `freedom` is how many independent numbers the error comes from, less one.
+    """
+    return Check(name, size, error, math.inf if size >= 0 else max(t_limit(freedom) * error, floor), meaning, cure)

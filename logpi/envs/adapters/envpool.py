@@ -1,0 +1,121 @@
+"""EnvPool: environments in C++ threads."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from jaxtyping import PyTree
+
+from ...errors import InputError
+from ...spaces.gymnasium import from_gymnasium
+from ...spaces.kinds import Box, Dict, Space, Tuple
+from ..vector import AbstractVectorEnv, caster, member_caster
+
+
+class EnvPoolVector(AbstractVectorEnv):
+    """Environments of EnvPool's; `id` is EnvPool's name, `options` go to `envpool.make_gymnasium`.
+
+    Environment i runs on `seed + i`. At a time limit EnvPool sets `truncated` alone, also where the same step ends the
+    task. Images that come with their channels first are brought to (height, width, channels).
+
+    Raises `InputError` for environments of several players, and for actions of several parts.
+    """
+
+    def __init__(self, id: str, num_envs: int, seed: int | None = None, **options: Any):
+        import envpool
+
+        self.name, self.num_envs = id, num_envs
+        self.obs_space, self.action_space, self._channels_first = spaces(id, options)
+        seeded = {} if seed is None else {"seed": seed}  # EnvPool takes its seed here, and `reset` takes none
+        self._env = envpool.make_gymnasium(id, num_envs=num_envs, **seeded, **options)
+        self._as_member = member_caster(self._env.action_space)
+        _ = self._env.observation_space  # made on first sight, with a warning that the caller keeps quiet here
+        self._cast = caster(self.obs_space)
+        # `env.recv` builds two dictionaries at each call; reading its arrays by their position does not.
+        self._position = {key: i for i, key in enumerate(self._env._state_keys)}
+        self._ids = np.arange(num_envs, dtype=np.int32)
+
+    def reset(self) -> PyTree[np.ndarray]:
+        """New episodes everywhere."""
+        return self._observation(self._env.reset()[0])
+
+    def send(self, action: np.ndarray) -> None:
+        """Sets the threads to work."""
+        action = np.array(self._as_member(action), order="C")  # a copy: EnvPool takes no array that JAX owns
+        self._env._send([self._ids, self._ids, action])
+
+    def receive(self):
+        """Waits for all environments."""
+        if "obs" not in self._position:  # an observation of several parts
+            obs, reward, terminated, truncated, _ = self._env.recv()
+            return self._cast(obs), reward, terminated, truncated
+        values, position = self._env._recv(), self._position
+        truncated = values[position["trunc"]]
+        terminated = values[position["done"]] & ~truncated
+        return self._observation(values[position["obs"]]), values[position["reward"]], terminated, truncated
+
+    def _observation(self, obs):
+        return self._cast(np.moveaxis(obs, 1, -1) if self._channels_first else obs)
+
+    def render(self) -> np.ndarray:
+        """Raises `InputError`: without a display, EnvPool ends the whole process."""
+        raise InputError(
+            f"EnvPool's {self.name} shows no pictures here: gymnasium:{self.name} does, where Gymnasium has it."
+        )
+
+    def close(self) -> None:
+        """Ends the threads."""
+        self._env.close()
+
+
+def option_names(id: str) -> set[str]:
+    """The options that EnvPool takes for an environment."""
+    import envpool
+
+    return set(envpool.make_spec(id)._config_keys)
+
+
+def spaces(id: str, options: dict[str, Any]) -> tuple[Space, Space, bool]:
+    """The spaces of observations and actions of an environment, and whether channels are to be moved last.
+
+    Raises `InputError` for environments of several players, for actions of several parts, and for options that EnvPool
+    refuses.
+    """
+    import envpool
+
+    try:
+        spec = envpool.make_spec(id, **options)
+    except Exception as error:
+        raise InputError(f"EnvPool cannot make {id} with {options} ({error}): choose other options.") from None
+    players = dict(zip(spec._config_keys, spec._config_values, strict=True)).get("max_num_players", 1)
+    if players > 1 or len(spec._action_keys) != 3:  # the two others number the environments
+        raise InputError(
+            f"{id} of EnvPool has several players or an action of several parts, but logpi acts for one player in one "
+            "space: choose another environment."
+        )
+    obs_space = _mended(from_gymnasium(spec.gymnasium_observation_space))
+    channels_first = _channels_first(obs_space)
+    if isinstance(obs_space, Box) and channels_first:
+        channels, height, width = obs_space.shape
+        obs_space = dataclasses.replace(obs_space, shape=(height, width, channels))
+    return obs_space, from_gymnasium(spec.gymnasium_action_space), channels_first
+
+
+def _channels_first(space: Space) -> bool:
+    if not isinstance(space, Box) or len(space.shape) != 3 or space.dtype != "uint8" or isinstance(space.low, tuple):
+        return False
+    channels, height, width = space.shape
+    return channels < height and channels < width and width > 4
+
+
+def _mended(space: Space) -> Space:
+    """A `Box` from the smallest positive number to the largest is how EnvPool writes "without bounds"."""
+    match space:
+        case Box() if space.dtype.startswith("float") and space.low == float(np.finfo(space.dtype).tiny):
+            return Box(space.shape, dtype=space.dtype)
+        case Dict():
+            return Dict(tuple((name, _mended(part)) for name, part in space.parts))
+        case Tuple():
+            return Tuple(tuple(_mended(part) for part in space.parts))
+        case _:
+            return space

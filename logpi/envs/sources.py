@@ -1,0 +1,205 @@
+"""Where environments come from: one compiled environment, or a way to make several on the host."""
+
+import contextlib
+import dataclasses
+import functools
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
+
+from ..errors import InputError
+from ..spaces.gymnasium import from_gymnasium
+from ..spaces.kinds import Space
+from .base import AbstractEnv
+from .vector import AbstractVectorEnv, GymnasiumVector, vectorize
+
+
+@dataclasses.dataclass(frozen=True)
+class CompiledSource:
+    """An environment written in JAX. `note` is a sentence for the user, or empty.
+
+    `named` says whether `name` alone says which environment it is, to `resolve` too.
+    """
+
+    compiled: ClassVar[bool] = True
+    name: str
+    env: AbstractEnv
+    note: str = ""
+    named: bool = False
+
+    @property
+    def obs_space(self) -> Space:
+        """The environment's."""
+        return self.env.obs_space
+
+    @property
+    def action_space(self) -> Space:
+        """The environment's."""
+        return self.env.action_space
+
+    def envs(self, wanted: int) -> int:
+        """How many environments to ask for: as many as are wanted."""
+        return wanted
+
+
+@dataclasses.dataclass(frozen=True)
+class HostSource:
+    """Environments on the host: `make(num_envs, seed)` makes them. `note` is a sentence for the user, or empty.
+
+    `named` says whether `name` alone says which environments they are, to `resolve` too.
+    """
+
+    compiled: ClassVar[bool] = False
+    name: str
+    obs_space: Space
+    action_space: Space
+    make: Callable[[int, int | None], AbstractVectorEnv]
+    note: str = ""
+    named: bool = False
+
+    def envs(self, wanted: int) -> int:
+        """How many environments to ask for: those wanted, or those that a vector environment of the user's has."""
+        return self.make.env.num_envs if isinstance(self.make, GivenVector) else wanted
+
+
+EnvSource = CompiledSource | HostSource
+
+
+@dataclasses.dataclass(frozen=True)
+class GymnasiumMaker:
+    """Makes environments of Gymnasium's, by id. Equal makers serve the same compiled programs."""
+
+    id: str
+    options: dict[str, Any] = dataclasses.field(default_factory=dict, hash=False)
+    processes: bool = False
+    restart: bool = False  # one that breaks down, in place of raising what it raised
+
+    def __call__(self, num_envs: int, seed: int | None) -> GymnasiumVector:
+        """`num_envs` of them."""
+        import gymnasium
+
+        # A process that makes one imports Gymnasium alone, not JAX, and has only the registrations that it is given.
+        which = gymnasium.registry.get(self.id, self.id)
+        one = functools.partial(gymnasium.make, which, disable_env_checker=True, **self.options)
+        with quiet("mujoco" in str(which)):
+            return vectorize(one, num_envs, seed, processes=self.processes, restart=self.restart, name=self.id)
+
+    def one(self) -> Any:
+        """One of them, as Gymnasium makes it."""
+        import gymnasium
+
+        with quiet("mujoco" in str(gymnasium.registry.get(self.id))):
+            return gymnasium.make(self.id, disable_env_checker=True, **self.options)
+
+
+@dataclasses.dataclass(frozen=True)
+class FunctionMaker:
+    """Makes environments by a function of the user's that returns one of Gymnasium's."""
+
+    function: Callable[[], Any]
+    name: str
+    processes: bool = False
+    restart: bool = False  # one that breaks down, in place of raising what it raised
+
+    def __call__(self, num_envs: int, seed: int | None) -> GymnasiumVector:
+        """`num_envs` of them."""
+        return vectorize(self.function, num_envs, seed, processes=self.processes, restart=self.restart, name=self.name)
+
+
+@dataclasses.dataclass(frozen=True)
+class GivenVector:
+    """Hands out a vector environment of the user's own. There is only the one, and it is the user's to close."""
+
+    env: Any
+
+    def __call__(self, num_envs: int, seed: int | None) -> GymnasiumVector:
+        """The environment. Raises `InputError` for another number of environments than it has."""
+        vector = GymnasiumVector(self.env, seed, ours=False)
+        if vector.num_envs != num_envs:
+            raise InputError(
+                f"The vector environment {vector.name} has {vector.num_envs} environments, but num_envs is {num_envs}: "
+                f"say num_envs={vector.num_envs}, or give the function that makes one environment."
+            )
+        return vector
+
+
+@dataclasses.dataclass(frozen=True)
+class EnvPoolMaker:
+    """Makes environments of EnvPool's, by id. Equal makers serve the same compiled programs."""
+
+    id: str
+    options: dict[str, Any] = dataclasses.field(default_factory=dict, hash=False)
+
+    def __call__(self, num_envs: int, seed: int | None) -> AbstractVectorEnv:
+        """`num_envs` of them."""
+        from .adapters.envpool import EnvPoolVector
+
+        with quiet():
+            return EnvPoolVector(self.id, num_envs, seed, **self.options)
+
+
+def restarting(source: EnvSource) -> EnvSource:
+    """The same environments, of which one that breaks down is made anew.
+
+    Raises `InputError` for EnvPool's and for a vector environment of the user's: one of them cannot be replaced.
+    Compiled environments cannot break down.
+    """
+    if isinstance(source, CompiledSource):
+        return source
+    if isinstance(source.make, GymnasiumMaker | FunctionMaker):
+        return dataclasses.replace(source, make=dataclasses.replace(source.make, restart=True))
+    raise InputError(
+        f"Environments of {source.name} cannot be restarted one by one: take gymnasium:..., give the function that "
+        "makes one environment, or leave on_env_error at stop."
+    )
+
+
+def spaces_of(env: Any) -> tuple[Space, Space]:
+    """The spaces of an environment of Gymnasium's, which is closed then.
+
+    Raises `InputError` for spaces that logpi does not know, and where one is missing.
+    """
+    try:
+        for name in ("observation_space", "action_space"):
+            if getattr(env, name, None) is None:
+                raise InputError(f"{env} has no {name}: set self.{name} to a space of gymnasium's in its __init__.")
+        return from_gymnasium(env.observation_space), from_gymnasium(env.action_space)
+    finally:
+        with contextlib.suppress(Exception):  # those that are played in say it, if they cannot be closed either
+            env.close()
+
+
+_LOGGING = threading.RLock()
+
+
+@contextlib.contextmanager
+def quiet(mujoco: bool = False) -> Iterator[None]:
+    """Without Gymnasium's warnings, and MuJoCo's: they are of the making of their own environments.
+
+    MuJoCo would also leave a file MUJOCO_LOG.TXT in the working directory.
+    """
+    import gymnasium.logger
+
+    with _LOGGING:
+        before = gymnasium.logger.min_level
+        gymnasium.logger.min_level = gymnasium.logger.ERROR
+        try:
+            with _quiet_mujoco() if mujoco else contextlib.nullcontext():
+                yield
+        finally:
+            gymnasium.logger.min_level = before
+
+
+@contextlib.contextmanager
+def _quiet_mujoco() -> Iterator[None]:
+    try:
+        import mujoco
+    except ImportError:  # Gymnasium says so, in its own words
+        yield
+        return
+    before = mujoco.get_mju_user_warning()  # pyright: ignore[reportAttributeAccessIssue]
+    mujoco.set_mju_user_warning(lambda message: None)  # pyright: ignore[reportAttributeAccessIssue]
+    try:
+        yield
+    finally:
+        mujoco.set_mju_user_warning(before)  # pyright: ignore[reportAttributeAccessIssue]

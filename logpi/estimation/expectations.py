@@ -1,0 +1,104 @@
+"""J: the expectation of a function, as an object that can be held, called and differentiated."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from ..distributions.numpyro.constraints import broken_limit
+from ..distributions.numpyro.edges import broken_edge
+from ..errors import check_whole, InputError
+from ..estimators.base import AbstractEstimator, check_estimator
+from ..estimators.baselines import AbstractBaseline
+from ..estimators.problem import Problem, takes
+from ..estimators.score_function import Score
+from ..parameters import as_parameters, check_key
+
+
+class Expectation(eqx.Module):
+    r"""$J(\theta) = E_{x \sim \pi_\theta}[f(x)]$, estimated without bias by each call, and so are its derivatives.
+
+    A plain function of `(params, key)` under `jax.grad`, `jax.jit`, `jax.vmap` and, where the estimator says so,
+    `jax.hessian`. Make one with `logpi.expectation`.
+    """
+
+    problem: Problem
+    estimator: AbstractEstimator
+    samples: int = eqx.field(static=True)
+
+    # `jax.jit(J)` looks functions up by their hash, and arrays, which baselines may hold, have none.
+    __hash__ = object.__hash__
+    __eq__ = object.__eq__
+
+    def __call__(self, params: PyTree, key: PRNGKeyArray) -> Float[Array, ""]:
+        """One estimate of J from `samples` events: in its value unbiased for J, in its derivatives for J's.
+
+        Raises `InputError` for parameters without a float, a key that is none, an f that does not return one number, or
+        a distribution that the estimator cannot be right for.
+        """
+        params = eqx.combine(*as_parameters(params))
+        return self.estimator(self.problem, params, check_key(key), self.samples)
+
+    def fault(self, params: PyTree) -> str | None:
+        """What is wrong with the distribution where a value or a derivative is not finite, and its numbers are known.
+
+        A parameter outside of its range, or a probability of exactly 0 or 1, where the estimator does not know the
+        derivative even for an f of 0.
+        """
+        dynamic, static = as_parameters(params)
+        of = self.problem.distribution
+        limit = broken_limit(lambda: of(params))
+        edge = broken_edge(of, eqx.combine(dynamic, static)) if limit is None else None
+        if edge is None:
+            return limit
+        flat = Problem(lambda x: jnp.zeros(()), self.problem.of, self.problem.draw)
+        nothing = Expectation(flat, self.estimator, self.samples)
+        slopes = jax.jit(jax.grad(lambda dynamic: nothing(eqx.combine(dynamic, static), jax.random.key(0))))(dynamic)
+        return edge if not all(jnp.all(jnp.isfinite(slope)) for slope in jax.tree.leaves(slopes)) else None
+
+    def updated(self, value: Float[Array, ""]) -> "Expectation":
+        """The same expectation after `value` was seen: its baselines that learn have learned from it."""
+
+        def is_baseline(node):
+            return isinstance(node, AbstractBaseline)
+
+        learned = jax.tree.map(lambda x: x.updated(value) if is_baseline(x) else x, self.estimator, is_leaf=is_baseline)
+        return Expectation(self.problem, learned, self.samples)
+
+
+def expectation(
+    f: Callable,
+    of: Callable[[PyTree], Any] | None = None,
+    samples: int = 64,
+    estimator: AbstractEstimator | None = None,
+    *,
+    continuous: bool = False,
+) -> Expectation:
+    r"""The objective $J(\theta) = E_{x \sim \pi_\theta}[f(x)]$, with gradient $E[f(x) \, \partial \log \pi_\theta(x)]$.
+
+    `f(x)` or `f(x, params)` returns one number for one event; it may be any JAX code, or anything at all as
+    `logpi.host(f)`. `of(params)` is the distribution: logpi's, NumPyro's, or an object with `log_prob` and `sample`;
+    without it, the parameters are a distribution themselves. `samples` events are drawn in each call. The estimator is
+    `Score()` unless given: right for any f of x. An f(x, params) that may jump where the parameters say is refused when
+    a derivative is taken, unless `continuous` says that nothing jumps. Raises `InputError` for what cannot be an
+    expectation.
+
+        J = logpi.expectation(lambda x: x**2, of=lambda p: numpyro.distributions.Normal(p["mean"], 1.0))
+        jax.grad(J)({"mean": 0.5}, jax.random.key(0))
+    """
+    if not callable(f):
+        raise InputError(f"f is {f!r}, but it must be a function of an event: give one, for example lambda x: x**2.")
+    if of is not None and not callable(of):
+        raise InputError(
+            f"of is a {type(of).__name__}, but it must be a function of the parameters: give lambda params: "
+            "distribution, or leave it out and pass the distribution as the parameters."
+        )
+    if of is not None and not takes(of, 1):
+        raise InputError("of cannot be called as of(params): give a function of the parameters, in one pytree.")
+    check_whole("samples", samples, 1)
+    estimator = Score() if estimator is None else estimator
+    check_estimator("estimator", estimator)
+    return Expectation(Problem(f, of, continuous=bool(continuous)), estimator, int(samples))

@@ -1,0 +1,149 @@
+"""The driver: runs a program again and again and keeps the mean and the spread of its value and gradient.
+
+One compiled program for every number of replicates, in memory that does not grow with it. Replicate i has the key
+`fold_in(key, i)`, so how many run side by side changes nothing.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+
+from ..errors import InputError
+from ..parameters import widened
+from ..threefry import fold_in
+from .programs import Facts, Pieces
+
+
+class Moments(NamedTuple):
+    """Mean and summed squared deviation of rows `[value, gradient]`: Welford's, merged as Chan et al. 1983.
+
+    Rows are measured from the first one, so that what never varies has a deviation of exactly 0.
+    """
+
+    first: Float[Array, " row"]
+    mean: Float[Array, " row"]
+    deviation: Float[Array, " row"]
+    bad: Int[Array, ""]  # rows with a number that is not finite
+    first_bad: Int[Array, ""]
+
+    def with_rows(self, rows: Float[Array, "n row"], start: Int[Array, ""], total: Int[Array, ""]) -> "Moments":
+        """With the replicates from `start` on; those from `total` on are left out."""
+        index = start + jnp.arange(rows.shape[0], dtype=jnp.int32)
+        counts = index < total
+        bad = counts & ~jnp.all(jnp.isfinite(rows), axis=1)
+        first = jnp.where(start == 0, rows[0], self.first)
+        ends = jnp.minimum(start, total), jnp.minimum(start + rows.shape[0], total)
+        # The difference first: beyond 2^24, 32-bit floats do not tell one whole number from the next.
+        n_old, n, n_new = (x.astype(rows.dtype) for x in (*ends, ends[1] - ends[0]))
+        shifted = rows - first[None]
+        mean_new = jnp.sum(jnp.where(counts[:, None], shifted, 0.0), axis=0) / n_new
+        deviation_new = jnp.sum(jnp.where(counts[:, None], (shifted - mean_new[None]) ** 2, 0.0), axis=0)
+        step = mean_new - self.mean
+        return Moments(
+            first,
+            self.mean + step * (n_new / n),
+            self.deviation + deviation_new + step**2 * (n_old * n_new / n),
+            self.bad + jnp.sum(bad).astype(self.bad.dtype),
+            jnp.minimum(self.first_bad, jnp.min(jnp.where(bad, index, self.first_bad))),
+        )
+
+
+class Measured(NamedTuple):
+    """What a run found."""
+
+    value: Float[Array, ""]
+    value_error: Float[Array, ""]
+    gradient: PyTree  # in the structure of the parameters; `None` for leaves that are not floats
+    gradient_error: PyTree
+    mean: Float[Array, " row"]  # of value and gradient
+    deviation: Float[Array, " row"]
+    replicates: int
+    bad: int  # those with a number that is not finite
+    first_bad: int
+    known: bool  # every error is finite
+
+
+def run(pieces: Pieces, key: PRNGKeyArray, replicates: int, facts: Facts) -> Measured:
+    """The moments over `replicates` runs, finished when it returns. Raises `InputError` where JAX traces it."""
+    if any(isinstance(x, Tracer) for x in (*pieces.floats, *pieces.arrays, key)):
+        raise InputError(
+            "an estimate was asked for inside of a function that JAX traces (by jit, vmap, grad or scan), where there "
+            "are no numbers to tell of: ask outside of it, or call J(params, key) there, which can be traced."
+        )
+    # Equinox, which costs more for each call, raises in one sentence what happened on the host.
+    call = _run_on_host if facts.on_host else _run_compiled
+    found = call(*pieces[:2], key, np.int32(replicates), rest=pieces.rest, facts=facts)
+    (value, gradient), (value_error, gradient_error), mean, deviation, told = found
+    bad, first_bad, known = np.asarray(told).tolist()
+    return Measured(
+        value, value_error, gradient, gradient_error, mean, deviation, replicates, bad, first_bad, bool(known)
+    )
+
+
+def check_finite(measured: Measured, key: str = "key") -> None:
+    """Raises `InputError` if a number came out that is not finite, naming the replicate."""
+    if measured.bad:
+        i = measured.first_bad
+        raise InputError(
+            f"the value or gradient is not finite in {measured.bad:,} of {measured.replicates:,} replicates, first in "
+            f"{i}: look at J(params, jax.random.fold_in({key}, {i})), and keep f and the log-probabilities finite, "
+            "also where an estimator moves the parameters (EvolutionStrategies, SPSA, FiniteDifferences). A Gamma or "
+            "Beta of a concentration near 0 is drawn at its end, where no score is known; nor is one for probs of 0 or "
+            "1."
+        )
+
+
+def _run(floats, arrays, key, replicates, rest, facts):
+    """Value and gradient, their errors, means, deviations, and the last three of `Measured`."""
+    program, dynamic, static = Pieces(floats, arrays, rest).together()
+
+    def row(i):
+        def call(dynamic):
+            return jnp.asarray(program(eqx.combine(dynamic, static), fold_in(key, i)))
+
+        value, gradient = jax.value_and_grad(call)(dynamic)
+        return jnp.concatenate([widened(value)[None], ravel_pytree(widened(gradient))[0]])
+
+    moments = _moments(row, replicates, facts.side_by_side)
+    mean, error = moments.first + moments.mean, _errors(moments, replicates, dynamic, facts)
+    flat, unravel = ravel_pytree(widened(dynamic))
+    told = jnp.stack([moments.bad, moments.first_bad, jnp.all(jnp.isfinite(error)).astype(jnp.int32)])
+    pairs = [(x[0], unravel(x[1:].astype(flat.dtype))) for x in (mean, error)]
+    return *pairs, mean, moments.deviation, told
+
+
+_run_compiled = jax.jit(_run, static_argnames=("rest", "facts"))
+_run_on_host = eqx.filter_jit(_run)
+
+
+def _moments(row: Callable, replicates: Int[Array, ""], width: int) -> Moments:
+    """Of the rows of so many replicates, of which `width` run side by side."""
+
+    def chunk(j, moments):
+        index = j * width + jnp.arange(width, dtype=jnp.int32)
+        # A vmapped axis of length 1 would cost as much again.
+        rows = row(index[0])[None] if width == 1 else jax.vmap(row)(index)
+        return moments.with_rows(rows, j * width, replicates)
+
+    shape = jax.eval_shape(row, jnp.zeros((), jnp.int32))
+    zeros, none = jnp.zeros(shape.shape, shape.dtype), jnp.zeros((), jnp.int32)
+    start = Moments(zeros, zeros, zeros, none, jnp.int32(jnp.iinfo(jnp.int32).max))
+    return jax.lax.fori_loop(0, (replicates + width - 1) // width, chunk, start)
+
+
+def _errors(moments: Moments, replicates: Int[Array, ""], dynamic: PyTree, facts: Facts) -> Float[Array, " row"]:
+    """The standard errors: infinite where nothing varied although it could, 0 for what the program does not use."""
+    count = replicates.astype(moments.mean.dtype)  # in int32, its square would overflow
+    spread = jnp.sqrt(moments.deviation / jnp.maximum(count * (count - 1), 1))
+    leaves = jax.tree.leaves(dynamic)
+    uses = [np.full(leaf.size, used) for leaf, used in zip(leaves, facts.uses, strict=True)]
+    # A rule of its own may give a function a derivative in what its value leaves out: then that is not 0.
+    unknown = (np.concatenate([[True], *uses]) | (moments.first + moments.mean != 0)) & (spread == 0)
+    return jnp.where(unknown, jnp.inf, spread)

@@ -1,0 +1,110 @@
+"""What a policy earns, in fresh episodes."""
+
+import contextlib
+import dataclasses
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Float, PRNGKeyArray
+
+from ..errors import check_whole, InputError
+from ..models import AbstractPolicy, Deterministic
+from ..rollout import AbstractRollout
+from ..statistics.intervals import Interval, iqm_interval, mean_interval
+from .episodes import EpisodeRows
+from .playing import in_shares, rollouts, shares
+
+MAX_EPISODE_STEPS = 200_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """Returns of fresh episodes, by seed. Undiscounted, in the environment's own units of reward."""
+
+    env: str
+    deterministic: bool
+    seeds: tuple[int, ...]
+    returns: Float[np.ndarray, "seeds episodes"]
+    lengths: Float[np.ndarray, "seeds episodes"]
+
+    @property
+    def mean(self) -> Interval:
+        """Over all episodes; of several seeds, over the means of the seeds, which are what is independent."""
+        return mean_interval(self.returns[0] if len(self.seeds) == 1 else self.returns.mean(1))
+
+    @property
+    def iqm(self) -> Interval:
+        """The interquartile mean of the seeds' means, with a bootstrap interval over seeds."""
+        return iqm_interval(self.returns.mean(1))
+
+    @property
+    def by_seed(self) -> dict[int, Interval]:
+        """Each seed's mean, with the interval over its episodes."""
+        return {seed: mean_interval(returns) for seed, returns in zip(self.seeds, self.returns, strict=True)}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain numbers, as in `evaluation.json`."""
+        return {
+            "env": self.env,
+            "deterministic": self.deterministic,
+            "episodes": self.returns.shape[1],
+            "mean": dataclasses.asdict(self.mean),
+            "iqm": dataclasses.asdict(self.iqm),
+            "by_seed": {str(seed): dataclasses.asdict(interval) for seed, interval in self.by_seed.items()},
+            "mean_length": float(self.lengths.mean()),
+        }
+
+    def __str__(self) -> str:
+        how = "deterministic" if self.deterministic else "stochastic"
+        over = "" if len(self.seeds) == 1 else f", Student's t over {len(self.seeds)} seeds"
+        lines = [f"{self.env}, {how} policy, {self.returns.shape[1]} episodes a seed: return {self.mean} (95 %{over})"]
+        if len(self.seeds) > 1:
+            lines += [f"interquartile mean of the seeds {self.iqm} (95 %, bootstrap over seeds)"]
+            lines += [f"  seed {seed}: {interval}" for seed, interval in self.by_seed.items()]
+        return "\n".join(lines)
+
+
+def run_episodes(
+    policy: AbstractPolicy, rollout: AbstractRollout, episodes: int, key: PRNGKeyArray
+) -> tuple[Float[np.ndarray, " episodes"], Float[np.ndarray, " episodes"]]:
+    """Returns and lengths of `episodes` fresh episodes.
+
+    Every environment plays its share to the end. Raises `InputError` where an episode does not end.
+    """
+    wanted = shares(episodes, rollout.num_envs)
+    found: list[list[tuple[float, float]]] = [[] for _ in wanted]
+    most = -(-int(wanted.max()) * MAX_EPISODE_STEPS // rollout.length)
+    with contextlib.closing(rollouts(policy, rollout, most, key)) as played:
+        for _, rows in played:
+            _take(found, rows)
+            if len(kept := in_shares(found, wanted)) == episodes:
+                returns, lengths = np.array(kept).T
+                return returns, lengths
+    raise InputError(f"An episode did not end within {MAX_EPISODE_STEPS} steps: give the environment a time limit.")
+
+
+def _take(found: list[list[tuple[float, float]]], rows: EpisodeRows) -> None:
+    ended, total, length = (np.asarray(x) for x in (rows.ended, rows.total_reward, rows.length))
+    for stream, time in zip(*np.nonzero(ended), strict=True):
+        found[stream].append((float(total[stream, time]), float(length[stream, time])))
+
+
+def evaluate_policies(
+    policies: list[AbstractPolicy],
+    rollout: AbstractRollout,
+    *,
+    env: str,
+    seeds: tuple[int, ...],
+    episodes: int,
+    deterministic: bool,
+    key: PRNGKeyArray,
+) -> Evaluation:
+    """`episodes` fresh episodes of each policy, stochastic as it was trained or by its modes."""
+    check_whole("episodes", episodes, 1)
+    results = []
+    for i, policy in enumerate(policies):
+        acting = Deterministic(policy) if deterministic else policy
+        results.append(run_episodes(acting, rollout, episodes, jax.random.fold_in(key, i)))
+    returns, lengths = (np.stack(x) for x in zip(*results, strict=True))
+    return Evaluation(env, deterministic, seeds, returns, lengths)

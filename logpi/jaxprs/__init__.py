@@ -1,0 +1,1 @@
+"""Traced programs: what a function does with what it is given, read off its jaxpr."""

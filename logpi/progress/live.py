@@ -1,0 +1,99 @@
+"""The live line in a terminal, drawn by Rich."""
+
+import sys
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.control import Control
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.segment import ControlType
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from ..training.events import AbstractListener, Plan
+from .console import Numbers, pace, plan_lines, Tally
+
+
+class TerminalProgress(AbstractListener):
+    """A spinner while the program is compiled, then a bar with the newest numbers beneath.
+
+    `file` is stderr if not given.
+    """
+
+    def __init__(self, file: Any = None):
+        self._console = Console(file=file or sys.stderr, highlight=False)
+        self._live: Live | None = None
+
+    def planned(self, plan: Plan) -> None:
+        """What is about to be done."""
+        self._tally, self._steps = Tally(plan), plan.steps * len(plan.seeds)
+        first, *rest = plan_lines(plan)
+        # What said that something takes its time may still stand on the line.
+        self._console.control(Control((ControlType.CARRIAGE_RETURN,), (ControlType.ERASE_IN_LINE, 2)))
+        self._console.print(Text(first, "bold"), soft_wrap=True)
+        for line in rest:
+            self._console.print(Text(line, "dim"), soft_wrap=True)
+
+    def compiling(self) -> None:
+        """That it compiles; the spinner turns by itself."""
+        self._start(Spinner("dots", Text("compiling")), refreshing=True)
+
+    def compiled(self, seconds: float) -> None:
+        """How long that took."""
+        self._stop()
+        self._console.print(Text(f"compiled in {seconds:.1f} s", "dim"))
+        self._start(Spinner("dots", Text("the first rollout")), refreshing=True)
+
+    def advanced(self, rows: list[dict[str, Any]], steps: int, seconds: float) -> None:
+        """The newest numbers."""
+        self._tally.add(rows, steps, seconds)
+        if self._live is None or self._live.auto_refresh:
+            # From here on it is drawn when there is news, and no thread takes time from the training.
+            self._start(Text(), refreshing=False)
+        self._draw()
+
+    def warned(self, sentence: str) -> None:
+        """Above the numbers."""
+        self._console.print(f"warning: {sentence}", markup=False, highlight=False)
+
+    def finished(self, interrupted: bool) -> None:
+        """The last numbers stay."""
+        self._draw()
+        self._stop(leave=True)
+        if interrupted:
+            self._console.print("interrupted: what was learned so far is kept")
+
+    def close(self) -> None:
+        """Leaves the terminal as it was, whatever went wrong. Harmless when all went well."""
+        self._stop()
+
+    def _draw(self) -> None:
+        if self._live is not None and not self._live.auto_refresh:
+            self._live.update(drawn(self._tally.numbers(), self._steps), refresh=True)
+
+    def _start(self, shown: RenderableType, *, refreshing: bool) -> None:
+        self._stop()
+        self._live = Live(shown, console=self._console, auto_refresh=refreshing, refresh_per_second=8, transient=True)
+        self._live.start()
+
+    def _stop(self, leave: bool = False) -> None:
+        if self._live is not None:
+            self._live.transient = not leave
+            self._live.stop()
+        self._live = None
+
+
+def drawn(numbers: Numbers, total: int) -> RenderableType:
+    """The bar, and the numbers beneath."""
+    bar = Table.grid(padding=(0, 2))
+    bar.add_row(
+        ProgressBar(total=1.0, completed=numbers.done, width=24),
+        Text(f"{numbers.steps:,} of {total:,} steps"),
+        Text(pace(numbers)),
+    )
+    measured = Text()
+    for name, number in numbers.measurements():
+        measured.append(f"{name} ", "dim").append(number, "bold" if name == "return" else "").append("   ")
+    return Group(bar, measured)

@@ -1,0 +1,1 @@
+"""Runs: what a training leaves, in memory and in its folder."""

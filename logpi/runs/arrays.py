@@ -1,0 +1,125 @@
+"""Arrays of a run folder: safetensors, checked against what they must fit."""
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import PyTree
+
+from ..errors import InputError, shown
+from .files import check_file, write_atomically
+from .files import read_json as read_json
+
+
+def _named_leaves(tree: PyTree) -> dict[str, Any]:
+    leaves = jax.tree_util.tree_leaves_with_path(eqx.filter(tree, eqx.is_array_like))
+    return {jax.tree_util.keystr(path): leaf for path, leaf in leaves}
+
+
+def _data(leaf: Any) -> Any:
+    """An array as plain numbers: random keys are those of their data."""
+    return jax.random.key_data(leaf) if _is_key(leaf) else leaf
+
+
+def _is_key(leaf: Any) -> bool:
+    return jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def arrays_as_bytes(tree: PyTree) -> bytes:
+    """Every array of a tree, under its place in the tree, as a safetensors file."""
+    from safetensors.numpy import save
+
+    arrays = _named_leaves(eqx.filter(tree, eqx.is_array))
+    return save({name: np.asarray(_data(leaf), order="C") for name, leaf in arrays.items()})
+
+
+def save_arrays(path: Path, tree: PyTree) -> None:
+    """Every array of a tree, under its place in the tree, in one safetensors file."""
+    write_atomically(path, arrays_as_bytes(tree))
+
+
+def load_arrays(path: Path, skeleton: PyTree) -> PyTree:
+    """The arrays of a file in a tree of this structure, whose arrays (or their shapes) say what is expected.
+
+    The header alone is read until names, shapes and types are right: a hostile file costs no memory. Raises
+    `InputError` where the file is damaged or holds something else.
+    """
+    from safetensors import safe_open, SafetensorError
+
+    dynamic, static = eqx.partition(skeleton, lambda x: eqx.is_array(x) or isinstance(x, jax.ShapeDtypeStruct))
+    expected = {jax.tree_util.keystr(place): leaf for place, leaf in jax.tree_util.tree_leaves_with_path(dynamic)}
+    try:
+        _check_sizes(path, expected)
+        with safe_open(path, framework="numpy") as file:
+            if set(file.keys()) != set(expected):
+                odd = sorted(set(file.keys()) ^ set(expected))[:3]
+                raise InputError(
+                    f"{path} holds another model than its configuration says (differing in {shown(odd, 200)})."
+                )
+            for name, leaf in expected.items():
+                _check_entry(path, name, file.get_slice(name), _stored(leaf))
+            leaves = [_from_file(file.get_tensor(name), leaf) for name, leaf in expected.items()]
+    except (SafetensorError, OSError) as error:
+        said = shown(str(error), 160)[1:-1]
+        raise InputError(f"{path} is not a readable safetensors file ({said}): the run folder is damaged.") from None
+    return eqx.combine(jax.tree.unflatten(jax.tree.structure(dynamic), leaves), static)
+
+
+def arrays_limit(skeleton: PyTree) -> int:
+    """The most bytes that a file of such arrays can have: its header may be written in several ways."""
+    return sum(_header_limit([name]) + _bytes(leaf) for name, leaf in _named_leaves(skeleton).items()) + _HEADER_BYTES
+
+
+def _header_limit(names: Iterable[str]) -> int:
+    """Of the description of arrays of these names: each is text of up to 6 bytes a letter, with numbers around it."""
+    return sum(6 * len(name) + 512 for name in names)
+
+
+def _stored(leaf: Any) -> Any:
+    """Shape and type of an array as it is in a file."""
+    return jax.eval_shape(_data, leaf) if _is_key(leaf) else leaf
+
+
+def _bytes(leaf: Any) -> int:
+    data = _stored(leaf)
+    return math.prod(data.shape) * data.dtype.itemsize
+
+
+_HEADER_BYTES = 2**16  # that a header may have beside its arrays
+
+
+def _check_sizes(path: Path, expected: dict[str, Any]) -> None:
+    """Raises `InputError` for a link, and for a file or header larger than these arrays need: nothing is read then."""
+    header = _header_limit(expected) + _HEADER_BYTES
+    check_file(path, header + sum(_bytes(leaf) for leaf in expected.values()))
+    with path.open("rb") as file:
+        claimed = int.from_bytes(file.read(8), "little")
+    if claimed > header:
+        raise InputError(
+            f"{path} is not a readable safetensors file (its header claims {claimed:,} bytes, and {header:,} is all "
+            "that it can need): the run folder is damaged."
+        )
+
+
+_DTYPES = {
+    "float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16", "int64": "I64", "int32": "I32",
+    "int16": "I16", "int8": "I8", "uint64": "U64", "uint32": "U32", "uint16": "U16", "uint8": "U8", "bool": "BOOL",
+}  # fmt: skip
+
+
+def _check_entry(path: Path, name: str, entry: Any, expected: Any) -> None:
+    shape, dtype, needed = tuple(entry.get_shape()), entry.get_dtype(), _DTYPES[str(expected.dtype)]
+    if shape != expected.shape:
+        raise InputError(f"{path}: {name} has the shape {shape}, but the model needs {expected.shape}.")
+    if dtype != needed:
+        raise InputError(f"{path}: {name} is of the type {dtype}, but the model needs {needed}.")
+
+
+def _from_file(data: np.ndarray, leaf: Any) -> jax.Array:
+    if _is_key(leaf):
+        return jax.random.wrap_key_data(jax.numpy.asarray(data), impl=jax.random.key_impl(leaf))
+    return jax.numpy.asarray(data)

@@ -1,0 +1,96 @@
+"""What a `config.json` must hold, entry by entry, before anything is made of it."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from .. import spaces
+from ..errors import InputError, shown
+from ..models import Network
+from .files import read_json
+from .schema import from_json, own_parts
+from .settings import Settings
+
+SCHEMA = 2
+MOST_SEEDS = 10_000
+_KINDS = {
+    "env": str, "model": str, "versions": dict, "seeds": tuple, "settings": Settings,
+    "obs_space": spaces.Space, "action_space": spaces.Space,
+}  # fmt: skip
+_SUITES = ("gymnasium", "envpool", "gymnax", "phys2d", "probe")
+
+
+def read_entries(folder: Path) -> dict[str, Any]:
+    """What the configuration of a run folder holds, each entry of the kind that it must be.
+
+    Raises `InputError` where the folder holds no run, a damaged one, or one that leads out of the folder.
+    """
+    path = folder / "config.json"
+    config = read_json(path)
+    if not isinstance(config, dict) or config.get("schema") != SCHEMA or config["schema"] is True:
+        found = config.get("schema") if isinstance(config, dict) else None
+        raise InputError(f"{folder} holds no run of this logpi (schema {shown(found)}, needed {SCHEMA}): train again.")
+    if (folder / "checkpoints").is_symlink():
+        raise InputError(
+            f"{folder / 'checkpoints'} is a symbolic link, which may lead out of the run folder: put the folder there."
+        )
+    found = {}
+    for name, kind in _KINDS.items():
+        try:
+            found[name] = from_json(config.get(name))
+        except (TypeError, ValueError, OverflowError) as error:
+            said = " ".join(str(error).split()).rstrip(".")
+            raise InputError(f"{path} has no good {name} ({said}): the run folder is damaged.") from None
+        if not isinstance(found[name], kind):
+            raise InputError(f"{path} has {shown(found[name])} for {name}: the run folder is damaged.")
+    _check(path, found)
+    summary = config.get("summary") or {}
+    if not isinstance(summary, dict):
+        raise InputError(f"{path} has {shown(summary)} for summary: the run folder is damaged.")
+    named = config.get("named", True)  # folders of an older logpi do not say it
+    if type(named) is not bool:
+        raise InputError(f"{path} has {shown(named)} for named: the run folder is damaged.")
+    return {**found, "summary": summary, "named": named}
+
+
+def _check(path: Path, found: dict[str, Any]) -> None:
+    """Raises `InputError` for texts that a terminal would obey, and for what can be no seeds."""
+    for name, text in (("env", found["env"]), ("model", found["model"]), ("source", found["settings"].source)):
+        if not text.isprintable() or len(text) > 500:
+            raise InputError(f"{path} has {shown(text)} for {name}, which is no plain text: the run folder is damaged.")
+    if not isinstance(found["settings"].network, Network):
+        raise InputError(f"{path} has no good network: the run folder is damaged.")
+    if not all(isinstance(version, str) for version in found["versions"].values()):
+        raise InputError(f"{path} has {shown(found['versions'])} for versions: the run folder is damaged.")
+    seeds = found["seeds"]
+    good = all(isinstance(s, int) and not isinstance(s, bool) and 0 <= s < 2**31 for s in seeds)
+    if not good or not 1 <= len(seeds) <= MOST_SEEDS or len(set(seeds)) < len(seeds):
+        raise InputError(
+            f"{path} has no good seeds ({shown(seeds)}); they must be different whole numbers from 0 to 2^31 - 1, at "
+            f"most {MOST_SEEDS:,}: the run folder is damaged."
+        )
+
+
+def own_env(name: str) -> str:
+    """The environment that a run folder names, if no module must be imported for it that nobody has asked for.
+
+    Gymnasium imports `module` for `module:Env-v0`. A module that is there already has been asked for. Raises
+    `InputError` for any other.
+    """
+    parts = name.split(":")
+    inside = parts[1:] if len(parts) > 1 and parts[0] in _SUITES else parts
+    if len(inside) > 1 and inside[0] not in sys.modules:
+        raise InputError(
+            f"The run names the environment {shown(name)}, for which the module {shown(inside[0])} would be imported: "
+            "if you trust it, name the environment yourself (environment= in Python, --env where a command has it)."
+        )
+    return name
+
+
+def check_can_train(folder: Path, settings: Settings) -> None:
+    """Raises `InputError` for settings with an object of the user's own, of which the folder has only its text."""
+    if own := own_parts(settings):
+        raise InputError(
+            f"{folder} was trained with an object of your own ({own[0]}), of which only a text is kept: train again "
+            "from Python, with settings= that have it."
+        )

@@ -1,0 +1,194 @@
+"""Files of a run folder: read with limits, written atomically."""
+
+import json
+import math
+import os
+import re
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ..errors import InputError, shown
+
+JSON_LIMIT = 4 * 2**20  # bytes of a `config.json`
+MANIFEST_LIMIT = 2**16  # bytes of the manifest of a checkpoint
+LINES_LIMIT = 2**30  # bytes of a `metrics.jsonl`
+LINE_LIMIT = 2**14  # bytes of one of its lines
+DEPTH_LIMIT = 32  # brackets within brackets
+DIGITS = 18  # of a whole number
+
+
+def open_checked(path: Path, limit: int) -> BinaryIO:
+    """A file to read, once it is known to be a plain file, no link, of at most `limit` bytes.
+
+    A link may lead out of the folder, and a pipe or a device may wait for ever. Raises `InputError` for them, for what
+    is larger, and for what cannot be opened.
+    """
+    flags = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        check_file(path, limit)
+        file = os.fdopen(os.open(path, flags), "rb")
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist: give the folder of a run, as `logpi train --out` makes.") from None
+    except (OSError, ValueError) as error:  # a name with a zero byte is a ValueError
+        raise InputError(f"{path} is not readable ({error}): the run folder is damaged.") from None
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):  # it has been exchanged since
+        file.close()
+        raise InputError(f"{path} is no plain file: the run folder is damaged, put the file itself there.")
+    return file
+
+
+def check_file(path: Path, limit: int) -> None:
+    """Raises `InputError` for a link, a pipe, a device or a folder, and for more than `limit` bytes.
+
+    Raises `OSError` where there is nothing.
+    """
+    found = os.lstat(path)
+    if stat.S_ISLNK(found.st_mode):
+        raise InputError(f"{path} is a symbolic link, which may lead out of the run folder: put the file itself there.")
+    if not stat.S_ISREG(found.st_mode):
+        raise InputError(f"{path} is not readable, for it is no plain file: the run folder is damaged.")
+    if found.st_size > limit:
+        raise InputError(
+            f"{path} has {found.st_size:,} bytes, but at most {limit:,} are read: the run folder is damaged."
+        )
+
+
+def read_bytes_checked(path: Path, limit: int) -> bytes:
+    """All of a file that `open_checked` lets pass; raises as that does, and where it grows beyond `limit` meanwhile."""
+    with open_checked(path, limit) as file:
+        try:
+            data = file.read(limit + 1)
+        except OSError as error:
+            raise InputError(f"{path} is not readable ({error}): the run folder is damaged.") from None
+    if len(data) > limit:
+        raise InputError(f"{path} has more than the {limit:,} bytes that are read: the run folder is damaged.")
+    return data
+
+
+def read_json(path: Path, limit: int = JSON_LIMIT) -> Any:
+    """Plain JSON from a file of at most `limit` bytes. Raises `InputError` where it is missing or is none."""
+    data = read_bytes_checked(path, limit)
+    try:
+        return parse_json(data)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not readable JSON ({_short(error)}): the run folder is damaged.") from None
+
+
+def read_json_lines(path: Path) -> Iterator[Any]:
+    """The JSON of each line of a file, one after the other; a last line without an end is left out.
+
+    Raises `InputError` where a line is none, or is too long to be one of logpi's.
+    """
+    with open_checked(path, LINES_LIMIT) as file:
+        number = 0
+        while line := file.readline(LINE_LIMIT + 1):
+            number += 1
+            if len(line) > LINE_LIMIT:
+                raise InputError(
+                    f"{path} is not readable (line {number} has more than {LINE_LIMIT:,} bytes): the run folder is "
+                    "damaged."
+                )
+            try:
+                if not line.endswith(b"\n"):
+                    line.decode("utf-8")  # or it was no line of ours
+                    return
+                yield parse_json(line)
+            except (ValueError, RecursionError) as error:
+                raise InputError(
+                    f"{path} is not readable (line {number}: {_short(error)}): the run folder is damaged."
+                ) from None
+
+
+def parse_json(data: bytes) -> Any:
+    """What JSON says in UTF-8, more strictly than Python's `json`, which takes NaN, names twice and any depth.
+
+    Raises `ValueError` or `RecursionError`.
+    """
+    if data.count(b"[") + data.count(b"{") > DEPTH_LIMIT:
+        _check_depth(data)
+    return _DECODER.decode(data.decode("utf-8"))
+
+
+def _check_depth(data: bytes) -> None:
+    """Raises `ValueError` for too many open brackets, those in texts not counted."""
+    if _depth(data) > DEPTH_LIMIT and _depth(_TEXT.sub(b"", data)) > DEPTH_LIMIT:
+        raise ValueError(f"brackets are more than {DEPTH_LIMIT} deep")
+
+
+def _depth(data: bytes) -> int:
+    """How many brackets are open at once; no further than one more than may be."""
+    depth = deepest = 0
+    for byte in data.translate(None, _NO_BRACKETS):
+        depth += 1 if byte in b"[{" else -1
+        deepest = max(deepest, depth)
+        if deepest > DEPTH_LIMIT:
+            break
+    return deepest
+
+
+_NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
+_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name is there twice")
+    return found
+
+
+def _whole(text: str) -> int:
+    if len(text) > DIGITS + 1:
+        raise ValueError(f"a whole number has more than {DIGITS} digits")
+    return int(text)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{shown(text)} is no finite number")
+    return value
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_int=_whole, parse_float=_finite, parse_constant=_finite)
+
+
+def _short(error: BaseException) -> str:
+    said = " ".join(str(error).split())
+    return said if len(said) <= 120 else said[:116] + " ..."
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """A file that is there whole or not at all: written beside its place, synced, renamed."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+        sync_folder(path.parent)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_and_sync(path: Path, data: bytes) -> None:
+    """A new file, on the disk when this returns."""
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """The names in a folder, on the disk when this returns: renaming is only as lasting as that."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,118 @@
+"""The presets: for each environment a setting that is known to work, with where it comes from.
+
+`CLASSIC`, `BOX2D` and `MUJOCO` are by environment; `GENERAL` is what everything else gets, by algorithm.
+"""
+
+import dataclasses
+import fnmatch
+
+from ..algorithms import A2C, AbstractAlgorithm, PPO, REINFORCE
+from ..credit import GAE, MonteCarlo
+from ..learners.optimisers import Adam
+from ..models import Network
+from ..transforms import RewardScaling
+from .settings import Settings
+
+_NORMALIZED = Network(normalize_observations=True)
+
+GENERAL = {
+    "ppo": Settings(
+        PPO(Adam(2.5e-4, anneal=1.0), GAE(0.99, 0.95), entropy_coef=0.01),
+        steps=500_000, num_envs=16, rollout_length=128,
+        source="CleanRL's ppo.py, with four times the environments",
+    ),
+    "a2c": Settings(
+        A2C(Adam(2e-3, anneal=1.0), GAE(0.99, 0.95), entropy_coef=0.01),
+        steps=500_000, num_envs=16, rollout_length=32, reward_scaling=RewardScaling(0.99),
+        source="logpi's own trials on CartPole-v1: scaled rewards made 10 of 10 seeds of 4",
+    ),
+    "reinforce": Settings(
+        REINFORCE(Adam(5e-3, anneal=1.0), MonteCarlo(0.99)),
+        steps=500_000, num_envs=8, rollout_length=256,
+        source="logpi's own trials on CartPole-v1: rollouts of whole episodes",
+    ),
+}  # fmt: skip
+
+MUJOCO = Settings(
+    PPO(Adam(3e-4, anneal=1.0), GAE(0.99, 0.95), value_clip=0.2, num_epochs=10, num_minibatches=32),
+    steps=1_000_000, num_envs=1, rollout_length=2048, network=_NORMALIZED, reward_scaling=RewardScaling(0.99),
+    source="CleanRL's ppo_continuous_action.py",
+)  # fmt: skip
+
+PRESETS = {
+    "CartPole-v1": Settings(
+        PPO(Adam(1e-3, anneal=1.0), GAE(0.98, 0.95), num_epochs=10, num_minibatches=4),
+        steps=100_000, num_envs=16, rollout_length=64,
+        source="rl-zoo's CartPole-v1 with larger rollouts; lambda 0.95: 95 of 96 seeds reach 475, with its 0.8 only 90",
+    ),
+    "Acrobot-v1": Settings(
+        PPO(Adam(1e-3, anneal=1.0), GAE(0.99, 0.95), entropy_coef=0.01, num_epochs=10),
+        steps=500_000, num_envs=16, rollout_length=128,
+        source="CleanRL's steps and batches; learning rate and epochs by logpi's own trials",
+    ),
+    "MountainCar-v0": Settings(
+        PPO(Adam(1e-3), GAE(0.99, 0.98), num_epochs=4, num_minibatches=4),
+        steps=1_000_000, num_envs=16, rollout_length=256, network=_NORMALIZED, reward_scaling=RewardScaling(0.99),
+        source="rl-zoo's MountainCar-v0 (normalised), longer rollouts",
+    ),
+    "MountainCarContinuous-v0": Settings(
+        PPO(Adam(3e-4, anneal=1.0), GAE(0.99, 0.9), num_epochs=10, num_minibatches=8),
+        steps=300_000, num_envs=16, rollout_length=256,
+        network=Network(normalize_observations=True, initial_log_std=1.0), reward_scaling=RewardScaling(0.99),
+        source="logpi's own trials: a wide first policy finds the hill on every seed",
+    ),
+    "Pendulum-v1": Settings(
+        PPO(Adam(1e-3, anneal=1.0), GAE(0.9, 0.95), num_epochs=10, num_minibatches=32),
+        steps=200_000, num_envs=4, rollout_length=1024, actions="rescale",
+        source="rl-zoo's Pendulum-v1 without gSDE, the learning rate annealed",
+    ),
+    "LunarLander-v3": Settings(
+        PPO(Adam(3e-4), GAE(0.999, 0.98), entropy_coef=0.01, num_epochs=4, num_minibatches=256),
+        steps=1_000_000, num_envs=16, rollout_length=1024,
+        source="rl-zoo's LunarLander",
+    ),
+    "LunarLanderContinuous-v3": Settings(
+        PPO(Adam(3e-4), GAE(0.999, 0.98), entropy_coef=0.01, num_epochs=4, num_minibatches=256),
+        steps=1_000_000, num_envs=16, rollout_length=1024,
+        source="rl-zoo's LunarLanderContinuous",
+    ),
+    "BipedalWalker-v3": Settings(
+        PPO(Adam(3e-4), GAE(0.999, 0.95), num_epochs=10, num_minibatches=1024, clip=0.18),
+        steps=5_000_000, num_envs=32, rollout_length=2048, network=_NORMALIZED, reward_scaling=RewardScaling(0.999),
+        source="rl-zoo's BipedalWalker-v3",
+    ),
+}  # fmt: skip
+
+MUJOCO_NAMES = (
+    "HalfCheetah-v*", "Hopper-v*", "Walker2d-v*", "Ant-v*", "Humanoid-v*", "HumanoidStandup-v*", "Swimmer-v*",
+    "Reacher-v*", "Pusher-v*", "InvertedPendulum-v*", "InvertedDoublePendulum-v*",
+)  # fmt: skip
+
+
+def algorithm_name(algorithm: AbstractAlgorithm) -> str:
+    """What an algorithm is called on the command line."""
+    return type(algorithm).__name__.lower()
+
+
+def preset(env: str, algorithm: str = "ppo") -> Settings:
+    """The settings for an environment by name; a prefix such as `gymnasium:` is passed over.
+
+    An algorithm that an environment has no preset for gets its general one, with the environment's network and actions,
+    and with scaled rewards where either has them.
+    """
+    name = env.rpartition(":")[2]
+    special = PRESETS.get(name)
+    if special is None and any(fnmatch.fnmatchcase(name, pattern) for pattern in MUJOCO_NAMES):
+        special = MUJOCO
+    general = GENERAL.get(algorithm, GENERAL["ppo"])
+    if special is None:
+        return general
+    if algorithm_name(special.algorithm) == algorithm:
+        return special
+    return dataclasses.replace(
+        general,
+        network=special.network,
+        actions=special.actions,
+        reward_scaling=special.reward_scaling or general.reward_scaling,
+        steps=max(special.steps, general.steps),
+    )

@@ -1,0 +1,190 @@
+"""The schema of configurations: what a file may name, what each field may be, to JSON and back.
+
+Nothing else is ever made from a file.
+"""
+
+import dataclasses
+import functools
+import json
+import math
+import types
+import typing
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import numpy as np
+
+from .. import spaces
+from ..algorithms import A2C, PPO, REINFORCE
+from ..credit import GAE, MonteCarlo, NStep
+from ..errors import check_whole, InputError, shown
+from ..learners.optimisers import Adam
+from ..models import Network
+from ..transforms import RewardScaling
+from .files import read_json as read_json
+from .files import write_atomically
+from .settings import Settings
+
+PARTS = (PPO, A2C, REINFORCE, GAE, MonteCarlo, NStep, Adam, Network, RewardScaling, Settings)
+SPACES = (spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary, spaces.Box, spaces.Dict, spaces.Tuple)
+KNOWN: dict[str, Any] = {kind.__name__: kind for kind in (*PARTS, *SPACES)}
+MOST_ENTRIES = 2**26  # numbers in an observation or action
+MOST_AXES = 16
+_DTYPES = ("bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)), "float16", "float32",
+           "float64", "bfloat16")  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Custom:
+    """What stands in a configuration for an object of the user's own: how it printed itself. It can do nothing."""
+
+    text: str
+
+
+def build(name: str, fields: dict[str, Any]) -> Any:
+    """The object of a known kind with these fields. Raises `InputError` where it does not take them."""
+    kind = KNOWN[name]
+    hints = _hints(kind)
+    if unknown := set(fields) - set(hints):
+        raise InputError(f"The configuration of {name} has unknown fields: {shown(', '.join(sorted(unknown)))[1:-1]}.")
+    for field, value in fields.items():
+        if kind in PARTS and not _is_one(value, hints[field]):
+            raise InputError(f"The configuration of {name} has {shown(value)} for {field}: the run folder is damaged.")
+    try:
+        made = kind(**fields)
+        if kind in SPACES:
+            _check_space(made)
+    except TypeError as error:
+        said = shown(str(error), 160)[1:-1]
+        raise InputError(f"The configuration of {name} lacks something ({said}): the run folder is damaged.") from None
+    return made
+
+
+def own_parts(value: Any, path: str = "settings") -> list[str]:
+    """Where in settings an object of the user's own stands, of which a file keeps only how it printed itself."""
+    if isinstance(value, Custom):
+        return [path]
+    if type(value) not in PARTS:
+        return []
+    return [p for f in dataclasses.fields(value) for p in own_parts(getattr(value, f.name), f"{path}.{f.name}")]
+
+
+@functools.cache
+def _hints(kind: type) -> dict[str, Any]:
+    hints = typing.get_type_hints(kind)
+    return {f.name: hints[f.name] for f in dataclasses.fields(kind)}
+
+
+def _is_one(value: Any, hint: Any) -> bool:
+    """Whether a value from a file is of the kind that a field is declared to be."""
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        return any(_is_one(value, part) for part in typing.get_args(hint))
+    if typing.get_origin(hint) is Literal:
+        return isinstance(value, str) and value in typing.get_args(hint)
+    if hint is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, hint) or (isinstance(value, Custom) and hint.__name__.startswith("Abstract"))
+
+
+def _check_space(space: Any) -> None:
+    """Raises `InputError` for a space that none of an environment can be; parts have been checked before it."""
+    match space:
+        case spaces.Discrete():
+            check_whole("n of a Discrete space", space.n, 1, MOST_ENTRIES)
+            check_whole("start of a Discrete space", space.start, -(2**31), 2**31 - 1)
+        case spaces.MultiDiscrete():
+            _check_wholes("sizes", space.sizes, 1)
+            _check_wholes("starts", space.starts, -(2**31))
+            _check_shape(space.shape)
+            _check(space, len(space.starts) in (0, len(space.sizes)))
+            _check(space, space.shape == () or math.prod(space.shape) == len(space.sizes))
+        case spaces.MultiBinary():
+            _check_shape(space.shape)
+        case spaces.Box():
+            _check_shape(space.shape)
+            _check(space, isinstance(space.dtype, str) and space.dtype in _DTYPES)
+            _check(space, all(_is_bound(bound, math.prod(space.shape)) for bound in (space.low, space.high)))
+        case spaces.Dict() | spaces.Tuple():
+            named = isinstance(space, spaces.Dict)
+            _check(space, isinstance(space.parts, tuple) and all(_is_part(part, named) for part in space.parts))
+    check_whole("the number of entries of a space", spaces.encoded_size(space), 0, MOST_ENTRIES)
+
+
+def _check(space: Any, good: bool) -> None:
+    if not good:
+        raise InputError(f"{shown(space)} is no space of an environment's: the run folder is damaged.")
+
+
+def _check_wholes(name: str, values: Any, low: int) -> None:
+    if not isinstance(values, tuple):
+        raise InputError(f"{name} is {shown(values)}, but it must be whole numbers: the run folder is damaged.")
+    for value in values:
+        check_whole(f"one of {name}", value, low, 2**31 - 1)
+
+
+def _check_shape(shape: Any) -> None:
+    _check_wholes("shape", shape, 0)
+    check_whole("the number of axes of a shape", len(shape), 0, MOST_AXES)
+    check_whole("the number of entries of a shape", math.prod(shape), 0, MOST_ENTRIES)
+
+
+def _is_bound(bound: Any, entries: int) -> bool:
+    numbers = bound if isinstance(bound, tuple) else (bound,)
+    if isinstance(bound, tuple) and len(bound) != entries:
+        return False
+    return all(isinstance(x, (int, float)) and not isinstance(x, bool) and x == x for x in numbers)
+
+
+def _is_part(part: Any, named: bool) -> bool:
+    if not named:
+        return isinstance(part, SPACES)
+    return isinstance(part, tuple) and len(part) == 2 and isinstance(part[0], str) and isinstance(part[1], SPACES)
+
+
+def to_json(value: Any) -> Any:
+    """A configuration as plain JSON: an object of a known kind becomes a dictionary with its `kind`.
+
+    Numbers that JSON lacks are written as text ("inf"); an object of an unknown kind as its `repr`, under `custom`.
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, (list, tuple)):
+        return [to_json(item) for item in value]
+    if isinstance(value, dict):
+        return {str(name): to_json(item) for name, item in value.items()}
+    if type(value).__name__ in KNOWN and KNOWN[type(value).__name__] is type(value):
+        fields = {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {"kind": type(value).__name__, **fields}
+    if isinstance(value, (np.ndarray, np.generic, jax.Array)):
+        return np.asarray(value).tolist()
+    return {"custom": value.text if isinstance(value, Custom) else repr(value)}
+
+
+def from_json(data: Any) -> Any:
+    """What `to_json` was given, with `Custom` in the place of what was of the user's own.
+
+    Raises `InputError` for a kind that is not known, or fields that it does not take.
+    """
+    if isinstance(data, list):
+        return tuple(from_json(item) for item in data)
+    if isinstance(data, str) and data in ("inf", "-inf", "nan"):
+        return float(data)
+    if not isinstance(data, dict):
+        return data
+    if "custom" in data:
+        return Custom(str(data["custom"]))
+    if "kind" not in data:
+        return {name: from_json(item) for name, item in data.items()}
+    if not isinstance(data["kind"], str) or data["kind"] not in KNOWN:
+        raise InputError(f"The configuration names {shown(data['kind'])}, which is none of {', '.join(sorted(KNOWN))}.")
+    return build(data["kind"], {name: from_json(item) for name, item in data.items() if name != "kind"})
+
+
+def write_json(path: Path, value: Any) -> None:
+    """`to_json` of a value, indented, atomically."""
+    write_atomically(path, (json.dumps(to_json(value), indent=2) + "\n").encode())

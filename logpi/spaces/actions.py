@@ -1,0 +1,72 @@
+"""The way of an action to its environment: clipped or rescaled to the bounds of its space."""
+
+import functools
+import math
+
+import numpy as np
+
+from .. import spaces
+from ..errors import InputError
+from .kinds import Bound, Box, Discrete, MultiDiscrete, Space
+
+
+@functools.lru_cache(maxsize=256)
+def bounds(space: Box) -> tuple[np.ndarray, np.ndarray]:
+    """The least and greatest member of a `Box`, each of its shape, as float32."""
+
+    def full(bound: Bound) -> np.ndarray:
+        flat = np.asarray(bound, np.float32).reshape(-1)
+        return np.broadcast_to(flat, math.prod(space.shape)).reshape(space.shape)
+
+    return full(space.low), full(space.high)
+
+
+def _aligned(bound: np.ndarray, action) -> np.ndarray:
+    """A bound with as many axes as an action: broadcasting is said, not left to happen."""
+    return bound.reshape((1,) * (action.ndim - bound.ndim) + bound.shape)
+
+
+def clip_to(space: Space, action):
+    """What the environment gets for an action of the policy: clipped to the bounds, counted from `start`.
+
+    `action` is an array (of NumPy or JAX) with any axes before those of the event. The trajectory keeps the action as
+    it was drawn, because that is what `log_prob` is the density of.
+    """
+    match space:
+        case Discrete():
+            return action + space.start if space.start else action
+        case MultiDiscrete():
+            starts = np.asarray(space.starts, np.int32)
+            shifted = action + _aligned(starts, action) if starts.any() else action
+            return shifted.reshape(*shifted.shape[:-1], *(space.shape or (len(space.sizes),)))
+        case Box():
+            low, high = bounds(space)
+            return action.clip(_aligned(low, action), _aligned(high, action))
+        case _:
+            return action
+
+
+def rescale_to(space: Space, action):
+    """As `clip_to`, but a `Box` is reached from the interval -1 to 1: `low` and `high` are where -1 and 1 go.
+
+    Raises `InputError` for a `Box` without bounds.
+    """
+    if not isinstance(space, Box):
+        return clip_to(space, action)
+    low, high = (_aligned(bound, action) for bound in _finite_bounds(space))
+    return clip_to(space, low + (action.clip(-1, 1) + 1) * ((high - low) / 2))  # rounding may lead out of the space
+
+
+@functools.lru_cache(maxsize=256)
+def _finite_bounds(space: Box) -> tuple[np.ndarray, np.ndarray]:
+    """As `bounds`; raises `InputError` where the interval -1 to 1 cannot be stretched to them: it would give NaN."""
+    low, high = bounds(space)
+    if not (high.astype(np.float64) - low < np.finfo(np.float32).max).all():
+        raise InputError(
+            f"actions is rescale, but the action space {space} is not bounded on both sides: take clip (--actions "
+            "clip), or bound the space."
+        )
+    return low, high
+
+
+ACTION_MAPS = {"clip": spaces.clip_to, "rescale": spaces.rescale_to}

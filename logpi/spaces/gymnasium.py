@@ -1,0 +1,39 @@
+"""From Gymnasium's spaces to ours."""
+
+import numpy as np
+
+from ..errors import InputError
+from .kinds import Bound, Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space, Tuple
+
+
+def _bound(values: np.ndarray) -> Bound:
+    flat = np.asarray(values, np.float64).ravel().tolist()
+    return flat[0] if len(set(flat)) == 1 else tuple(flat)
+
+
+def from_gymnasium(space) -> Space:
+    """The counterpart of a space of Gymnasium.
+
+    Raises `InputError` for a kind of space that has none.
+    """
+    from gymnasium import spaces as gym
+
+    match space:
+        case gym.Discrete():
+            return Discrete(int(space.n), int(space.start))
+        case gym.MultiDiscrete():
+            starts = tuple(int(s) for s in np.ravel(space.start))
+            return MultiDiscrete(tuple(int(n) for n in np.ravel(space.nvec)), starts, tuple(space.nvec.shape))
+        case gym.MultiBinary():
+            return MultiBinary(tuple(space.shape))
+        case gym.Box():
+            return Box(tuple(space.shape), _bound(space.low), _bound(space.high), str(space.dtype))
+        case gym.Dict():
+            return Dict(tuple((name, from_gymnasium(part)) for name, part in sorted(space.spaces.items())))
+        case gym.Tuple():
+            return Tuple(tuple(from_gymnasium(part) for part in space.spaces))
+        case _:
+            raise InputError(
+                f"The space {space} is of a kind that logpi does not know; it takes Box, Discrete, MultiDiscrete, "
+                "MultiBinary, and Dict and Tuple of those: convert it with a gymnasium wrapper."
+            )

@@ -1,0 +1,228 @@
+"""Members of a space: whether something is one and why not, as arrays, random ones, and those at the corners."""
+
+import itertools
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, PyTree
+
+from ..errors import InputError, shown
+from .kinds import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space, Tuple
+
+ROUNDING = 1e-6  # of a bound: float32 and float64 write the same number differently
+CORNERS = 64  # looked at, of an action space that has more
+FEATURES = 512  # numbers of an observation that are compared by distance
+
+
+def misfit(space: Space, given: Any, where: str = "") -> str:
+    """What is wrong with the type or the shape of an observation; empty where nothing is. `where` names it."""
+    match space:
+        case Dict():
+            if not isinstance(given, dict) or set(given) != {name for name, _ in space.parts}:
+                return f"{where} has not the parts {', '.join(name for name, _ in space.parts)}"
+            return next(
+                filter(None, (misfit(part, given[name], f"{where}[{name!r}]") for name, part in space.parts)), ""
+            )
+        case Tuple():
+            if not isinstance(given, tuple | list) or len(given) != len(space.parts):
+                return f"{where} has not {len(space.parts)} parts"
+            return next(filter(None, (misfit(p, g, f"{where}[{i}]") for i, (p, g) in _paired(space, given))), "")
+        case Discrete():
+            whole = isinstance(given, int | np.integer) or (isinstance(given, np.ndarray) and given.shape == ())
+            fits = whole and np.issubdtype(np.asarray(given).dtype, np.integer)
+            return "" if fits else f"{where} is {_shown(given)}, but a whole number is announced"
+        case _:
+            return _array_misfit(space, given, where)
+
+
+def _paired(space: Tuple, given: Any) -> Iterator[tuple[int, tuple[Space, Any]]]:
+    return enumerate(zip(space.parts, given, strict=True))
+
+
+def _array_misfit(space: Box | MultiBinary | MultiDiscrete, given: Any, where: str) -> str:
+    shape = (space.shape or (len(space.sizes),)) if isinstance(space, MultiDiscrete) else space.shape
+    if not isinstance(given, np.ndarray | np.generic):
+        return f"{where} is {_shown(given)}, but an array is announced"
+    if given.shape != shape:
+        return f"{where} has the shape {given.shape}, but {shape} is announced"
+    if isinstance(space, Box):
+        fits = np.can_cast(given.dtype, space.dtype)
+        return "" if fits else f"{where} has the type {given.dtype}, but {space.dtype} is announced"
+    fits = np.issubdtype(given.dtype, np.integer) or given.dtype == bool
+    return "" if fits else f"{where} has the type {given.dtype}, but whole numbers are announced"
+
+
+def outside(space: Space, given: Any, where: str = "") -> str:
+    """Which number of a fitting observation lies outside of its space; empty where none does."""
+    match space:
+        case Dict():
+            return next(filter(None, (outside(p, given[name], f"{where}[{name!r}]") for name, p in space.parts)), "")
+        case Tuple():
+            return next(filter(None, (outside(p, g, f"{where}[{i}]") for i, (p, g) in _paired(space, given))), "")
+        case Discrete():
+            low, high = np.asarray(space.start, float), np.asarray(space.start + space.n - 1, float)
+        case MultiDiscrete():
+            low = np.asarray(space.starts or (0,) * len(space.sizes), float)
+            high = low + np.asarray(space.sizes) - 1
+        case MultiBinary():
+            low, high = np.zeros(()), np.ones(())
+        case Box():
+            low, high = np.asarray(space.low, float), np.asarray(space.high, float)
+    values = np.asarray(given, float).reshape(-1)
+    low, high = (np.broadcast_to(bound.reshape(-1), values.shape) for bound in (low, high))
+    bad = ~((values >= low - _slack(low)) & (values <= high + _slack(high)))  # NaN is bad
+    if not bad.any():
+        return ""
+    i = int(np.argmax(bad))
+    return f"entry {i} of {where} is {values[i]:g}, outside of {low[i]:g} to {high[i]:g}"
+
+
+def _slack(bound: np.ndarray) -> np.ndarray:
+    return np.where(np.isfinite(bound), ROUNDING * np.maximum(1.0, np.abs(bound)), 0.0)
+
+
+def _shown(given: Any) -> str:
+    if isinstance(given, np.ndarray):
+        return f"an array of shape {given.shape} and type {given.dtype}"
+    return f"{type(given).__name__} {given!r}"[:60]
+
+
+def draw(space: Space, rng: np.random.Generator) -> PyTree:
+    """A random action as an environment takes it: uniform where the space has bounds, normal where it has none."""
+    match space:
+        case Dict():
+            return {name: draw(part, rng) for name, part in space.parts}
+        case Tuple():
+            return tuple(draw(part, rng) for part in space.parts)
+        case Discrete():
+            return np.int64(space.start + rng.integers(space.n))
+        case MultiDiscrete():
+            return _combined(space, rng.integers(np.asarray(space.sizes)))
+        case MultiBinary():
+            return rng.integers(0, 2, space.shape).astype(np.int8)
+        case Box():
+            low, high = _limits(space)
+            within = np.where(np.isfinite(low) & np.isfinite(high), rng.random(space.shape), np.nan)
+            uniform = np.where(np.isnan(within), 0.0, low + within * (high - low)) if np.isfinite(low).any() else within
+            normal = np.clip(rng.standard_normal(space.shape), low, high)
+            return np.where(np.isnan(within), normal, uniform).astype(space.dtype)
+
+
+def corners(space: Space) -> list[PyTree]:
+    """Actions at the edge of the space: every one of few, else the least, the greatest, and both in turn."""
+    match space:
+        case Discrete():
+            places = range(space.n) if space.n <= CORNERS else [0, space.n // 2, space.n - 1]
+            return [np.int64(space.start + i) for i in places]
+        case MultiDiscrete():
+            sizes = np.asarray(space.sizes)
+            some = [np.zeros_like(sizes), sizes - 1, (sizes - 1) * (np.arange(sizes.size) % 2)]
+            return [_combined(space, each) for each in some]
+        case MultiBinary():
+            return [np.full(space.shape, bit, np.int8) for bit in (0, 1)]
+        case Box():
+            low, high = (np.nan_to_num(bound, posinf=1.0, neginf=-1.0) for bound in _limits(space))
+            turns = np.arange(math.prod(space.shape)).reshape(space.shape) % 2 == 0
+            some = [low, high, np.where(turns, low, high), (low + high) / 2]
+            return [np.asarray(each).astype(space.dtype) for each in some]
+        case Dict():
+            pieces = [corners(part) for _, part in space.parts]
+            names = [name for name, _ in space.parts]
+            return [dict(zip(names, each, strict=True)) for each in itertools.islice(_together(pieces), CORNERS)]
+        case Tuple():
+            return list(itertools.islice(_together([corners(part) for part in space.parts]), CORNERS))
+
+
+def _together(pieces: list[list[Any]]) -> Iterator[tuple[Any, ...]]:
+    """Each part's corners in step, as often as the part with the most has them."""
+    for i in range(max(map(len, pieces), default=0)):
+        yield tuple(piece[i % len(piece)] for piece in pieces)
+
+
+def _combined(space: MultiDiscrete, values: np.ndarray) -> np.ndarray:
+    starts = np.asarray(space.starts or (0,) * len(space.sizes))
+    return (starts + values).reshape(space.shape or (len(space.sizes),)).astype(np.int64)
+
+
+def _limits(space: Box) -> tuple[np.ndarray, np.ndarray]:
+    low, high = (np.asarray(bound, float).reshape(-1) for bound in (space.low, space.high))
+    size = math.prod(space.shape)
+    return np.broadcast_to(low, size).reshape(space.shape), np.broadcast_to(high, size).reshape(space.shape)
+
+
+def numbers(given: PyTree) -> Float[np.ndarray, " n"]:
+    """The numbers of an observation in a row; of many, evenly chosen ones."""
+    if isinstance(given, dict):
+        parts = [numbers(given[name]) for name in sorted(given, key=str)]
+    elif isinstance(given, tuple | list):
+        parts = [numbers(part) for part in given]
+    else:
+        parts = [np.asarray(given, float).reshape(-1)]
+    row = np.concatenate([np.zeros(0), *parts])
+    return row[:: max(1, len(row) // FEATURES)]
+
+
+def same(first: PyTree, second: PyTree) -> bool:
+    """Whether two observations are equal bit by bit; NaN equals NaN."""
+    if isinstance(first, dict):
+        return (
+            isinstance(second, dict) and first.keys() == second.keys() and all(same(first[k], second[k]) for k in first)
+        )
+    if isinstance(first, tuple | list):
+        paired = isinstance(second, tuple | list) and len(first) == len(second)
+        return paired and all(map(same, first, second))
+    one, other = np.asarray(first), np.asarray(second)
+    if one.dtype.kind not in "fiub" or other.dtype.kind not in "fiub":
+        return bool(np.array_equal(one, other))
+    return bool(np.array_equal(one, other, equal_nan=True))
+
+
+def as_member(space: Space, given: PyTree) -> PyTree[np.ndarray]:
+    """A member of a space as NumPy arrays, from arrays, numbers or lists.
+
+    Raises `InputError` where a part is missing or has another shape.
+    """
+    match space:
+        case Dict():
+            if not isinstance(given, dict) or set(given) != {name for name, _ in space.parts}:
+                raise InputError(f"{given!r} is no member of {space}: give a dictionary of its parts.")
+            return {name: as_member(part, given[name]) for name, part in space.parts}
+        case Tuple():
+            if not isinstance(given, (tuple, list)) or len(given) != len(space.parts):
+                raise InputError(f"{given!r} is no member of {space}: give a tuple of its parts.")
+            return tuple(as_member(part, item) for part, item in zip(space.parts, given, strict=True))
+        case Discrete():
+            shape, dtype = (), np.int32
+        case MultiDiscrete():
+            shape, dtype = space.shape or (len(space.sizes),), np.int32
+        case _:
+            shape = space.shape
+            dtype = np.uint8 if isinstance(space, Box) and space.dtype == "uint8" else np.float32
+    try:
+        array = np.asarray(given, dtype)
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f"{shown(given)} is no member of {space}: give numbers of the shape {shape}.") from None
+    if array.shape != shape:
+        raise InputError(f"An observation has the shape {array.shape}, but the policy was trained on {shape}.")
+    return array
+
+
+def fits(mine: Space, theirs: Space) -> bool:
+    """Whether a policy made for one space can act in, or see, another: the same but for bounds, types and starts."""
+    match mine, theirs:
+        case Dict(), Dict():
+            same = [name for name, _ in mine.parts] == [name for name, _ in theirs.parts]
+            return same and all(fits(a, b) for (_, a), (_, b) in zip(mine.parts, theirs.parts, strict=True))
+        case Tuple(), Tuple():
+            same = len(mine.parts) == len(theirs.parts)
+            return same and all(fits(a, b) for a, b in zip(mine.parts, theirs.parts, strict=True))
+        case Discrete(), Discrete():
+            return mine.n == theirs.n
+        case MultiDiscrete(), MultiDiscrete():
+            return mine.sizes == theirs.sizes
+        case (Box(), Box()) | (MultiBinary(), MultiBinary()):
+            return mine.shape == theirs.shape
+        case _:
+            return False
