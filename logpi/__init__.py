@@ -184,4 +184,4 @@ __getattr__, __dir__, __all__ = attach(
         "transforms",
     ),
 )
-__all__ += ["__version__"]
+__all__.append("__version__")

@@ -24,4 +24,4 @@ def attach(
             return importlib.import_module(f"{package}.{name}")
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
-    return __getattr__, lambda: sorted([*home, *modules]), sorted(home)
+    return __getattr__, lambda: sorted({*vars(sys.modules[package]), *home, *modules}), sorted(home)

@@ -16,9 +16,9 @@ ROOT = Path(__file__).parents[1]
 KATEX = ROOT / "logpi" / "explain" / "assets" / "vendor" / "katex"
 REPOSITORY_LINK = re.compile(r"\[([^\]]+)\]\((?:\.\./)+(?:examples|tests|benchmarks)/[^)]*\)")
 MODULES = (
-    "algorithms", "audit", "batch", "climbing", "credit", "distributions", "envs", "errors", "estimators", "explain",
-    "heads", "models", "report", "rollout", "spaces", "steps", "surrogates", "training.evaluation", "training.run",
-    "training.settings", "training.train", "trajectory", "transforms",
+    "algorithms", "audit", "batch", "credit", "distributions", "envs", "errors", "estimation", "estimators",
+    "evaluation.evaluate", "explain", "heads", "learners", "models", "report", "rollout", "runs.run", "runs.settings",
+    "spaces", "surrogates", "training.train", "trajectory", "transforms",
 )  # fmt: skip
 
 

@@ -42,7 +42,7 @@ def _page_of(run: str | None, seed: int | None) -> str:
     if run is None:
         if seed is not None:
             raise InputError("--seed says which policy of a run, but no run is given: give the folder of one too.")
-        from ..explain import introduction as page
+        from ..explain import page
 
         return page()
     if seed is not None:

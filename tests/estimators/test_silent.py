@@ -83,7 +83,7 @@ def test_choices_without_probability_may_cost_anything():
         return dist.Categorical(logits=logits, validate_args=False)
 
     J = expectation(lambda x: jnp.asarray([1.0, jnp.nan, 3.0])[x], of, 1)
-    gradient = jax.grad(logpi.estimators.Expectation(J.problem, logpi.Enumerate(), 1))(logits, KEY)
+    gradient = jax.grad(logpi.Expectation(J.problem, logpi.Enumerate(), 1))(logits, KEY)
     p = jax.nn.softmax(logits)
     np.testing.assert_allclose(gradient, p * (jnp.asarray([1.0, 0.0, 3.0]) - (p[0] + 3 * p[2])), rtol=1e-5, atol=1e-7)
 
@@ -119,7 +119,7 @@ def test_a_choice_never_drawn_has_no_known_score():
     assert np.array_equal(np.isnan(jax.jit(jax.grad(J))(p, KEY)), [True, False, False])
     with pytest.raises(InputError, match=r"probs of CategoricalProbs is 0.*with Enumerate\(\)"):
         logpi.estimate(J, p, KEY)
-    exact = jax.grad(logpi.estimators.Expectation(J.problem, logpi.Enumerate(), 1))(p, KEY)
+    exact = jax.grad(logpi.Expectation(J.problem, logpi.Enumerate(), 1))(p, KEY)
     np.testing.assert_allclose(exact, [3.5, -0.5, 0.5], rtol=1e-6)
 
 

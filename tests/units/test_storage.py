@@ -182,7 +182,7 @@ def test_reading_a_configuration_imports_nothing(tmp_path):
     """A file that names a module: neither reading nor refusing it runs the module."""
     (tmp_path / "trap.py").write_text("raise SystemExit(7)")
     program = (
-        "import sys; from logpi.training.storage import from_json\n"
+        "import sys; from logpi.runs.schema import from_json\n"
         "try: from_json({'kind': 'trap.Bomb', 'custom_module': 'trap'})\n"
         "except ValueError: sys.exit('trap' in sys.modules)"
     )

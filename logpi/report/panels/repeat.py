@@ -6,8 +6,7 @@ from typing import Any
 
 from ...errors import InputError
 from ...runs.config import own_env
-from ...runs.schema import own_parts
-from ...runs.schema import to_json
+from ...runs.schema import own_parts, to_json
 from ..charts import NONE
 from ..folders import Told
 
