@@ -5,10 +5,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
+from .advantages import AbstractAdvantages
 from .credit import AbstractCredit
 from .errors import InputError
 from .models import AbstractActorCritic, refresh, unroll
-from .surrogates import standardise, weighted_mean
+from .surrogates import weighted_mean
 from .trajectory import at_time, segments, Trajectory
 
 
@@ -56,13 +57,9 @@ def prepare(
     return Segments(*segments(rows, length), memory=before)
 
 
-def with_standard_advantage(batch: Segments) -> Segments:
-    """Advantages of mean 0 and standard deviation 1 over the batch.
-
-    Here and not in an objective, because an objective sees rows one by one. It scales the gradient, and biases it:
-    a batch's own mean and deviation depend on its samples.
-    """
-    return eqx.tree_at(lambda b: b.advantage, batch, standardise(batch.advantage, batch.weight))
+def with_advantages(batch: Segments, advantages: AbstractAdvantages) -> Segments:
+    """The batch with its advantages as an update takes them."""
+    return eqx.tree_at(lambda b: b.advantage, batch, advantages(batch.advantage, batch.weight))
 
 
 def explained_variance(batch: Segments) -> Float[Array, ""]:

@@ -17,10 +17,10 @@ def no_gradient(x: Array, sentence: str) -> Float[Array, ""]:
     """
 
     @jax.custom_jvp
-    def nothing(x):
+    def nothing(_x):
         return jnp.zeros((), jnp.float32)
 
-    def refuse(primals, tangents):
+    def refuse(_primals, tangents):
         if not isinstance(tangents[0], jax.custom_derivatives.SymbolicZero):
             raise InputError(sentence)
         return jnp.zeros((), jnp.float32), jnp.zeros((), jnp.float32)
@@ -42,7 +42,7 @@ def first_order(x: Float[Array, ""], params: PyTree, estimator: str) -> Float[Ar
     )
 
     @jax.custom_jvp
-    def identity(x, params):
+    def identity(x, _params):
         return x
 
     @identity.defjvp
@@ -54,7 +54,7 @@ def first_order(x: Float[Array, ""], params: PyTree, estimator: str) -> Float[Ar
 
 
 @jax.custom_jvp
-def unknown(x: Float[Array, "*shape"], where: Bool[Array, "*shape"]) -> Float[Array, ""]:
+def unknown(x: Float[Array, "*shape"], where: Bool[Array, "*shape"]) -> Float[Array, ""]:  # pyright: ignore[reportUnusedParameter]
     """0, to be added to a result, whose derivatives in `x` are NaN `where` they are not known."""
     return jnp.zeros((), jnp.float32)
 

@@ -1,5 +1,6 @@
 """The one exception that means "you can mend this": a sentence with the value, the limit and the cure."""
 
+import math
 import numbers
 from typing import Any
 
@@ -11,7 +12,7 @@ class InputError(ValueError):
     """
 
 
-def check_between(name: str, value: object, low: float, high: float = float("inf"), *, optional: bool = False) -> None:
+def check_between(name: str, value: object, low: float, high: float = math.inf, *, optional: bool = False) -> None:
     """Raises `InputError` unless `value` is a number and `low <= value <= high`.
 
     Arrays pass, traced ones among them: what they hold is not known. `None` passes where it is `optional`. A whole
@@ -19,7 +20,7 @@ def check_between(name: str, value: object, low: float, high: float = float("inf
     """
     if (value is None and optional) or _is_array(value):
         return
-    limit = f"between {low} and {high}" if high < float("inf") else f"{low} or more"
+    limit = f"between {low} and {high}" if high < math.inf else f"{low} or more"
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         raise InputError(f"{name} is {shown(value)}, but it must be a number {limit}: give a value in that range.")
     _check_range(name, value, low, high, limit)
@@ -29,13 +30,13 @@ def check_between(name: str, value: object, low: float, high: float = float("inf
         )
 
 
-def check_whole(name: str, value: object, low: int, high: float = float("inf"), *, optional: bool = False) -> None:
+def check_whole(name: str, value: object, low: int, high: float = math.inf, *, optional: bool = False) -> None:
     """Raises `InputError` unless `value` is a whole number, no truth, and `low <= value <= high`."""
     if value is None and optional:
         return
     if not isinstance(value, numbers.Integral) or isinstance(value, bool):
         raise InputError(f"{name} is {shown(value)}, but it must be a whole number: give one of {low} or more.")
-    _check_range(name, value, low, high, f"between {low} and {high}" if high < float("inf") else f"{low} or more")
+    _check_range(name, value, low, high, f"between {low} and {high}" if high < math.inf else f"{low} or more")
 
 
 def _check_range(name: str, value: Any, low: float, high: float, limit: str) -> None:
@@ -49,8 +50,7 @@ def check_part(name: str, value: object, like: str) -> None:
 
     `like` is an example of what can.
     """
-    plain = bool | int | float | complex | str | bytes | list | tuple | dict | set | type(None)
-    if isinstance(value, plain | type):
+    if isinstance(value, (bool, int, float, complex, str, bytes, list, tuple, dict, set, type(None), type)):
         raise InputError(f"{name} is {shown(value)}, but it must be an object such as {like}: give {like}.")
 
 
@@ -61,12 +61,30 @@ def choice(name: str, value: object, choices: tuple[str, ...]) -> str:
     raise InputError(f"{name} is {shown(value)}, but it must be {' or '.join(choices)}: give one of them.")
 
 
+def missing(what: str, package: str, extra: str) -> InputError:
+    """That something needs a package which comes with an extra of logpi's."""
+    return InputError(f'{what} needs {package}, which is not installed: pip install "logpi[{extra}]".')
+
+
+def said(error: BaseException, most: int = 1000) -> str:
+    """What an exception says, to stand in a sentence: on one line, without its full stop, cut where it is long.
+
+    Its kind, where it says nothing. What cannot be printed is written as Python does: it may come from a file.
+    """
+    line = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    return _cut("".join(c if c.isprintable() else repr(c)[1:-1] for c in line), most)
+
+
 def shown(value: object, most: int = 60) -> str:
     """A value as Python writes it, on one line, cut where it is long."""
     try:
         text = " ".join(str(value).split()) if _is_array(value) else " ".join(repr(value).split())
     except Exception as error:  # an object of the user's, or a whole number of too many digits
         text = f"a {type(value).__name__} that cannot be printed ({type(error).__name__})"
+    return _cut(text, most)
+
+
+def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 4] + " ..."
 
 

@@ -1,5 +1,8 @@
 """From an action space to a distribution: the only place that asks what kind of action this is."""
 
+# pyright: reportUnusedParameter=false
+# `make_head` is asked alike for every kind of space, and few need all that it is given.
+
 import abc
 import functools
 import math

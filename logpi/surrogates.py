@@ -1,7 +1,7 @@
-r"""Functions of log-probabilities whose gradient is a policy gradient: an array in, an array of the same shape out.
+r"""Functions of log-probabilities whose gradient is a policy gradient: arrays in, a number for each row out.
 
-None of them takes a mean: what averages them takes the weights, and what asks for the gradient of each row takes none.
-All are to be maximised. $\hat A$, the advantage, is a constant in each: where gradients stop is part of the formula.
+No surrogate takes a mean: what averages them takes the weights, and what asks for the gradient of each row takes none.
+They are to be maximised. $\hat A$, the advantage, is a constant in each: where gradients stop is part of the formula.
 """
 
 import jax.numpy as jnp
@@ -14,8 +14,8 @@ Number = float | Float[Array, ""]  # an array, where one compiled program serves
 def score(log_prob: Float[Array, "*n"], advantage: Float[Array, "*n"]) -> Float[Array, "*n"]:
     r"""$\log \pi_\theta(a \mid s) \, \hat A$, whose gradient is $\hat A \, \partial \log \pi_\theta(a \mid s)$.
 
-    Its value means nothing; its gradient is the policy gradient. Williams 1992 (REINFORCE), theorem 1; Sutton et al.
-    2000, eq. 2.
+    Its value means nothing; its gradient is the policy gradient. REINFORCE, of Williams 1992, by single
+    actions; Sutton et al. 2000, eq. 2.
     """
     return log_prob * stop_gradient(advantage)
 

@@ -34,24 +34,24 @@ _CONFIG: Any = jax.config
 STORED_FROM = 1024  # numbers; fewer are sooner worked out again than put into memory
 
 
-def quick(key: PRNGKeyArray) -> PRNGKeyArray:
+def fast_key(key: PRNGKeyArray) -> PRNGKeyArray:
     """A key that draws the same numbers as `key`, and sooner if it is one of JAX's default generator.
 
-    For draws alone: what is split off it goes on being quick, which users have no use for.
+    For draws alone: what is split off it goes on being fast, which users have no use for.
     """
     if not _is_slow(key):
         return key
-    return jax.random.wrap_key_data(jax.random.key_data(key), impl=_QUICK)
+    return jax.random.wrap_key_data(jax.random.key_data(key), impl=_FAST)
 
 
 def split(key: PRNGKeyArray, num: int | tuple[int, ...] = 2) -> Array:
     """`jax.random.split`."""
-    return _as_given(jax.random.split(quick(key), num), key)
+    return _as_given(jax.random.split(fast_key(key), num), key)
 
 
 def fold_in(key: PRNGKeyArray, data: int | Integer[Array, ""]) -> PRNGKeyArray:
     """`jax.random.fold_in`."""
-    return _as_given(jax.random.fold_in(quick(key), data), key)
+    return _as_given(jax.random.fold_in(fast_key(key), data), key)
 
 
 def stored(draw: Callable[[PRNGKeyArray], Array], key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any) -> Array:
@@ -135,7 +135,7 @@ def _random_bits(key, width, shape):
     return stored(draw, key, (count,), dtype).reshape(shape)
 
 
-_QUICK = define_prng_impl(
+_FAST = define_prng_impl(
     key_shape=threefry_prng_impl.key_shape,
     seed=threefry_prng_impl.seed,
     split=_split,

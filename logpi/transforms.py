@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .errors import check_between
+from .statistics.moments import merged_variances, Moments
 from .surrogates import weighted_mean
 from .trajectory import Trajectory
 
@@ -56,11 +57,9 @@ class RewardScaling(eqx.Module):
 
 
 def _merged(statistics: RewardStatistics, x: Float[Array, "streams time"], weight: Float[Array, "streams time"]):
-    """Count, mean and variance with more values: Chan, Golub & LeVeque 1983, eq. 2.1."""
+    """Count, mean and variance with more values."""
     rows = jnp.sum(weight)
     total = statistics.count + rows
     new_mean = weighted_mean(x, weight)
-    new_variance = weighted_mean((x - new_mean) ** 2, weight)
-    shift, share = new_mean - statistics.mean, rows / jnp.maximum(total, 1)
-    variance = statistics.variance + share * (new_variance - statistics.variance) + share * (1 - share) * shift**2
-    return total, statistics.mean + share * shift, variance
+    new = Moments(new_mean, weighted_mean((x - new_mean) ** 2, weight))
+    return total, *merged_variances(Moments(statistics.mean, statistics.variance), new, rows / jnp.maximum(total, 1))

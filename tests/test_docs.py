@@ -100,7 +100,9 @@ def test_the_site_is_built(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "--checkpoint-every" in (tmp_path / "reference" / "commands" / "index.html").read_text(encoding="utf-8")
-    assert "Schulman" in (tmp_path / "reference" / "python" / "index.html").read_text(encoding="utf-8")
+    reference = (tmp_path / "reference" / "python" / "index.html").read_text(encoding="utf-8")
+    assert "Schulman" in reference
+    assert 'id="logpi.credit.GAE.__call__"' in reference  # whose docstring is that of `AbstractCredit`
     pages = "".join(path.read_text(encoding="utf-8") for path in tmp_path.rglob("index.html"))
     loaded = re.findall(r'<(?:script|link|img)[^>]+(?:src|href)="(https?://[^"]+)"', pages)
     assert loaded == []  # from elsewhere

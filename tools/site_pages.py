@@ -18,7 +18,7 @@ REPOSITORY_LINK = re.compile(r"\[([^\]]+)\]\((?:\.\./)+(?:examples|tests|benchma
 MODULES = (
     "algorithms", "audit", "batch", "credit", "distributions", "envs", "errors", "estimation", "estimators",
     "evaluation.evaluate", "explain", "heads", "learners", "models", "report", "rollout", "runs.run", "runs.settings",
-    "spaces", "surrogates", "training.train", "trajectory", "transforms",
+    "spaces", "surrogates", "training.events", "training.train", "trajectory", "transforms",
 )  # fmt: skip
 
 

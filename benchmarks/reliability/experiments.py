@@ -15,7 +15,7 @@ from typing import Any
 
 import logpi
 from logpi.runs.checkpoints import listed
-from logpi.training.events import AbstractListener, Plan
+from logpi.training.events import Advanced, Event
 
 from .fuzz import fuzz, real_folder
 from .processes import faults_of, kill_after, newest, resident_bytes, same_files, Training
@@ -190,34 +190,25 @@ def changed_bytes(folder: Path, inputs: int = 1_000_000, seed: int = 0) -> dict[
     return {"inputs": inputs, **sums, "lost": lost}
 
 
-class Memory(AbstractListener):
-    """Notes the memory of the process at some updates."""
+class MemoryProbe:
+    """A listener that notes the memory of the process at some updates."""
 
     def __init__(self, at: tuple[int, ...]):
         self.at, self.found, self.rows = at, {}, 0
 
-    def planned(self, plan: Plan) -> None: ...
-
-    def compiling(self) -> None: ...
-
-    def compiled(self, seconds: float) -> None: ...
-
-    def advanced(self, rows: list[dict[str, Any]], steps: int, seconds: float) -> None:
-        self.rows += len(rows)
-        for update in self.at:
-            if self.rows >= update and update not in self.found:
-                self.found[update] = resident_bytes()
-
-    def warned(self, sentence: str) -> None: ...
-
-    def finished(self, interrupted: bool) -> None: ...
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Advanced):
+            self.rows += len(event.rows)
+            for update in self.at:
+                if self.rows >= update and update not in self.found:
+                    self.found[update] = resident_bytes()
 
 
 def memory(folder: Path, updates: int = 10_000) -> dict[str, Any]:
     """Memory at a tenth and at the end of ten thousand updates; the history that a run returns is part of it."""
     found = {}
     for env in ("CartPole-v1", "gymnasium:CartPole-v1"):
-        listener = Memory((updates // 10, updates))
+        listener = MemoryProbe((updates // 10, updates))
         size = {"num_envs": 2, "rollout_length": 8}
         algorithm = logpi.PPO(num_epochs=1, num_minibatches=1)
         logpi.train(env, algorithm, steps=updates * 16, out=folder / env.replace(":", "-"), listener=listener, **size)

@@ -55,14 +55,18 @@ def real_folder(folder: Path) -> tuple[Path, Any]:
     from logpi.runs.arrays import save_arrays
     from logpi.runs.checkpoints import write_checkpoint
     from logpi.runs.folder import policy_file, versions, write_config
-    from logpi.runs.metrics import REAL, rewrite_rows
+    from logpi.runs.metrics import real_columns, rewrite_rows
     from logpi.runs.run import Run
 
     obs, act = spaces.Box((3,), (-1.0, -1.0, 0.0), float("inf")), spaces.Discrete(2)
     network = logpi.Network(width=4, depth=1)
     model: Any = {"weight": jnp.zeros((4, 3)), "bias": jnp.zeros(4), "count": jnp.zeros((), jnp.int32)}
     settings = logpi.Settings(logpi.PPO(), network=network, reward_scaling=logpi.RewardScaling())
-    numbers = dict.fromkeys(REAL, 0.6931471805599453) | {"return_mean": 0.25, "return_squares": None, "dropped": True}
+    numbers = dict.fromkeys([m.name for m in real_columns(logpi.PPO.measurements)], 0.6931471805599453) | {
+        "return_mean": 0.25,
+        "return_squares": None,
+        "dropped": True,
+    }
     rows = [{"seed": 0, "iteration": i, "steps": 8 * i, "episodes": 2, **numbers} for i in (1, 2)]
     run = Run("CartPole-v1", settings, (0,), (), obs, act, rows, {"steps": 16, "signal": None}, versions())
     folder.mkdir()

@@ -2,7 +2,8 @@
 
 from .a2c import A2C as A2C
 from .base import AbstractAlgorithm as AbstractAlgorithm
-from .base import Record as Record
-from .base import UpdateInfo as UpdateInfo
+from .base import AbstractOnPolicy as AbstractOnPolicy
+from .base import AbstractSingleStep as AbstractSingleStep
+from .base import Spec as Spec
 from .ppo import PPO as PPO
 from .reinforce import REINFORCE as REINFORCE

@@ -3,6 +3,7 @@
 import equinox as eqx
 from jaxtyping import Array, Float
 
+from ..advantages import AbstractAdvantages, Unchanged
 from ..batch import Segments
 from ..credit import AbstractCredit, NStep
 from ..errors import check_between
@@ -16,12 +17,14 @@ class A2C(AbstractSingleStep):
 
     - `optimiser`: what climbs.
     - `credit`: how rewards become advantages and value targets.
+    - `advantages`: what a rollout makes of its advantages.
     - `value_coef`, `entropy_coef`: how much the critic's error and the entropy count beside the surrogate.
     - `segment_length`: steps that backpropagation goes back in a model with memory; `None` for the whole rollout.
     """
 
     optimiser: AbstractOptimiser = Adam(learning_rate=7e-4)
     credit: AbstractCredit = NStep()
+    advantages: AbstractAdvantages = Unchanged()
     value_coef: float = 0.5
     entropy_coef: float = 0.01
     segment_length: int | None = eqx.field(static=True, default=None)

@@ -1,57 +1,125 @@
-"""What every algorithm is: configuration in the object, all that it remembers in one state."""
+"""What every algorithm is: settings in the object, all that it remembers in one state.
+
+An algorithm is a product of parts, each with a room of its own, and only puts them together:
+
+    experience   x  credit      x  advantages    x  surrogate     x  step
+    (experience)    (credit)       (advantages)     (surrogates)     (learners)
+
+The loop around it is somebody else's: it collects a trajectory with `acting(state)`, adds it to the experience, and
+hands what that shows to `update`. So an algorithm never asks whether environments are compiled, what kind of action
+there is, or whether a model remembers; and whoever writes one writes no loop.
+"""
 
 import abc
-from typing import Any
+import dataclasses
+from typing import Any, ClassVar
 
 import equinox as eqx
-import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
-from ..batch import explained_variance, prepare, Segments
+from ..advantages import AbstractAdvantages
+from ..batch import explained_variance, prepare, Segments, with_advantages
 from ..credit import AbstractCredit
-from ..errors import check_between, check_part, check_whole
-from ..learners.optimisers import AbstractOptimiser
-from ..learners.steps import ascend, init_learner, Learner
-from ..models import AbstractActorCritic, AbstractPolicy, entropies, log_probs, observe, unroll
+from ..errors import check_between, check_part, check_whole, InputError
+from ..experience import AbstractExperience, Latest
+from ..learners import AbstractOptimiser, accumulated_step, init_learner, Learner
+from ..measurements import Measurement
+from ..models import (
+    AbstractActorCritic,
+    AbstractPolicy,
+    as_actor_critic,
+    entropies,
+    log_probs,
+    make_actor_critic,
+    Network,
+    observe,
+    unroll,
+)
+from ..spaces.kinds import Space
 from ..surrogates import approximate_kl, Number, score, squared_error
 from ..trajectory import Trajectory
 
 MOST = 1e6  # of a coefficient: finite, and far more than anything is trained with
 
+Shown = dict[str, Float[Array, ""]]  # what an update showed: a number for each measurement, by name
+Record = dict[str, Float[Array, "segments time"]]  # what an objective says of each row, by the name of a measurement
 
-class Record(eqx.Module):
-    """What an on-policy objective says of its rows; averaged over them, of an update. In nats where not said."""
+ENTROPY = Measurement(
+    "entropy", "nats", "How much chance is left in an action.", "Entropy of the policy", "entropy", watch="collapses"
+)
+KL = Measurement("kl", "nats", "From the policy that acted to the one after the update.", "KL of an update", "KL")
+SURROGATE = Measurement("surrogate", "advantage", "What is climbed for the policy: only its gradient means anything.")
+VALUE_ERROR = Measurement(
+    "value_error", "squared units of return", "Half the squared error, over the rows.", "Error of the critic"
+)
+EXPLAINED_VARIANCE = Measurement(
+    "explained_variance", "share",
+    "Of the value targets, before the update. 1 is all of it; at 0 their mean would do as well.",
+    "Explained variance of the critic", "expl. var.", level=0.0, level_meaning="no better than a constant",
+)  # fmt: skip
+GRADIENT_NORM = Measurement(
+    "gradient_norm", "norm", "Of the mean gradient of a rollout.", "Norm of the gradient", "grad. norm",
+    log=True, watch="explodes",
+)  # fmt: skip
+SIGNAL_TO_NOISE = Measurement(
+    "signal_to_noise", "ratio",
+    "|G|² over the variance of a rollout's gradient. Above 1 two rollouts mostly agree (McCandlish et al. 2018).",
+    "Signal-to-noise of the gradient", "signal/noise", level=1.0, level_meaning="as much noise as signal", log=True,
+)  # fmt: skip
+ON_POLICY = (ENTROPY, KL, SURROGATE, VALUE_ERROR, EXPLAINED_VARIANCE, GRADIENT_NORM, SIGNAL_TO_NOISE)
 
-    surrogate: Float[Array, "..."]  # only its gradient means anything
-    value_error: Float[Array, "..."]  # half the squared error of the critic, in squared units of return
-    entropy: Float[Array, "..."]
-    kl: Float[Array, "..."]  # from the policy that acted to the one now
-    clipped: Float[Array, "..."]  # 1 where the ratio of probabilities has left its interval
 
+@dataclasses.dataclass(frozen=True)
+class Spec:
+    """What an algorithm may know of the interaction that it learns from."""
 
-class UpdateInfo(eqx.Module):
-    """What an update showed, in scalars."""
+    obs_space: Space
+    action_space: Space
+    num_envs: int
+    rollout_length: int
 
-    record: Record
-    explained_variance: Float[Array, ""]  # of the value targets by the critic, before the update: at most 1
-    gradient_norm: Float[Array, ""]
-    signal_to_noise: Float[Array, ""]  # squared norm of the gradient over the variance of its estimate
+    @classmethod
+    def of(cls, rollout: Any) -> "Spec":
+        """Of a rollout."""
+        return cls(rollout.obs_space, rollout.action_space, rollout.num_envs, rollout.length)
 
 
 class AbstractAlgorithm(eqx.Module):
-    """A state, and a function from a trajectory to the next state. The state is what a checkpoint is."""
+    """A state, and a function from experience to the next state. The state is what a checkpoint is."""
+
+    measurements: eqx.AbstractClassVar[tuple[Measurement, ...]]  # of every update
+
+    @property
+    @abc.abstractmethod
+    def experience(self) -> AbstractExperience:
+        """What it learns from: a property, or a field with a default."""
 
     @abc.abstractmethod
-    def init(self, model: AbstractActorCritic, num_updates: int | Int[Array, ""], key: PRNGKeyArray) -> Any:
+    def build(self, spec: Spec, network: Any, key: PRNGKeyArray) -> PyTree:
+        """The networks, untrained. `network` is a `Network`, or the user's own model or function that makes one."""
+
+    @abc.abstractmethod
+    def init(self, networks: PyTree, spec: Spec, num_updates: int | Int[Array, ""], key: PRNGKeyArray) -> Any:
         """The state before the first of `num_updates` updates (schedules run over them)."""
 
     @abc.abstractmethod
-    def policy(self, state: Any) -> AbstractPolicy:
-        """What collects the next trajectory, and what to keep in the end."""
+    def networks(self, state: Any) -> PyTree:
+        """The networks as they stand, in the structure of `build`: what a run saves."""
 
     @abc.abstractmethod
-    def update(self, state: Any, trajectory: Trajectory, key: PRNGKeyArray) -> tuple[Any, UpdateInfo]:
-        """The state after learning from a trajectory that `policy(state)` collected."""
+    def policy(self, networks: PyTree) -> AbstractPolicy:
+        """Who acts when it counts: what is evaluated, watched and exported."""
+
+    @abc.abstractmethod
+    def acting(self, state: Any) -> AbstractPolicy:
+        """Who collects the next trajectory: with noise or warm-up, where the algorithm explores by these."""
+
+    @abc.abstractmethod
+    def update(self, state: Any, view: Any, key: PRNGKeyArray) -> tuple[Any, Shown]:
+        """The state after learning from what the experience shows, and a number for each measurement.
+
+        `view` is what `experience.add` gave: the trajectory that `acting(state)` collected, or what can be drawn from.
+        """
 
 
 class AbstractOnPolicy(AbstractAlgorithm):
@@ -59,37 +127,87 @@ class AbstractOnPolicy(AbstractAlgorithm):
 
     optimiser: eqx.AbstractVar[AbstractOptimiser]
     credit: eqx.AbstractVar[AbstractCredit]
-    value_coef: eqx.AbstractVar[float]
+    advantages: eqx.AbstractVar[AbstractAdvantages]
     segment_length: eqx.AbstractVar[int | None]
 
     def __check_init__(self):
         check_part("optimiser", self.optimiser, "Adam()")
         check_part("credit", self.credit, "GAE()")
-        check_between("value_coef", self.value_coef, 0, MOST)
+        check_part("advantages", self.advantages, "Standardised()")
         check_whole("segment_length", self.segment_length, 1, 2**31 - 1, optional=True)
 
-    def init(self, model: AbstractActorCritic, num_updates: int | Int[Array, ""], key: PRNGKeyArray) -> Learner:
-        """The model with a fresh optimiser."""
-        return init_learner(model, self.optimiser, num_updates)
+    @property
+    def experience(self) -> Latest:
+        """The trajectory itself: what an older policy did is not looked at."""
+        return Latest()
 
-    def policy(self, state: Learner) -> AbstractActorCritic:
+    def build(self, spec: Spec, network: Any, key: PRNGKeyArray) -> AbstractActorCritic:
+        """An actor-critic; a model of the user's own without a critic gets one that is 0."""
+        if isinstance(network, Network):
+            return make_actor_critic(spec.obs_space, spec.action_space, network, key=key)
+        return as_actor_critic(network, spec.obs_space, spec.action_space, key)
+
+    def init(
+        self, networks: AbstractActorCritic, spec: Spec, num_updates: int | Int[Array, ""], key: PRNGKeyArray
+    ) -> Learner:
+        """The model with a fresh optimiser."""
+        return init_learner(networks, self.optimiser, num_updates)
+
+    def networks(self, state: Learner) -> AbstractActorCritic:
         """The model."""
         return state.model
+
+    def policy(self, networks: AbstractActorCritic) -> AbstractActorCritic:
+        """The model itself."""
+        return networks
+
+    def acting(self, state: Learner) -> AbstractActorCritic:
+        """The model, which draws its actions."""
+        return state.model
+
+    def batch(self, model: AbstractActorCritic, trajectory: Trajectory) -> Segments:
+        """The rows of a trajectory as the objective sees them, were they one batch: credit, and advantages as taken."""
+        return with_advantages(prepare(model, trajectory, self.credit, self.segment_length), self.advantages)
+
+    @abc.abstractmethod
+    def objective(self, model: AbstractActorCritic, batch: Segments) -> tuple[Float[Array, "segments time"], Record]:
+        """Of each row: what a step climbs, and what it says of itself."""
 
 
 class AbstractSingleStep(AbstractOnPolicy):
     """One step up the gradient of an `objective` for each rollout; what is to be climbed is left open."""
 
-    def update(self, state: Learner, trajectory: Trajectory, key: PRNGKeyArray) -> tuple[Learner, UpdateInfo]:
-        """Credit, and one step up the gradient over the whole rollout."""
-        batch = prepare(state.model, trajectory, self.credit, self.segment_length)
-        state, record, noise = ascend(self.objective, state, batch, self.optimiser)
-        state = state.after_update(observe(state.model, trajectory.obs, trajectory.valid))
-        return state, UpdateInfo(record, explained_variance(batch), noise.norm(), noise.signal_to_noise())
+    measurements: ClassVar[tuple[Measurement, ...]] = ON_POLICY
+    value_coef: eqx.AbstractVar[float]
 
-    @abc.abstractmethod
-    def objective(self, model: AbstractActorCritic, batch: Segments) -> tuple[Float[Array, "segments time"], Record]:
-        """Of each row: what the step climbs, and what it says of itself."""
+    def __check_init__(self):
+        check_between("value_coef", self.value_coef, 0, MOST)
+
+    def update(self, state: Learner, view: Trajectory, key: PRNGKeyArray) -> tuple[Learner, Shown]:
+        """Credit, and one step up the gradient over the whole rollout."""
+        batch = self.batch(state.model, view)
+        state, record, noise = accumulated_step(self.objective, state, batch, self.optimiser)
+        state = state.after_update(observe(state.model, view.obs, view.valid))
+        return state, shown(record, batch, noise.norm(), noise.signal_to_noise())
+
+
+def check_on_policy(algorithm: Any) -> None:
+    """Raises `InputError` for an algorithm without an objective over the rows of a trajectory."""
+    if not isinstance(algorithm, AbstractOnPolicy):
+        name = type(algorithm).__name__ if isinstance(algorithm, AbstractAlgorithm) else algorithm
+        raise InputError(
+            f"The run's algorithm is {name}, but an audit takes apart the objective of an AbstractOnPolicy: PPO, A2C, "
+            "REINFORCE, or one that is derived from it."
+        )
+
+
+def shown(record: Shown, batch: Segments, gradient_norm: Float[Array, ""], signal_to_noise: Float[Array, ""]) -> Shown:
+    """What an update showed: the means of its objective's record, its critic before it, and its gradient."""
+    return record | {
+        EXPLAINED_VARIANCE.name: explained_variance(batch),
+        GRADIENT_NORM.name: gradient_norm,
+        SIGNAL_TO_NOISE.name: signal_to_noise,
+    }
 
 
 def score_objective(
@@ -104,5 +222,5 @@ def score_objective(
     surrogate = score(log_prob, batch.advantage)
     value_error = squared_error(output.value, batch.target)
     kl = approximate_kl(log_prob, batch.log_prob)
-    record = Record(surrogate, value_error, entropy, kl, jnp.zeros_like(kl))
+    record = {ENTROPY.name: entropy, KL.name: kl, SURROGATE.name: surrogate, VALUE_ERROR.name: value_error}
     return surrogate - value_coef * value_error + entropy_coef * entropy, record

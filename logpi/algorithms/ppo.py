@@ -1,18 +1,25 @@
 """Proximal policy optimisation, Schulman et al. 2017 (arXiv:1707.06347)."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..batch import explained_variance, prepare, Segments, with_standard_advantage
+from ..advantages import AbstractAdvantages, Standardised
+from ..batch import prepare, Segments, with_advantages
 from ..credit import AbstractCredit, GAE
 from ..errors import check_between, check_whole
-from ..learners.optimisers import AbstractOptimiser, Adam
-from ..learners.steps import epochs, Learner, step_up
+from ..learners import AbstractOptimiser, Adam, epochs, gradient_step, Learner
+from ..measurements import Measurement
 from ..models import AbstractActorCritic, entropies, log_probs, observe, unroll
 from ..surrogates import approximate_kl, clipped_ratio, clipped_squared_error
 from ..trajectory import Trajectory
-from .base import AbstractOnPolicy, MOST, Record, UpdateInfo
+from .base import AbstractOnPolicy, ENTROPY, KL, MOST, ON_POLICY, Record, Shown, shown, SURROGATE, VALUE_ERROR
+
+CLIPPED = Measurement(
+    "clipped", "share of rows", "Rows whose ratio of probabilities left its interval.", "Clipped rows"
+)
 
 
 class PPO(AbstractOnPolicy):
@@ -20,6 +27,7 @@ class PPO(AbstractOnPolicy):
 
     - `optimiser`: what climbs.
     - `credit`: how rewards become advantages and value targets.
+    - `advantages`: what each minibatch makes of its advantages.
     - `clip`: how far the ratio of new to old probability may move before its gradient is cut (the paper's epsilon).
     - `value_clip`: how far a value may move likewise, in units of return; infinite is no limit.
     - `value_coef`, `entropy_coef`: how much the critic's error and the entropy count beside the surrogate.
@@ -28,8 +36,10 @@ class PPO(AbstractOnPolicy):
     - `segment_length`: steps that backpropagation goes back in a model with memory; `None` for the whole rollout.
     """
 
+    measurements: ClassVar[tuple[Measurement, ...]] = (*ON_POLICY, CLIPPED)
     optimiser: AbstractOptimiser = Adam()
     credit: AbstractCredit = GAE()
+    advantages: AbstractAdvantages = Standardised()
     clip: float = 0.2
     value_clip: float = float("inf")
     value_coef: float = 0.5
@@ -42,16 +52,17 @@ class PPO(AbstractOnPolicy):
     def __check_init__(self):
         for name in ("clip", "value_clip", "target_kl"):
             check_between(name, getattr(self, name), 0)
-        check_between("entropy_coef", self.entropy_coef, 0, MOST)
+        for name in ("value_coef", "entropy_coef"):
+            check_between(name, getattr(self, name), 0, MOST)
         for name in ("num_epochs", "num_minibatches"):
             check_whole(name, getattr(self, name), 1, 2**31 - 1)
 
-    def update(self, state: Learner, trajectory: Trajectory, key: PRNGKeyArray) -> tuple[Learner, UpdateInfo]:
+    def update(self, state: Learner, view: Trajectory, key: PRNGKeyArray) -> tuple[Learner, Shown]:
         """Credit once, then `num_epochs` passes over the rollout in shuffled minibatches."""
-        batch = prepare(state.model, trajectory, self.credit, self.segment_length)
+        batch = prepare(state.model, view, self.credit, self.segment_length)
 
         def step(learner: Learner, minibatch: Segments):
-            return step_up(self.objective, learner, with_standard_advantage(minibatch), self.optimiser)
+            return gradient_step(self.objective, learner, with_advantages(minibatch, self.advantages), self.optimiser)
 
         state, info = epochs(
             step,
@@ -59,11 +70,11 @@ class PPO(AbstractOnPolicy):
             batch,
             num_epochs=self.num_epochs,
             num_minibatches=self.num_minibatches,
-            stop=lambda record: record.kl > self.target_kl,
+            stop=lambda record: record[KL.name] > self.target_kl,
             key=key,
         )
-        state = state.after_update(observe(state.model, trajectory.obs, trajectory.valid))
-        return state, UpdateInfo(info.record, explained_variance(batch), info.gradient_norm, info.signal_to_noise)
+        state = state.after_update(observe(state.model, view.obs, view.valid))
+        return state, shown(info.record, batch, info.gradient_norm, info.signal_to_noise)
 
     def objective(self, model: AbstractActorCritic, batch: Segments) -> tuple[Float[Array, "segments time"], Record]:
         """Of each row: the clipped surrogate, less the error of the critic, plus the entropy."""
@@ -72,7 +83,11 @@ class PPO(AbstractOnPolicy):
         surrogate = clipped_ratio(log_prob, batch.log_prob, batch.advantage, self.clip)
         value_error = clipped_squared_error(output.value, batch.value, batch.target, self.value_clip)
         outside = jnp.abs(jnp.expm1(log_prob - batch.log_prob)) > self.clip
-        record = Record(
-            surrogate, value_error, entropy, approximate_kl(log_prob, batch.log_prob), outside.astype(jnp.float32)
-        )
+        record = {
+            ENTROPY.name: entropy,
+            KL.name: approximate_kl(log_prob, batch.log_prob),
+            SURROGATE.name: surrogate,
+            VALUE_ERROR.name: value_error,
+            CLIPPED.name: outside.astype(jnp.float32),
+        }
         return surrogate - self.value_coef * value_error + self.entropy_coef * entropy, record

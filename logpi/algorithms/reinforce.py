@@ -3,6 +3,7 @@
 import equinox as eqx
 from jaxtyping import Array, Float
 
+from ..advantages import AbstractAdvantages, Unchanged
 from ..batch import Segments
 from ..credit import AbstractCredit, MonteCarlo
 from ..learners.optimisers import AbstractOptimiser, Adam
@@ -18,12 +19,14 @@ class REINFORCE(AbstractSingleStep):
 
     - `optimiser`: what climbs.
     - `credit`: how rewards become advantages and value targets.
+    - `advantages`: what a rollout makes of its advantages.
     - `value_coef`: how much the critic's error counts beside the surrogate.
     - `segment_length`: steps that backpropagation goes back in a model with memory; `None` for the whole rollout.
     """
 
     optimiser: AbstractOptimiser = Adam(learning_rate=3e-3)
     credit: AbstractCredit = MonteCarlo()
+    advantages: AbstractAdvantages = Unchanged()
     value_coef: float = 0.5
     segment_length: int | None = eqx.field(static=True, default=None)
 

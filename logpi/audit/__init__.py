@@ -1,12 +1,9 @@
-"""Audits: whether a policy gradient is the policy gradient. Nothing else in logpi imports them."""
+"""Audits: whether a policy gradient is the policy gradient. Of logpi, only pages and commands import them."""
 
 from . import gallery as gallery
 from . import problems as problems
 from .alignment import align as align
 from .alignment import Alignment as Alignment
-from .bias_tables import loss_tables as loss_tables
-from .bias_tables import objective_tables as objective_tables
-from .bias_tables import tables as tables
 from .environments.audit import env as env
 from .losses.audit import loss as loss
 from .losses.sequences import Sequences as Sequences

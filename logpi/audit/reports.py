@@ -5,6 +5,8 @@ import json
 import math
 from typing import Any
 
+from ..errors import InputError
+from ..runs.files import as_json, spelled
 from .alignment import Alignment
 
 FALSE_ALARMS = 1e-7  # of one check, on correct code: a report has some ten
@@ -14,12 +16,18 @@ FALSE_ALARMS = 1e-7  # of one check, on correct code: a report has some ten
 class Check:
     """One thing that was looked at."""
 
-    name: str
+    key: str  # what programs find it by: no other check of the report has it, and it stays when the words change
     size: float  # how far it is off, in the units that `meaning` says
     error: float  # the standard error of the size; 0 where it is exact
     threshold: float  # the size may be this large
     meaning: str  # what the size is
     cure: str  # what to do if it is larger
+    name: str = ""  # what people read; the key in words, if not given
+    chart: str | None = None  # the key of the chart of `logpi report` that shows it, where one does
+
+    def __post_init__(self):
+        if not self.name:
+            object.__setattr__(self, "name", self.key.replace("_", " "))
 
     @property
     def passed(self) -> bool:
@@ -46,15 +54,23 @@ class Report:
         """The checks that failed."""
         return tuple(check for check in self.checks if not check.passed)
 
+    def check(self, key: str) -> Check:
+        """The check of that key. Raises `InputError` where it was not looked at."""
+        for check in self.checks:
+            if check.key == key:
+                return check
+        raise InputError(f"{key!r} was not looked at: the checks are {', '.join(check.key for check in self.checks)}.")
+
     def table(self) -> list[dict[str, Any]]:
         """A row of plain numbers and words for each check, ready for JSON."""
-        return [dataclasses.asdict(check) | {"passed": check.passed} for check in self.checks]
+        columns = ("key", "name", "size", "error", "threshold", "meaning", "cure", "passed")
+        return [{column: getattr(check, column) for column in columns} for check in self.checks]
 
     def to_json(self) -> str:
         """All of it as a JSON object. Numbers that are not finite are written as words."""
         parts = {"subject": self.subject, "passed": self.passed, "checks": self.table()}
         parts |= {"alignments": [dataclasses.asdict(a) for a in self.alignments], "notes": list(self.notes)}
-        return json.dumps(_plain(parts), indent=2, allow_nan=False)
+        return json.dumps(as_json(parts, spelled), indent=2, allow_nan=False)
 
     def __str__(self) -> str:
         width = max([len(check.name) for check in self.checks], default=5)
@@ -79,15 +95,6 @@ def _alignment_lines(alignments: tuple[Alignment, ...]) -> list[str]:
     return lines
 
 
-def _plain(value: Any) -> Any:
-    """What JSON can say: no NaN and no infinity."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
 def z_limit(tests: int) -> float:
     """How many standard errors one of so many two-sided tests may be off, for `FALSE_ALARMS` of them all together."""
     from scipy.special import ndtri
@@ -102,7 +109,9 @@ def t_limit(freedom: int) -> float:
     return float(-stdtrit(max(freedom, 1), FALSE_ALARMS / 2))
 
 
-def significant(name: str, size: float, error: float, tests: int, meaning: str, cure: str, floor: float = 0.0) -> Check:
+def significant(
+    key: str, size: float, error: float, tests: int, meaning: str, cure: str, *, floor: float = 0.0, name: str = ""
+) -> Check:
     """A check whose limit comes from its own error; `floor` is what rounding alone may do."""
     limit = max(z_limit(tests) * error, floor)
-    return Check(name, size, error, limit if math.isfinite(limit) else 0.0, meaning, cure)
+    return Check(key, size, error, limit if math.isfinite(limit) else 0.0, meaning, cure, name)

@@ -186,7 +186,7 @@ def _group_field(group: str) -> str:
 
 def _field(flag: Flag) -> tuple[str, Any, Any]:
     *aliases, name = flag.spelled  # Tyro shows the name behind its aliases
-    names = {} if flag.positional else {"name": name[2:], "aliases": aliases}
+    names: dict[str, Any] = {} if flag.positional else {"name": name[2:], "aliases": aliases}
     if flag.default is None or (flag.default is False and not flag.on_and_off):
         names["help_behavior_hint"] = ""  # the text says what happens without it
     words = tyro.conf.arg(help=flag.help, prefix_name=False, **names)
@@ -200,7 +200,7 @@ def _field(flag: Flag) -> tuple[str, Any, Any]:
     return flag.name, annotation, field
 
 
-def _constructor(flag: Flag) -> PrimitiveConstructorSpec:
+def _constructor(flag: Flag) -> PrimitiveConstructorSpec[Any]:
     kind, optional = _without_none(flag.kind)
     convert = _converter(kind)
 
@@ -219,7 +219,8 @@ def _constructor(flag: Flag) -> PrimitiveConstructorSpec:
 
 
 def _without_none(kind: Any) -> tuple[Any, bool]:
-    parts = typing.get_args(kind) if typing.get_origin(kind) in (types.UnionType, typing.Union) else ()
+    is_union = typing.get_origin(kind) in (types.UnionType, typing.Union)  # pyright: ignore[reportDeprecated]
+    parts = typing.get_args(kind) if is_union else ()
     if type(None) not in parts:
         return kind, False
     return next(part for part in parts if part is not type(None)), True

@@ -23,7 +23,6 @@ kinds:
   loss NAME|FILE.py:NAME         a loss of arrays (log_prob, reward, mask, ...): grpo, rloo, ... or your own
   env NAME|FILE.py:NAME          an environment: spaces, seeds, ends, time limits
   run RUN                        a run: the noise of its gradient, its critic, whether the update goes up
-  tables                         what every algorithm and every loss of the gallery climbs, as Markdown
 
 Naming a file runs it. logpi audit KIND --help lists the flags of a kind.
 """
@@ -38,7 +37,6 @@ _TARGETS = {
     "loss": ("a loss of the gallery, or FILE.py:NAME", "How the gradient of a loss lies to the true gradient."),
     "env": ("an environment as logpi train takes it, or FILE.py:NAME", "Whether an environment keeps its promises."),
     "run": ("folder of a run, as logpi train makes", "What a run's gradient and critic are worth where it stands."),
-    "tables": ("", "What every algorithm and every loss of the gallery climbs: docs/audit_tables.md. Some minutes."),
 }
 KINDS = list(_TARGETS)
 _FLAGS = {
@@ -68,15 +66,12 @@ _FLAGS = {
         Flag("updates", int | None, "updates that are tried; 4, on the host 2", None),
         Flag("episodes", int | None, "episodes before and after each of them; 256, on the host 32", None),
     ],
-    "tables": [Flag("write", str | None, "a file for them, in place of stdout", None, metavar="FILE.md")],
 }
 
 
 def usage(kind: str) -> tuple[str, list[Flag]]:
     """What a kind of audit is for, and its flags."""
     target, description = _TARGETS[kind]
-    if not target:
-        return description, _FLAGS[kind]
     return description, [Flag("target", str, target, metavar="TARGET", positional=True), *_FLAGS[kind], *_COMMON]
 
 
@@ -89,8 +84,6 @@ def audit_command(arguments: Sequence[str]) -> int:
     kind = choose("the kind of audit", kind, KINDS)
     description, flags = usage(kind)
     values = parse(flags, rest, f"logpi audit {kind}", description)
-    if kind == "tables":
-        return _tables(values["write"])
     check_between("--seed", values["seed"], 0, 2**31 - 1)
     with transient("starting JAX ..."), uninterrupted():
         import jax
@@ -103,21 +96,6 @@ def audit_command(arguments: Sequence[str]) -> int:
         report = _AUDITS[kind](audits, values, jax.random.key(values["seed"]))
     print(report.to_json() if values["json"] else report)
     return 0 if report.passed else 1
-
-
-def _tables(path: str | None) -> int:
-    """Prints or writes the tables; 0."""
-    if path is not None and not Path(path).absolute().parent.is_dir():
-        raise InputError(f"{path} cannot be written: its folder does not exist.")
-    with transient("making the tables, which takes some minutes ..."), uninterrupted():
-        from ..audit import bias_tables as tables
-
-        text = tables()
-    if path is None:
-        print(text, end="")
-    else:
-        Path(path).write_text(text, encoding="utf-8")
-    return 0
 
 
 def _policy(audits: Any, values: dict[str, Any], key: Any) -> Any:
@@ -196,7 +174,7 @@ def _typed(name: str) -> str:
     return "-".join(name.lower().replace(".", "").replace(",", "").replace("_", " ").split())
 
 
-def _env(audits: Any, values: dict[str, Any], key: Any) -> Any:
+def _env(audits: Any, values: dict[str, Any], _key: Any) -> Any:
     target = load_object(values["target"]) if is_object(values["target"]) else values["target"]
     how = {name: values[name] for name in ("seed", "steps", "timeout", "time_limit")}
     return audits.env(target, **how)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import check_between
+from ..runs.files import as_json
 from .arguments import Flag, parse
 from .terminal import says, transient, uninterrupted
 
@@ -40,7 +41,7 @@ def evaluate_command(arguments: Sequence[str]) -> int:
     if values["env"] is None:
         write_json(folder / "evaluation.json", evaluation.as_dict())
         says(f"written to {folder / 'evaluation.json'}")
-    print(json.dumps(_plain(evaluation.as_dict())) if values["json"] else table(evaluation))
+    print(json.dumps(as_json(evaluation.as_dict())) if values["json"] else table(evaluation))
     return 0
 
 
@@ -59,10 +60,3 @@ def table(evaluation: Any) -> str:
 def _line(name: str, interval: Any) -> str:
     between = f"[{interval.low:.1f}, {interval.high:.1f}]" if interval.low == interval.low else "-"
     return f"{name:<14}{interval.value:>10.1f}   {between}"
-
-
-def _plain(value: Any) -> Any:
-    """Without NaN, which JSON lacks."""
-    if isinstance(value, dict):
-        return {name: _plain(part) for name, part in value.items()}
-    return None if isinstance(value, float) and value != value else value

@@ -47,7 +47,6 @@ _TEXTS = {
     "limit": "where scaled rewards are clipped",
     "actions": "how a continuous action comes to its environment: clipped to the bounds, or -1 and 1 put on them",
 }
-_PART_OF_NO_FLAG = ("optimiser", "credit")
 
 
 def settings_for(env: str, algorithm: str | None, credit: str | None) -> Settings:
@@ -90,8 +89,9 @@ def settings_flags(settings: Settings, *, texts: bool = True) -> list[Flag]:
     """
     algorithm: Any = settings.algorithm
     flags = _fields(settings, ("steps", "num_envs", "rollout_length", "actions"), "", texts)
-    for part in (algorithm, algorithm.optimiser, algorithm.credit):
-        names = [f.name for f in dataclasses.fields(part) if f.name not in _PART_OF_NO_FLAG]
+    parts = _parts(algorithm)
+    for part in (algorithm, *parts.values()):
+        names = [f.name for f in dataclasses.fields(part) if f.name not in parts]
         flags += _fields(part, names, type(part).__name__, texts)
     flags += _fields(settings.network, [f.name for f in dataclasses.fields(settings.network)], "network", texts)
     text = "divide rewards by the standard deviation of their running discounted sum"
@@ -108,7 +108,7 @@ def changed(settings: Settings, values: dict[str, Any]) -> Settings:
     """
     before: Any = settings.algorithm
     try:
-        parts = {name: _replaced(getattr(before, name), values) for name in _PART_OF_NO_FLAG}
+        parts = {name: _replaced(part, values) for name, part in _parts(before).items()}
         algorithm = dataclasses.replace(_replaced(before, values), **parts)
         network = _replaced(settings.network, values)
         scaling = settings.reward_scaling
@@ -120,6 +120,12 @@ def changed(settings: Settings, values: dict[str, Any]) -> Settings:
         return dataclasses.replace(settings, algorithm=algorithm, network=network, reward_scaling=scaling)
     except InputError as error:
         raise InputError(in_flags(str(error), values)) from None
+
+
+def _parts(algorithm: Any) -> dict[str, Any]:
+    """The fields of an algorithm that are objects with fields of their own."""
+    values = {f.name: getattr(algorithm, f.name) for f in dataclasses.fields(algorithm)}
+    return {name: value for name, value in values.items() if dataclasses.is_dataclass(value)}
 
 
 def _replaced(part: Any, values: dict[str, Any]) -> Any:
@@ -160,4 +166,6 @@ def _class_texts(kind: type) -> dict[str, str]:
         match field, text:
             case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(words))):
                 found[name] = " ".join(words.split()).rstrip(".")
+            case _:
+                pass
     return found

@@ -18,7 +18,7 @@ from types import FrameType
 from typing import TextIO
 
 from ..errors import InputError, TrainingFault
-from ..training.signals import handled, signal_of, SIGNALS, Terminated
+from ..training.signals import signal_handler, signal_of, SIGNALS, Terminated
 
 HELP = """\
 usage: logpi COMMAND ...
@@ -58,7 +58,7 @@ _REFUSALS = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command, by default the one of the process, and returns its exit status."""
     try:
-        with handled(_signals(), _stop):
+        with signal_handler(_signals(), _stop):
             status = _dispatch(list(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()
         return status
@@ -123,9 +123,6 @@ def _complain(sentence: str, status: int = 2) -> int:
 
 def _dispatch(arguments: list[str]) -> int:
     match arguments:
-        case []:
-            print(HELP, end="", file=sys.stderr)
-            return 2
         case ["-h" | "--help" | "help", *_]:
             print(HELP, end="")
             return 0
@@ -136,7 +133,9 @@ def _dispatch(arguments: list[str]) -> int:
             return 0
         case [command, *rest]:
             return _command(command)(rest)
-    return 2
+        case _:
+            print(HELP, end="", file=sys.stderr)
+            return 2
 
 
 def _command(name: str) -> Callable[[Sequence[str]], int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ..errors import InputError
+from ..errors import InputError, said
 
 
 def is_object(text: str) -> bool:
@@ -44,7 +44,7 @@ def load_module(path: Path) -> ModuleType:
     except Exception as error:
         lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == spec.origin]
         where = f" in line {lines[-1]}" if lines else ""
-        raise InputError(f"{path} breaks down{where} ({type(error).__name__}: {error}): mend it first.") from None
+        raise InputError(f"{path} breaks down{where} ({type(error).__name__}: {said(error)}): mend it first.") from None
     finally:
         sys.path.remove(folder)
     return module

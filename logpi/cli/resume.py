@@ -5,16 +5,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import check_between
+from ..training.events import fan_out
 from .arguments import Flag, parse
 from .terminal import says, transient, uninterrupted
-from .train import CARE, care, progress, shown, with_log
+from .train import fault_tolerance, loggers, progress_display, SHARED_FLAGS, shown
 
 COMMAND = "logpi resume"
 DESCRIPTION = "Goes on with a training from its newest good checkpoint, to the steps that were planned."
 FLAGS = [
     Flag("run", str, "folder of a run, as logpi train makes", metavar="RUN", positional=True),
     Flag("env", str | None, "the environment, where the run names one of a module to be imported", None, metavar="ENV"),
-    *CARE,
+    *SHARED_FLAGS,
 ]
 
 
@@ -32,6 +33,7 @@ def resume_command(arguments: Sequence[str]) -> int:
         compilation_cache()
         run = load(folder, environment=values["env"])
         return shown(run, folder, values["evaluate_episodes"], values["json"], signal=None)
-    with contextlib.closing(progress()) as listener:
-        run = resume(folder, environment=values["env"], **care(values), listener=with_log(listener, values["log"]))
+    with contextlib.closing(progress_display()) as display:
+        listener = fan_out(display, *loggers(values["log"]))
+        run = resume(folder, environment=values["env"], **fault_tolerance(values), listener=listener)
     return shown(run, folder, values["evaluate_episodes"], values["json"], run.summary["signal"])

@@ -4,10 +4,10 @@ import contextlib
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
-from ..training.signals import handled, SIGNALS
+from ..training.signals import signal_handler, SIGNALS
 
 _ERASE = "\r\x1b[2K"
 
@@ -30,7 +30,7 @@ def own_name() -> str:
 
 
 @contextlib.contextmanager
-def transient(text: str) -> Iterator[None]:
+def transient(text: str) -> Generator[None]:
     """Shows a line while something takes its time, in a terminal only; it leaves no trace.
 
     What is written meanwhile should begin by erasing the line.
@@ -46,13 +46,13 @@ def transient(text: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def uninterrupted() -> Iterator[None]:
+def uninterrupted() -> Generator[None]:
     """Keeps Ctrl-C and SIGTERM until the end, and then lets the first that came do what it would have done.
 
     An import of JAX that is cut short may abort the process, or go on regardless.
     """
     came: list[int] = []
-    with handled(SIGNALS, lambda number, frame: came.append(number)):
+    with signal_handler(SIGNALS, lambda number, frame: came.append(number)):
         yield
     if came:
         signal.raise_signal(came[0])

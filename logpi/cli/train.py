@@ -7,11 +7,13 @@ import json
 import re
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import check_between, InputError
+from ..runs.files import as_json
+from ..training.events import fan_out, Listener
 from ..training.signals import signal_of
 from .arguments import first_word, Flag, parse, value_of
 from .terminal import own_name, says, transient, uninterrupted
@@ -24,7 +26,7 @@ _WHAT = [
     Flag("algorithm", str, "ppo, a2c or reinforce", "ppo", metavar="NAME"),
     Flag("credit", str | None, "gae, n-step or monte-carlo; by default the preset's", None, metavar="NAME"),
 ]
-CARE = [
+SHARED_FLAGS = [  # of `logpi train` and `logpi resume`
     Flag("checkpoint_every", str | None, "how often all is stored, to resume from: 30s, 5m, or updates, as 500", "30s"),
     Flag("on_nan", Literal["stop", "skip"], "where NaN comes up: stop, with status 3, or skip that update", "stop"),
     Flag("on_env_error", Literal["stop", "restart"], "where an environment breaks down: stop, or restart it", "stop"),
@@ -39,7 +41,7 @@ _HOW = [
     Flag("seeds", int | None, "how many seeds, from --seed on; they run side by side", None, metavar="K"),
     Flag("out", str | None, "folder for the run; by default runs/ENV-ALGORITHM-TIME", None, metavar="DIR"),
     Flag("overwrite", bool, "write over the run that the folder holds", False),
-    *CARE,
+    *SHARED_FLAGS,
 ]
 _EMPTY = {"config.json", "metrics.jsonl", "times.jsonl"}  # the files of a run of which nothing has come yet
 FLAGS = [*_WHAT, *_HOW]  # and one for every setting of the algorithm, from settings.settings_flags
@@ -75,7 +77,7 @@ def shown(run: Any, folder: Path, episodes: int, json_too: bool, signal: int | N
     following = "report" if not signal else "evaluate" if is_complete(run) else "resume"
     says(f"saved in {folder}; next: {own_name()} {following} {shlex.quote(str(folder))}")
     if json_too:
-        print(json.dumps(summary_of(run, evaluation, folder)))
+        print(json.dumps(as_json(summary_of(run, evaluation, folder))))
     return 128 + signal if signal else 0
 
 
@@ -84,13 +86,13 @@ def _trained(values: dict[str, Any], settings: Any, folder: Path) -> Any:
         with uninterrupted():
             from ..envs import resolve
             from ..training.train import compilation_cache, train
-            from .ahead import EvaluationAhead
+            from .precompilation import precompiled_evaluation
 
             compilation_cache()
             source = resolve(values["env"])
         with (
-            contextlib.closing(progress()) as shown,
-            contextlib.closing(EvaluationAhead(source, settings, values["evaluate_episodes"], shown)) as listener,
+            contextlib.closing(progress_display()) as display,
+            precompiled_evaluation(source, settings, values["evaluate_episodes"]) as precompile,
         ):
             return train(
                 source,
@@ -99,8 +101,8 @@ def _trained(values: dict[str, Any], settings: Any, folder: Path) -> Any:
                 seeds=values["seeds"],
                 out=folder,
                 overwrite=values["overwrite"],
-                **care(values),
-                listener=with_log(listener, values["log"]),
+                **fault_tolerance(values),
+                listener=fan_out(display, precompile, *loggers(values["log"])),
             )
 
 
@@ -139,11 +141,11 @@ def _again(arguments: Sequence[str]) -> Any:
     folder = value_of("--from", arguments)
     if folder is None or not {"-h", "--help"}.isdisjoint(arguments):
         return None
-    from ..runs.config import check_can_train
+    from ..runs.config import given_settings
     from ..runs.run import read_config
 
     run = read_config(Path(folder))
-    check_can_train(Path(folder), run.settings)
+    given_settings(Path(folder), run.settings, None)
     if run.model != "network":
         raise InputError(f"{folder} holds a model of your own ({run.model}): repeat it from Python, with model=.")
     return run
@@ -158,20 +160,20 @@ def _folder_for(env: str, settings: Any) -> Path:
     return next((one for one in tries if not one.exists()), path)
 
 
-def care(values: dict[str, Any]) -> dict[str, Any]:
-    """What the flags say of how a training is looked after."""
+def fault_tolerance(values: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of `train` and `resume` that the flags give for it."""
     return {name: values[name] for name in ("checkpoint_every", "on_nan", "on_env_error", "step_timeout")}
 
 
-def with_log(listener: Any, log: str) -> Any:
-    """The listener, and what else the curves go to. Raises `InputError` where its extra is missing."""
-    from ..progress.loggers import Several, TensorBoard, WandB
+def loggers(log: str) -> list[Listener]:
+    """The listeners that `--log` asks for: one, or none. Raises `InputError` where its extra is missing."""
+    from ..progress.loggers import TensorBoard, WandB
 
-    return listener if log == "none" else Several([listener, TensorBoard() if log == "tensorboard" else WandB()])
+    return [] if log == "none" else [TensorBoard() if log == "tensorboard" else WandB()]
 
 
-def progress():
-    """What shows how a training goes: a live line in a terminal, plain lines elsewhere."""
+def progress_display():
+    """The listener that shows how a training goes: a live line in a terminal, plain lines elsewhere."""
     if sys.stderr.isatty():
         from ..progress.live import TerminalProgress
 
@@ -213,7 +215,7 @@ def summary_of(run: Any, evaluation: Any, folder: Path) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _no_litter(folder: Path) -> Iterator[None]:
+def _no_litter(folder: Path) -> Generator[None]:
     """Takes back a folder that was made for a run of which nothing came."""
     new = not folder.exists()
     try:

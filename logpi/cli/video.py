@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, missing
 
 GIF_RATE = 25  # frames a second; more make a large file, and browsers slow down what is faster than 50
 _NEEDS = {".gif": ("PIL",), ".mp4": ("imageio", "imageio_ffmpeg")}
@@ -23,9 +23,9 @@ def check_video(path: Path) -> None:
     kind = path.suffix.lower()
     if kind not in _NEEDS:
         raise InputError(f"--video is {str(path)!r}, but it must end in .mp4 or .gif.")
-    missing = [_PACKAGES[package] for package in _NEEDS[kind] if importlib.util.find_spec(package) is None]
-    if missing:
-        raise InputError(f'A {kind} needs {" and ".join(missing)}, which is not there: pip install "logpi[video]".')
+    lacking = [_PACKAGES[package] for package in _NEEDS[kind] if importlib.util.find_spec(package) is None]
+    if lacking:
+        raise missing(f"A {kind}", " and ".join(lacking), "video")
     if path.is_dir():
         raise InputError(f"--video is {str(path)!r}, but that is a folder: give a file in it.")
 

@@ -3,11 +3,11 @@
 import contextlib
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import check_between, InputError
+from ..errors import check_between, InputError, said
 from .arguments import Flag, parse
 from .terminal import says, transient, uninterrupted
 from .video import check_video, write_video
@@ -80,7 +80,7 @@ def _index(run: Any, seed: int | None) -> int:
 
 
 @contextlib.contextmanager
-def _opened(run: Any, render_mode: str) -> Iterator[Any]:
+def _opened(run: Any, render_mode: str) -> Generator[Any]:
     """One of Gymnasium's environments, the original of what the run was trained on."""
     from ..envs import resolve
     from ..runs.config import own_env
@@ -141,15 +141,14 @@ class _Frames:
 
 
 @contextlib.contextmanager
-def _drawing(env: Any) -> Iterator[None]:
+def _drawing(env: Any) -> Generator[None]:
     """Turns what may go wrong while an environment draws itself into a sentence."""
     try:
         yield
     except Exception as error:
-        said = " ".join(str(error).split()).rstrip(".")
         if type(error).__name__ == "DependencyNotInstalled" or isinstance(error, ImportError):
-            raise InputError(f'{env.spec.id} cannot be drawn ({said}): pip install "logpi[video]".') from None
+            raise InputError(f'{env.spec.id} cannot be drawn ({said(error)}): pip install "logpi[video]".') from None
         cure = "choose another environment, or a machine with a display"
         if "mujoco" in str(env.spec.entry_point):
             cure = "set MUJOCO_GL to what this machine has: egl, osmesa or glfw"
-        raise InputError(f"{env.spec.id} cannot be drawn ({type(error).__name__}: {said}): {cure}.") from None
+        raise InputError(f"{env.spec.id} cannot be drawn ({type(error).__name__}: {said(error)}): {cure}.") from None

@@ -4,10 +4,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from ..threefry import in_one_row, quick
+from ..threefry import fast_key, in_one_row
 from .base import AbstractDistribution
+from .probabilities import by_logits
+from .traits import Family, Quantiles, Traits, traits
 
 
 class Bernoulli(AbstractDistribution):
@@ -17,11 +20,10 @@ class Bernoulli(AbstractDistribution):
 
     def sample(self, key: PRNGKeyArray, shape: tuple[int, ...] = ()) -> Int[Array, "*batch_and_shape"]:
         """The coins: ones where a uniform number is below their probability."""
-        uniform = in_one_row(jax.random.uniform, quick(key), shape + self.logits.shape)
+        uniform = in_one_row(jax.random.uniform, fast_key(key), shape + self.logits.shape)
         return (uniform < jnp.broadcast_to(jax.nn.sigmoid(self.logits), uniform.shape)).astype(jnp.int32)
 
     def sample_and_log_prob(self, key: PRNGKeyArray) -> tuple[Int[Array, "*shape"], Float[Array, ""]]:
-        """The coins, and the sum of their log-probabilities."""
         event = self.sample(key)
         return event, self.log_prob(event)
 
@@ -32,17 +34,34 @@ class Bernoulli(AbstractDistribution):
         return jnp.sum(jnp.where(event == 1, ones, jnp.where(event == 0, zeros, -jnp.inf)))
 
     def entropy(self) -> Float[Array, ""]:
-        """In nats, summed over the coins."""
         p = jax.nn.sigmoid(self.logits)
         return -jnp.sum(p * jax.nn.log_sigmoid(self.logits) + (1 - p) * jax.nn.log_sigmoid(-self.logits))
 
     def kl(self, other: Any) -> Float[Array, ""]:
-        """In nats, summed over the coins."""
         p = jax.nn.sigmoid(self.logits)
         one = jax.nn.log_sigmoid(self.logits) - jax.nn.log_sigmoid(other.logits)
         zero = jax.nn.log_sigmoid(-self.logits) - jax.nn.log_sigmoid(-other.logits)
         return jnp.sum(p * one + (1 - p) * zero)
 
     def mode(self) -> Int[Array, "*shape"]:
-        """The more probable side of each coin."""
         return (self.logits > 0).astype(jnp.int32)
+
+
+@traits.register
+def _(dist: Bernoulli) -> Traits:
+    shape = jnp.shape(dist.logits)
+    return Traits(
+        "Bernoulli",
+        shape=shape,
+        values=lambda: [np.arange(2)] * dist.logits.size,
+        contains=lambda event: jnp.logical_or(event == 0, event == 1),
+        pmf=lambda event: by_logits(dist, event),
+        families=lambda: [Family("Bernoulli", "Bernoulli", shape, lambda: {"probs": jax.nn.sigmoid(dist.logits)})],
+        bernoulli_logits=lambda: dist.logits,
+        quantiles=lambda: Quantiles(dist.logits.size, lambda uniform: _coins_at(dist, uniform)),
+        summary=lambda: {"ones": jax.nn.sigmoid(dist.logits)},
+    )
+
+
+def _coins_at(dist: Bernoulli, uniform: Float[Array, " d"]) -> Int[Array, "*shape"]:
+    return (uniform.reshape(dist.logits.shape) > jax.nn.sigmoid(-dist.logits)).astype(jnp.int32)

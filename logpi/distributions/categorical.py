@@ -5,10 +5,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from ..threefry import in_one_row, quick
+from ..threefry import fast_key, in_one_row
 from .base import AbstractDistribution
+from .probabilities import by_logits
+from .quantiles import choice_at
+from .traits import Family, Quantiles, Traits, traits
 
 
 class Categorical(AbstractDistribution):
@@ -19,13 +23,12 @@ class Categorical(AbstractDistribution):
     def sample(self, key: PRNGKeyArray, shape: tuple[int, ...] = ()) -> Int[Array, "*batch"]:
         """A choice, by the largest of the logits with Gumbel noise."""
         if not shape:
-            return jax.random.categorical(quick(key), self.logits)
+            return jax.random.categorical(fast_key(key), self.logits)
         draw = functools.partial(jax.random.gumbel, dtype=self.logits.dtype)  # as `jax.random.categorical` does
-        noise = in_one_row(draw, quick(key), shape + self.logits.shape)
+        noise = in_one_row(draw, fast_key(key), shape + self.logits.shape)
         return jnp.argmax(jnp.broadcast_to(self.logits, noise.shape) + noise, axis=-1).astype(jnp.int32)
 
     def sample_and_log_prob(self, key: PRNGKeyArray) -> tuple[Int[Array, ""], Float[Array, ""]]:
-        """A choice and its log-probability."""
         event = self.sample(key)
         return event, self.log_prob(event)
 
@@ -52,3 +55,20 @@ class Categorical(AbstractDistribution):
     def mode(self) -> Int[Array, ""]:
         """The most probable choice, the first of them where several are."""
         return jnp.argmax(self.logits)
+
+
+@traits.register
+def _(dist: Categorical) -> Traits:
+    n = jnp.shape(dist.logits)[-1]
+    return Traits(
+        "Categorical",
+        shape=(),
+        values=lambda: [np.arange(n)],
+        contains=lambda event: (event >= 0) & (event < n) & (event == jnp.floor(event)),
+        such_as=f"one of 0 to {n - 1}",
+        pmf=lambda event: by_logits(dist, event),
+        families=lambda: [Family("Categorical", "Categorical", (), lambda: {"logits": dist.logits})],
+        categorical_logits=lambda: dist.logits,
+        quantiles=lambda: Quantiles(1, lambda uniform: choice_at(jax.nn.softmax(dist.logits), uniform[0])),
+        summary=lambda: {"probabilities": jax.nn.softmax(dist.logits)},
+    )

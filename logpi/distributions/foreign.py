@@ -1,7 +1,6 @@
 """Distributions of other libraries and of users: whatever has a `log_prob`, a `sample`, or both."""
 
 import inspect
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +11,8 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from ..errors import InputError
 from ..threefry import split
 from .base import AbstractDistribution
-from .numpyro.adapter import check_draws, FromNumpyro
+from .numpyro.adapter import adapted
+from .traits import Traits, traits
 
 
 class Foreign(AbstractDistribution):
@@ -37,7 +37,6 @@ class Foreign(AbstractDistribution):
         return event
 
     def sample_and_log_prob(self, key: PRNGKeyArray) -> tuple[PyTree[Array], Float[Array, ""]]:
-        """A draw and its log-density."""
         event = self.sample(key)
         return event, self.log_prob(event)
 
@@ -58,7 +57,6 @@ class Foreign(AbstractDistribution):
         return value
 
     def entropy(self) -> Float[Array, ""]:
-        """The object's, if it has one."""
         return self._own("entropy")()
 
     def kl(self, other: Any) -> Float[Array, ""]:
@@ -66,7 +64,6 @@ class Foreign(AbstractDistribution):
         raise NotImplementedError(f"no closed form of KL is known for {type(self.distribution).__name__}")
 
     def mode(self) -> PyTree[Array]:
-        """The object's, if it has one."""
         return self._own("mode")()
 
     def _own(self, name: str) -> Any:
@@ -74,6 +71,12 @@ class Foreign(AbstractDistribution):
         if method is None:
             raise NotImplementedError(f"{type(self.distribution).__name__} has no method {name}")
         return method
+
+
+@traits.register
+def _(dist: Foreign) -> Traits:
+    own = dist.distribution
+    return Traits(type(own).__name__, has_log_prob=callable(getattr(own, "log_prob", None)))
 
 
 def _sampler(distribution: Any) -> Callable[[PRNGKeyArray, tuple[int, ...]], PyTree[Array]]:
@@ -101,7 +104,9 @@ def _sampler(distribution: Any) -> Callable[[PRNGKeyArray, tuple[int, ...]], PyT
     return draw
 
 
-def _check_drawn(name: str, draw: Callable, key: PRNGKeyArray, shape: tuple[int, ...], event: PyTree[Array]) -> None:
+def _check_drawn(
+    name: str, draw: Callable[..., Any], key: PRNGKeyArray, shape: tuple[int, ...], event: PyTree[Array]
+) -> None:
     """Raises `InputError` if a sampler makes no use of its key, or if what it drew has not the shape asked for.
 
     One that JAX cannot follow is let through: where it is called for numbers, it gives them.
@@ -130,10 +135,8 @@ def as_distribution(thing: Any) -> AbstractDistribution:
     """
     if isinstance(thing, AbstractDistribution):
         return thing
-    numpyro = sys.modules.get("numpyro.distributions")  # what has not been imported cannot have made it
-    if numpyro is not None and isinstance(thing, numpyro.Distribution):
-        check_draws(thing)
-        return FromNumpyro(thing)
+    if (dist := adapted(thing)) is not None:
+        return dist
     if isinstance(thing, type):
         raise InputError(
             f"{thing.__name__} is a class, but a distribution must be an object: call it with its parameters, as "

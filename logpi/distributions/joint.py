@@ -5,8 +5,14 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..errors import InputError
 from ..threefry import split
 from .base import AbstractDistribution
+from .guards import not_reparametrised, parameters_of
+from .probabilities import log_prob_of_draw, probability
+from .quantiles import quantiles_of
+from .support import as_array, as_event, choices
+from .traits import families_of, Probability, Quantiles, Traits, traits
 
 
 class Joint(AbstractDistribution):
@@ -18,7 +24,6 @@ class Joint(AbstractDistribution):
     parts: tuple[AbstractDistribution, ...]
 
     def sample(self, key: PRNGKeyArray, shape: tuple[int, ...] = ()) -> Array:
-        """The stack of the parts' events."""
         keys = split(key, len(self.parts))
         drawn = [part.sample(key, shape) for part, key in zip(self.parts, keys, strict=True)]
         return jnp.stack(drawn, axis=len(shape))
@@ -30,17 +35,66 @@ class Joint(AbstractDistribution):
         return jnp.stack([event for event, _ in drawn]), jnp.sum(jnp.stack([log_prob for _, log_prob in drawn]))
 
     def log_prob(self, event: Array) -> Float[Array, ""]:
-        """The sum of the parts'."""
         return jnp.sum(jnp.stack([part.log_prob(event[i]) for i, part in enumerate(self.parts)]))
 
     def entropy(self) -> Float[Array, ""]:
-        """The sum of the parts', in nats."""
         return jnp.sum(jnp.stack([part.entropy() for part in self.parts]))
 
     def kl(self, other: Any) -> Float[Array, ""]:
-        """The sum of the parts', in nats."""
         return jnp.sum(jnp.stack([p.kl(q) for p, q in zip(self.parts, other.parts, strict=True)]))
 
     def mode(self) -> Array:
-        """The stack of the parts' modes."""
         return jnp.stack([part.mode() for part in self.parts])
+
+
+@traits.register
+def _(dist: Joint) -> Traits:
+    """What the parts know, together; where one of them does not, the sentence is about that one."""
+    parts = dist.parts
+    first = traits(parts[0]).shape if parts else None
+    return Traits(
+        "Joint",
+        shape=None if first is None else (len(parts), *first),
+        values=lambda: [row for part in parts for row in choices(part)[0]],
+        as_event=lambda event: _as_event(dist, event),
+        parts=lambda: parts,
+        support_bounds=lambda: [bound for part in parts for bound in traits(part).support_bounds()],
+        pmf=lambda event: _probability(dist, event),
+        log_prob_of_draw=lambda event: _log_prob_of_draw(dist, event),
+        families=lambda: [family for part in parts for family in families_of(part)],
+        quantiles=lambda: _quantiles(dist),
+        not_reparametrised=lambda: [array for part in parts for array in not_reparametrised(part)],
+        parameters=lambda: (parameter for part in parts for parameter in parameters_of(part)),
+        constraints=lambda: (constraint for part in parts for constraint in traits(part).constraints()),
+        boundary=lambda: (probs for part in parts for probs in traits(part).boundary()),
+    )
+
+
+def _as_event(dist: Joint, event: Any) -> Array:
+    event = as_array("Joint", event)
+    if event.shape[:1] != (len(dist.parts),):
+        raise InputError(
+            f"the event has the shape {event.shape}, but one event of a Joint has an entry for each of its "
+            f"{len(dist.parts)} parts: give one for each."
+        )
+    return jnp.stack([as_event(part, entry) for part, entry in zip(dist.parts, event, strict=True)])
+
+
+def _probability(dist: Joint, event: Array) -> Probability:
+    parts = [probability(part, event[i]) for i, part in enumerate(dist.parts)]
+    return Probability(jnp.prod(jnp.stack([p for p, _ in parts])), jnp.all(jnp.stack([counts for _, counts in parts])))
+
+
+def _log_prob_of_draw(dist: Joint, event: Array) -> Float[Array, ""]:
+    return sum((log_prob_of_draw(part, event[i]) for i, part in enumerate(dist.parts)), jnp.zeros(()))
+
+
+def _quantiles(dist: Joint) -> Quantiles:
+    parts = [quantiles_of(part) for part in dist.parts]
+    starts = [sum(part.num_uniforms for part in parts[:i]) for i in range(len(parts))]
+
+    def event(uniform):
+        pieces = zip(parts, starts, strict=True)
+        return jnp.stack([part.event(uniform[start : start + part.num_uniforms]) for part, start in pieces])
+
+    return Quantiles(sum(part.num_uniforms for part in parts), event)

@@ -9,8 +9,9 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..errors import InputError
-from ..threefry import in_one_row, quick, stored
+from ..threefry import fast_key, in_one_row, stored
 from .base import AbstractDistribution
+from .traits import Family, Quantiles, Traits, traits
 
 HALF_LOG_TWO_PI = 0.5 * float(np.log(2 * np.pi))
 
@@ -35,12 +36,11 @@ class Normal(AbstractDistribution):
     def sample(self, key: PRNGKeyArray, shape: tuple[int, ...] = ()) -> Float[Array, "*batch_and_shape"]:
         """`mean + std * noise`, differentiable in both."""
         dtype = jnp.result_type(self.mean, self.log_std, jnp.float32)  # not JAX's default, which may be of 64 bits
-        noise = in_one_row(functools.partial(_noise, dtype=dtype), quick(key), shape + self.mean.shape)
+        noise = in_one_row(functools.partial(_noise, dtype=dtype), fast_key(key), shape + self.mean.shape)
         mean, std = (jnp.broadcast_to(x, noise.shape) for x in (self.mean, jnp.exp(self.log_std)))
         return mean + std * noise
 
     def sample_and_log_prob(self, key: PRNGKeyArray) -> tuple[Float[Array, "*shape"], Float[Array, ""]]:
-        """An event and its log-density."""
         event = self.sample(key)
         return event, self.log_prob(event)
 
@@ -50,17 +50,14 @@ class Normal(AbstractDistribution):
         return -jnp.sum(0.5 * z**2 + self.log_std + HALF_LOG_TWO_PI)
 
     def entropy(self) -> Float[Array, ""]:
-        """In nats, summed over the entries."""
         return jnp.sum(self.log_std + HALF_LOG_TWO_PI + 0.5)
 
     def kl(self, other: Any) -> Float[Array, ""]:
-        """In nats, summed over the entries."""
         log_ratio = self.log_std - other.log_std
         shift = (self.mean - other.mean) * jnp.exp(-other.log_std)
         return 0.5 * jnp.sum(jnp.exp(2 * log_ratio) + shift**2 - 1 - 2 * log_ratio)
 
     def mode(self) -> Float[Array, "*shape"]:
-        """The mean."""
         return self.mean
 
 
@@ -68,3 +65,22 @@ class Normal(AbstractDistribution):
 def _noise(key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any) -> Float[Array, "..."]:
     """`jax.random.normal`, put into memory: its inverse error function is a tenth of an expectation's time."""
     return stored(lambda key: jax.random.normal(key, shape, dtype), key, shape, dtype)
+
+
+@traits.register
+def _(dist: Normal) -> Traits:
+    shape = jnp.shape(dist.mean)
+    return Traits(
+        "Normal",
+        shape=shape,
+        families=lambda: [
+            Family("Normal", "Normal", shape, lambda: {"loc": dist.mean, "scale": jnp.exp(dist.log_std)})
+        ],
+        quantiles=lambda: Quantiles(dist.mean.size, lambda uniform: _numbers_at(dist, uniform)),
+        not_reparametrised=list,
+        summary=lambda: {"mean": dist.mean, "std": np.exp(np.asarray(dist.log_std))},
+    )
+
+
+def _numbers_at(dist: Normal, uniform: Float[Array, " d"]) -> Float[Array, "*shape"]:
+    return dist.mean + jnp.exp(dist.log_std) * jax.scipy.special.ndtri(uniform).reshape(dist.mean.shape)

@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from .base import AbstractDistribution
+from .traits import Traits, traits
 
 
 class Point(AbstractDistribution):
@@ -15,11 +17,9 @@ class Point(AbstractDistribution):
     event: PyTree[Array]
 
     def sample(self, key: PRNGKeyArray, shape: tuple[int, ...] = ()) -> PyTree[Array]:
-        """The event, whatever the key."""
         return jax.tree.map(lambda x: jnp.broadcast_to(x, shape + jnp.shape(x)), self.event)
 
     def sample_and_log_prob(self, key: PRNGKeyArray) -> tuple[PyTree[Array], Float[Array, ""]]:
-        """The event, whatever the key."""
         return self.event, jnp.zeros(())
 
     def log_prob(self, event: PyTree[Array]) -> Float[Array, ""]:
@@ -28,7 +28,6 @@ class Point(AbstractDistribution):
         return jnp.where(jnp.stack(jax.tree.leaves(same)).all(), 0.0, -jnp.inf)
 
     def entropy(self) -> Float[Array, ""]:
-        """0."""
         return jnp.zeros(())
 
     def kl(self, other: Any) -> Float[Array, ""]:
@@ -36,5 +35,13 @@ class Point(AbstractDistribution):
         return -other.log_prob(self.event)
 
     def mode(self) -> PyTree[Array]:
-        """The event."""
         return self.event
+
+
+@traits.register
+def _(dist: Point) -> Traits:
+    return Traits(
+        "Point",
+        support_bounds=lambda: [x for x in jax.tree.leaves(dist.event) if eqx.is_inexact_array(x)],
+        not_reparametrised=list,
+    )

@@ -1,127 +1,31 @@
-"""What is known of a distribution's support: the bounds it depends on, and its events where they are finitely many.
-
-All are generic functions (`functools.singledispatch`) over the kinds of distributions; register your own kind.
-"""
+"""The support of a distribution: which events there are, and all of them where they are finitely many."""
 
 import math
-from functools import singledispatch
+from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, Float
+from jaxtyping import Array, PyTree
 
-from ..derivatives import no_gradients
-from ..errors import InputError
+from ..errors import InputError, shown
 from .base import AbstractDistribution
-from .bernoulli import Bernoulli
-from .categorical import Categorical
-from .foreign import Foreign
-from .joint import Joint
-from .numpyro import FromNumpyro
-from .numpyro.adapter import entries_of, of_entries, parts_of, shape_of
-from .numpyro.bounds import ends_of
-from .point import Point
+from .traits import traits
 
 MOST_EVENTS = 2**20  # a sum of a million terms still fits into memory
 
 
-def name_of(dist: AbstractDistribution) -> str:
-    """What people call a distribution."""
-    inner = dist.distribution if isinstance(dist, (FromNumpyro, Foreign)) else dist
-    return type(inner).__name__
-
-
-@singledispatch
-def bounds(dist: AbstractDistribution) -> list[Array]:
-    """The arrays on which the support depends; none for a kind that is not known to have any."""
-    return []
-
-
-@bounds.register
-def _(dist: Point) -> list[Array]:
-    return [x for x in jax.tree.leaves(dist.event) if eqx.is_inexact_array(x)]
-
-
-@bounds.register
-def _(dist: Joint) -> list[Array]:
-    return [bound for part in dist.parts for bound in bounds(part)]
-
-
-@bounds.register
-def _(dist: FromNumpyro) -> list[Array]:
-    from numpyro.distributions import Delta
-
-    parts = list(parts_of(dist.distribution))
-    found = [leaf for part in parts for leaf in (*jax.tree.leaves(part.support), *ends_of(part)[0])]
-    found += [part.v for part in parts if isinstance(part, Delta)]
-    return [x for x in found if eqx.is_inexact_array(x)]
-
-
-def still_support(dist: AbstractDistribution) -> Float[Array, ""]:
-    """0; raises `InputError` where a derivative is taken in a bound of the support.
-
-    The score function leaves out what crosses a moving bound: for `Uniform(0, t)` it even has the wrong sign.
-    """
-    sentence = (
-        f"the support of {name_of(dist)} moves with its parameters, so the score function is wrong for it: use "
-        "MeasureValued() (it knows the bounds of Uniform), or Pathwise() where f is smooth."
-    )
-    return no_gradients(bounds(dist), sentence)
-
-
-def is_positive(dist: AbstractDistribution) -> bool:
-    """Whether every event is known to lie above 0, but for one that has no probability."""
-    if not isinstance(dist, FromNumpyro):
-        return False
-    low = getattr(of_entries(dist.distribution.support), "lower_bound", None)
-    return low is not None and not isinstance(low, Tracer) and bool(np.all(np.asarray(low) >= 0))
-
-
-@singledispatch
 def choices(dist: AbstractDistribution) -> tuple[list[np.ndarray], tuple[int, ...]]:
     """The values that each entry of an event can take, and the event's shape. Raises `InputError` if not finite."""
-    raise InputError(
-        f"{name_of(dist)} is not known to have a finite support, so its events cannot be summed over: use Score(), or "
-        "MeasureValued() for a family in its table (Poisson, Geometric)."
-    )
-
-
-@choices.register
-def _(dist: Categorical) -> tuple[list[np.ndarray], tuple[int, ...]]:
-    return [np.arange(dist.logits.shape[0])], ()
-
-
-@choices.register
-def _(dist: Bernoulli) -> tuple[list[np.ndarray], tuple[int, ...]]:
-    return [np.arange(2)] * dist.logits.size, dist.logits.shape
-
-
-@choices.register
-def _(dist: Joint) -> tuple[list[np.ndarray], tuple[int, ...]]:
-    parts = [choices(part) for part in dist.parts]
-    return [row for values, _ in parts for row in values], (len(parts), *parts[0][1])
-
-
-@choices.register
-def _(dist: FromNumpyro) -> tuple[list[np.ndarray], tuple[int, ...]]:
-    inner = dist.distribution
-    if not inner.has_enumerate_support:
-        return choices.dispatch(object)(dist)
-    try:
-        with jax.ensure_compile_time_eval():
-            values = np.asarray(entries_of(inner).enumerate_support(expand=False)).reshape(-1)
-    # Not concrete, or several sizes at once.
-    except (NotImplementedError, jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError):
+    known = traits(dist)
+    values = known.values()
+    if values is None or known.shape is None:
         raise InputError(
-            f"the support of {name_of(dist)} cannot be listed, because its size depends on the parameters or is not "
-            "the same for all entries: give one number (as total_count) that is not among the parameters, or use "
-            "Score()."
-        ) from None
-    shape = shape_of(inner)
-    return [values] * math.prod(shape), shape
+            f"{known.name} is not known to have a finite support, so its events cannot be summed over: use Score(), or "
+            "MeasureValued() for a family in its table (Poisson, Geometric)."
+        )
+    return values, known.shape
 
 
 def table(values: list[np.ndarray]) -> np.ndarray:
@@ -139,3 +43,39 @@ def all_events(dist: AbstractDistribution) -> Array:
     """All events of a finite support, along a first axis. Raises `InputError` where they are infinite or too many."""
     values, shape = choices(dist)
     return jnp.asarray(table(values).reshape(-1, *shape))
+
+
+def as_event(dist: AbstractDistribution, event: Any) -> PyTree[Array]:
+    """An event as arrays: one, but for a distribution that is not known to have arrays for events.
+
+    Raises `InputError` for what is no event of the distribution, where its numbers are known.
+    """
+    known = traits(dist)
+    checked = known.as_event(event)
+    if checked is not None:
+        return checked
+    if known.shape is None:
+        return jax.tree.map(jnp.asarray, event)
+    array = as_array(known.name, event)
+    if array.shape != known.shape:
+        raise InputError(
+            f"the event has the shape {array.shape}, but one event of {known.name} has {known.shape}: give one "
+            "event, and use jax.vmap for several."
+        )
+    is_possible = known.contains(array)
+    if is_possible is None or isinstance(array, Tracer) or isinstance(is_possible, Tracer):
+        return array
+    if not np.all(np.asarray(is_possible)):
+        raise InputError(
+            f"{shown(array)} is no event of {known.name}, whose log-probability means nothing there: give "
+            f"{known.such_as}."
+        )
+    return array
+
+
+def as_array(name: str, event: Any) -> Array:
+    """An event of the distribution of this name as an array. Raises `InputError` for what is none."""
+    try:
+        return jnp.asarray(event)
+    except (TypeError, ValueError):
+        raise InputError(f"{shown(event)} is no event of {name}, for it is no array: give its numbers.") from None

@@ -1,16 +1,20 @@
 """One environment of Gymnasium's, watched: what goes wrong in it is told with its number, seed, step and action.
 
-A module of its own, and without JAX, because a process that steps an environment imports nothing else of logpi.
+A module of its own, and without JAX, because a process that steps an environment imports little else of logpi.
 """
 
 import contextlib
+import functools
+import operator
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from ..errors import EnvironmentFault, shown
+from ..errors import EnvironmentFault, said, shown
+from ..spaces.gymnasium import from_gymnasium
+from ..spaces.membership import Range
 
 RESTARTED = "logpi_restarted"  # the entry of `info` that says that the episode broke off, and why
 KINDS = ("Dict", "Tuple", "Box", "Discrete", "MultiDiscrete", "MultiBinary")  # of Gymnasium's spaces
@@ -32,6 +36,7 @@ class Watched:
         self._seed, self._episode, self._step, self._in_a_row = None, 0, 0, 0
         space = self.env.observation_space
         self._shape = space.shape if space.dtype is not None else None  # of several parts: it has none
+        self._parts = list(_parts(space))
         self._told = False  # of a number beyond its bounds
 
     def __getattr__(self, name: str) -> Any:
@@ -71,7 +76,7 @@ class Watched:
     def _check(self, obs: Any, action: Any) -> None:
         if self._shape is not None and np.shape(obs) != self._shape:
             raise ValueError(f"it returned an observation of shape {np.shape(obs)}, but its space has {self._shape}")
-        if beyond := _strays(self.env.observation_space, obs, boxes=not self._told):
+        if beyond := _strays(self._parts, obs, boxes=not self._told):
             self._told = True
             warnings.warn(
                 f"{self._where(action)} gave an observation of {beyond}. It is seen as it is, and so are others from "
@@ -100,7 +105,7 @@ class Watched:
         return obs, {**info, RESTARTED: sentence}
 
     def _sentence(self, error: BaseException, action: Any) -> str:
-        return f"{self._where(action, 'broke down ')} ({type(error).__name__}: {error})"
+        return f"{self._where(action, 'broke down ')} ({type(error).__name__}: {said(error)})"
 
     def _where(self, action: Any, what: str = "") -> str:
         when = "as it was reset" if action is None else f"at step {self._step}, on the action {shown_action(action)}"
@@ -108,45 +113,36 @@ class Watched:
         return f"Environment {self._index} of {self._name}{seed} {what}in episode {self._episode} {when}"
 
 
-def _strays(space: Any, obs: Any, boxes: bool) -> str:
-    """Which number of an observation is beyond the bounds of a `Box`, and which bounds; empty if none is.
-
-    Raises `ValueError` for what is none of the choices of a discrete space: an encoding would show nothing of it. Boxes
-    are left out unless `boxes`.
-    """
+def _parts(space: Any, keys: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any, Range]]:
+    """Every part of a space of Gymnasium's whose numbers are looked at: the way to it, itself, and its numbers."""
     # By name: Gymnasium is not imported for this.
     kind = next((kind.__name__ for kind in type(space).__mro__ if kind.__name__ in KINDS), "")
     if kind in ("Dict", "Tuple"):
-        parts = space.spaces.items() if kind == "Dict" else enumerate(space.spaces)
-        found = [_strays(part, obs[name], boxes) for name, part in parts]  # of all of them, whatever the first gives
-        return next(filter(None, found), "")
-    if not kind or (kind == "Box" and (not boxes or space.dtype == np.uint8)):  # of a picture any byte is one
-        return ""
-    value, (low, high) = np.asarray(obs) + 0, _ends(space, kind)  # truths as numbers
-    if kind == "Box":
-        slack = 1e-5 * np.maximum(
-            1, np.abs(np.where(np.isfinite(value), value, 0))
-        )  # of rounding; NaN is told elsewhere
-        outside = (value < low - slack) | (value > high + slack)
-    else:
-        outside = ~((value >= low) & (value <= high) & (value == np.floor(value)))
-    if not np.any(outside):
-        return ""
-    sentence = f"{value[outside].flat[0]:.6g}, which is not in {' '.join(shown(space, 200).split())}"
-    if kind == "Box":
-        return sentence
-    raise ValueError(f"it returned an observation of {sentence}")
+        for name, part in space.spaces.items() if kind == "Dict" else enumerate(space.spaces):
+            yield from _parts(part, (*keys, name))
+    elif kind and not (kind == "Box" and space.dtype == np.uint8):  # of a picture any byte is one
+        yield keys, space, Range(from_gymnasium(space))
 
 
-def _ends(space: Any, kind: str) -> tuple[Any, Any]:
-    """The least and the greatest number that may be seen."""
-    match kind:
-        case "Box":
-            return space.low, space.high
-        case "MultiBinary":
-            return 0, 1
-        case _:
-            return space.start, space.start + (space.n if kind == "Discrete" else space.nvec) - 1
+def _strays(parts: list[tuple[tuple[Any, ...], Any, Range]], obs: Any, boxes: bool) -> str:
+    """Which number of an observation is beyond the bounds of a `Box`, and which bounds; empty if none is.
+
+    Raises `ValueError` for what is none of the choices of a discrete space: an encoding would show nothing of it. Boxes
+    are left out unless `boxes`; NaN in one is told elsewhere.
+    """
+    first = ""
+    for keys, space, range in parts:  # all of them, whatever the first gives
+        if not (range.whole or boxes):
+            continue
+        value = np.asarray(functools.reduce(operator.getitem, keys, obs))
+        bad = range.strays(value)
+        if not bad.any() or not (range.whole or (bad := bad & ~np.isnan(value)).any()):
+            continue
+        sentence = f"{float(value[bad].flat[0]):.6g}, which is not in {' '.join(shown(space, 200).split())}"
+        if range.whole:
+            raise ValueError(f"it returned an observation of {sentence}")
+        first = first or sentence
+    return first
 
 
 def _check_rest(reward: Any, info: Any, *flags: Any) -> None:
@@ -162,9 +158,12 @@ def _check_rest(reward: Any, info: Any, *flags: Any) -> None:
 
 def _is_number(value: Any) -> bool:
     try:
-        return np.shape(value) == () and not isinstance(value, str | bytes) and float(value) is not None
+        if np.shape(value) != () or isinstance(value, str | bytes):
+            return False
+        float(value)
     except (TypeError, ValueError, OverflowError):
         return False
+    return True
 
 
 def shown_action(action: Any) -> str:

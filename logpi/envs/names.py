@@ -7,7 +7,7 @@ import importlib.util
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import InputError
+from ..errors import InputError, missing, said
 from .adapters.functional import phys2d, TWINS
 from .base import AbstractEnv
 from .probes import KINDS, PROBES
@@ -77,7 +77,7 @@ def _given(env: Any, processes: bool) -> HostSource:
     try:
         made = env()
     except Exception as error:
-        raise InputError(f"The function {label} raised {type(error).__name__} ({error}): mend it.") from error
+        raise InputError(f"The function {label} raised {type(error).__name__} ({said(error)}): mend it.") from error
     if not isinstance(made, gymnasium.Env):
         raise InputError(f"The function {label} made {made!r}, but it must make a gymnasium.Env.")
     name = made.spec.id if made.spec else label
@@ -120,20 +120,19 @@ def _gymnasium_failed(id: str, options: dict[str, Any], error: Exception) -> Inp
     """What stands in the way, in one sentence."""
     import gymnasium
 
-    said = " ".join(str(error).split()).rstrip(".")
     spec = gymnasium.registry.get(id)
     for part, package in _EXTRAS.items():
         if isinstance(error, gymnasium.error.DependencyNotInstalled) and spec and part in str(spec.entry_point):
-            return InputError(f'{id} needs {package}, which is not installed: pip install "logpi[{part}]".')
+            return missing(id, package, part)
     if isinstance(error, gymnasium.error.UnregisteredEnv) or (isinstance(error, ImportError) and ":" in id):
-        return InputError(f"{id} is not there ({said}): name a module that registers it, as in module:Env-v0.")
+        return InputError(f"{id} is not there ({said(error)}): name a module that registers it, as in module:Env-v0.")
     given = f" with {options}" if options else ""
-    return InputError(f"Gymnasium cannot make {id}{given} ({type(error).__name__}: {said}): choose another.")
+    return InputError(f"Gymnasium cannot make {id}{given} ({type(error).__name__}: {said(error)}): choose another.")
 
 
-def _envpool(name: str, id: str, options: dict[str, Any], processes: bool, note: str = "") -> HostSource:
+def _envpool(name: str, id: str, options: dict[str, Any], _processes: bool, note: str = "") -> HostSource:
     if importlib.util.find_spec("envpool") is None:
-        raise InputError(f'{name} needs EnvPool, which is not installed: pip install "logpi[envpool]".')
+        raise missing(name, "EnvPool", "envpool")
     from .adapters.envpool import option_names, spaces
 
     if id not in envpool_ids():
@@ -147,9 +146,9 @@ def _envpool(name: str, id: str, options: dict[str, Any], processes: bool, note:
     return HostSource(name, obs_space, action_space, EnvPoolMaker(id, options), note)
 
 
-def _gymnax(name: str, id: str, options: dict[str, Any], processes: bool) -> CompiledSource:
+def _gymnax(name: str, id: str, options: dict[str, Any], _processes: bool) -> CompiledSource:
     if importlib.util.find_spec("gymnax") is None:
-        raise InputError(f'{name} needs gymnax, which is not installed: pip install "logpi[gymnax]".')
+        raise missing(name, "gymnax", "gymnax")
     from .adapters.gymnax import gymnax_env, gymnax_ids
 
     if id not in gymnax_ids():
@@ -157,13 +156,13 @@ def _gymnax(name: str, id: str, options: dict[str, Any], processes: bool) -> Com
     return CompiledSource(name, gymnax_env(id, **options))
 
 
-def _phys2d(name: str, id: str, options: dict[str, Any], processes: bool) -> CompiledSource:
+def _phys2d(name: str, id: str, options: dict[str, Any], _processes: bool) -> CompiledSource:
     if id not in TWINS:
         raise _unknown(name, id, {known: f"phys2d:{known}" for known in TWINS})
     return CompiledSource(name, phys2d(id, **options))
 
 
-def _probe(name: str, id: str, options: dict[str, Any], processes: bool) -> CompiledSource:
+def _probe(name: str, id: str, options: dict[str, Any], _processes: bool) -> CompiledSource:
     probe, _, kind = id.rpartition("-")
     if kind not in KINDS:
         probe, kind = id, "discrete"
@@ -172,7 +171,7 @@ def _probe(name: str, id: str, options: dict[str, Any], processes: bool) -> Comp
     try:
         return CompiledSource(name, PROBES[probe](**{"action_space": KINDS[kind], **options}))
     except TypeError as error:
-        raise InputError(f"{name} does not take these options ({error}).") from None
+        raise InputError(f"{name} does not take these options ({said(error)}).") from None
 
 
 _SUITES: dict[str, Callable[[str, str, dict[str, Any], bool], EnvSource]] = {

@@ -15,6 +15,7 @@ from ..errors import InputError
 from ..spaces.actions import bounds
 from ..spaces.encoding import encode, encoded_size
 from ..spaces.kinds import Box, Discrete, MultiBinary, MultiDiscrete, Space
+from ..spaces.membership import Range, shape_of
 from .base import AbstractEnv, first_timestep, Timestep
 
 KINDS: dict[str, Space] = {
@@ -43,7 +44,6 @@ class Identity(AbstractEnv):
         return Box((encoded_size(self.action_space),))
 
     def reset(self, key: PRNGKeyArray) -> tuple[Array, Timestep]:
-        """A right action."""
         right = _uniform(self.action_space, key)
         return right, first_timestep(encode(self.action_space, right))
 
@@ -69,7 +69,6 @@ class Recall(AbstractEnv):
         _check(self.action_space, self.length)
 
     def reset(self, key: PRNGKeyArray) -> tuple[tuple[Bool[Array, ""], Int[Array, ""]], Timestep]:
-        """A cue."""
         cue = jax.random.bernoulli(key)
         return (cue, jnp.zeros((), jnp.int32)), first_timestep(jnp.where(cue, 1.0, -1.0)[None])
 
@@ -99,7 +98,6 @@ class TwoStep(AbstractEnv):
         _check(self.action_space)
 
     def reset(self, key: PRNGKeyArray) -> tuple[tuple[Float[Array, ""], Bool[Array, ""]], Timestep]:
-        """The first step: the observation is (0, 0)."""
         return (jnp.zeros(()), jnp.zeros((), bool)), first_timestep(jnp.zeros(2))
 
     def step(
@@ -128,11 +126,9 @@ class Truncation(AbstractEnv):
         _check(self.action_space, self.length)
 
     def reset(self, key: PRNGKeyArray) -> tuple[Int[Array, ""], Timestep]:
-        """Time 0."""
         return jnp.zeros((), jnp.int32), first_timestep(jnp.zeros(1))
 
     def step(self, key: PRNGKeyArray, state: Int[Array, ""], action: Array) -> tuple[Int[Array, ""], Timestep]:
-        """One step on."""
         steps, obs, over = _clock(state, self.length)
         return steps, Timestep(obs, jnp.ones(()), jnp.zeros((), bool), over)
 
@@ -151,11 +147,9 @@ class Termination(AbstractEnv):
         _check(self.action_space, self.length)
 
     def reset(self, key: PRNGKeyArray) -> tuple[Int[Array, ""], Timestep]:
-        """Time 0."""
         return jnp.zeros((), jnp.int32), first_timestep(jnp.zeros(1))
 
     def step(self, key: PRNGKeyArray, state: Int[Array, ""], action: Array) -> tuple[Int[Array, ""], Timestep]:
-        """One step on."""
         steps, obs, over = _clock(state, self.length)
         return steps, Timestep(obs, jnp.ones(()), over, jnp.zeros((), bool))
 
@@ -198,35 +192,16 @@ def _check(space: Space, length: int = 1) -> None:
             return
         case Box(shape) if math.prod(shape) and all(math.isfinite(b.sum()) for b in bounds(space)):
             return
-    raise InputError(
-        f"A probe cannot act in {space}: it takes Discrete and MultiDiscrete with 2 values or more, MultiBinary, and "
-        "Box with finite bounds."
-    )
-
-
-def _shape(space: Space) -> tuple[int, ...]:
-    match space:
-        case Discrete():
-            return ()
-        case MultiDiscrete(sizes, _, shape):
-            return shape or (len(sizes),)
-        case Box(shape) | MultiBinary(shape):
-            return shape
         case _:
-            raise InputError(f"{space} has several parts: a probe acts in one.")
+            raise InputError(
+                f"A probe cannot act in {space}: it takes Discrete and MultiDiscrete with 2 values or more, "
+                "MultiBinary, and Box with finite bounds."
+            )
 
 
 def _first(space: Space) -> Array:
-    """The least member, as the environment counts."""
-    match space:
-        case Discrete():
-            return jnp.asarray(space.start, jnp.int32)
-        case MultiDiscrete(sizes, starts):
-            return jnp.asarray(starts or (0,) * len(sizes), jnp.int32).reshape(_shape(space))
-        case MultiBinary():
-            return jnp.zeros(space.shape, jnp.int32)
-        case _:
-            return jnp.zeros(_shape(space))
+    """The least member of whole numbers, as the environment counts."""
+    return jnp.asarray(Range(space).low, jnp.int32)
 
 
 def _extreme(space: Space, second: bool) -> Array:
@@ -243,11 +218,11 @@ def _uniform(space: Space, key: PRNGKeyArray) -> Array:
             low, high = bounds(space)
             return jax.random.uniform(key, space.shape, minval=low, maxval=high)
         case MultiDiscrete(sizes):
-            above = jnp.asarray(sizes, jnp.int32).reshape(_shape(space))
-            return _first(space) + jax.random.randint(key, _shape(space), 0, above)
+            above = jnp.asarray(sizes, jnp.int32).reshape(shape_of(space))
+            return _first(space) + jax.random.randint(key, shape_of(space), 0, above)
         case _:
             above = space.n if isinstance(space, Discrete) else 2
-            return _first(space) + jax.random.randint(key, _shape(space), 0, above)
+            return _first(space) + jax.random.randint(key, shape_of(space), 0, above)
 
 
 def _share(space: Space, action: Array) -> Float[Array, ""]:

@@ -4,14 +4,16 @@ import contextlib
 import dataclasses
 import functools
 import threading
-from collections.abc import Callable, Iterator
-from typing import Any, ClassVar
+from collections.abc import Callable, Generator
+from typing import Any, ClassVar, TypeVar
 
 from ..errors import InputError
 from ..spaces.gymnasium import from_gymnasium
 from ..spaces.kinds import Space
 from .base import AbstractEnv
 from .vector import AbstractVectorEnv, GymnasiumVector, vectorize
+
+Size = TypeVar("Size")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +43,10 @@ class CompiledSource:
         """How many environments to ask for: as many as are wanted."""
         return wanted
 
+    def either(self, compiled: Size, host: Size) -> Size:  # pyright: ignore[reportUnusedParameter]
+        """Of two sizes, the one that suits environments that step as fast as these."""
+        return compiled
+
 
 @dataclasses.dataclass(frozen=True)
 class HostSource:
@@ -60,6 +66,10 @@ class HostSource:
     def envs(self, wanted: int) -> int:
         """How many environments to ask for: those wanted, or those that a vector environment of the user's has."""
         return self.make.env.num_envs if isinstance(self.make, GivenVector) else wanted
+
+    def either(self, compiled: Size, host: Size) -> Size:  # pyright: ignore[reportUnusedParameter]
+        """Of two sizes, the one that suits environments that step as slowly as these."""
+        return host
 
 
 EnvSource = CompiledSource | HostSource
@@ -173,7 +183,7 @@ _LOGGING = threading.RLock()
 
 
 @contextlib.contextmanager
-def quiet(mujoco: bool = False) -> Iterator[None]:
+def quiet(mujoco: bool = False) -> Generator[None]:
     """Without Gymnasium's warnings, and MuJoCo's: they are of the making of their own environments.
 
     MuJoCo would also leave a file MUJOCO_LOG.TXT in the working directory.
@@ -191,7 +201,7 @@ def quiet(mujoco: bool = False) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _quiet_mujoco() -> Iterator[None]:
+def _quiet_mujoco() -> Generator[None]:
     try:
         import mujoco
     except ImportError:  # Gymnasium says so, in its own words

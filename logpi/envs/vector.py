@@ -3,7 +3,7 @@
 import abc
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -113,7 +113,6 @@ class GymnasiumVector(AbstractVectorEnv):
         return self._cast(obs), reward.astype(np.float32), terminated, truncated
 
     def render(self) -> np.ndarray:
-        """The frames of all environments."""
         if self._env.render_mode != "rgb_array":
             raise InputError(f"{self.name} shows nothing: make it with render_mode='rgb_array'.")
         return np.stack(self._env.render())
@@ -126,7 +125,7 @@ class GymnasiumVector(AbstractVectorEnv):
             self._env.close()
 
     @contextlib.contextmanager
-    def _answering(self, when: str) -> Iterator[None]:
+    def _answering(self, when: str) -> Generator[None]:
         """Says it in words where the process of an environment is not there any more to answer."""
         try:
             yield
@@ -224,4 +223,4 @@ def _cast_array(array: np.ndarray) -> np.ndarray:
 def _computed_dtype(dtype: np.dtype) -> np.dtype:
     if np.issubdtype(dtype, np.floating):
         return np.dtype(np.float32)
-    return dtype if dtype in (np.uint8, np.bool_) else np.dtype(np.int32)
+    return dtype if dtype in (np.dtype(np.uint8), np.dtype(np.bool_)) else np.dtype(np.int32)

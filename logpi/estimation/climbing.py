@@ -16,7 +16,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from ..errors import check_whole, InputError
 from ..learners.optimisers import Optax
-from ..learners.steps import climb, init_learner, Learner
+from ..learners.steps import apply_gradient, init_learner, Learner
 from ..parameters import as_parameters, check_key, trainable, widened
 from ..threefry import fold_in, split
 from .expectations import Expectation
@@ -115,7 +115,9 @@ def maximize(
     returns the parameters of the last finite value. `progress` writes a line to stderr; without a word, if that is a
     terminal. Raises `InputError` for bad input, and if the first step fails.
     """
-    return _climb(J, params, key, 1.0, optimiser, steps, replicates, progress, stop_in_noise)
+    return _climb(
+        J, params, key, 1.0, optimiser, steps, replicates=replicates, progress=progress, stop_in_noise=stop_in_noise
+    )
 
 
 def minimize(
@@ -130,10 +132,14 @@ def minimize(
     stop_in_noise: bool = True,
 ) -> tuple[PyTree, History]:
     """Parameters further down, and what each step saw; else as `maximize`."""
-    return _climb(J, params, key, -1.0, optimiser, steps, replicates, progress, stop_in_noise)
+    return _climb(
+        J, params, key, -1.0, optimiser, steps, replicates=replicates, progress=progress, stop_in_noise=stop_in_noise
+    )
 
 
-def _climb(J, params, key, direction, optimiser, steps, replicates, progress, stop_in_noise) -> tuple[PyTree, History]:
+def _climb(
+    J, params, key, direction, optimiser, steps, *, replicates, progress, stop_in_noise
+) -> tuple[PyTree, History]:
     check_program(J)
     check_hashable(jax.tree.leaves((J, params)))
     check_whole("steps", steps, 0, 2**31 - 1)
@@ -227,7 +233,7 @@ def _step(state: Climb, key, upwards: Optax, direction: float, replicates: int) 
     J = state.J.updated(value) if isinstance(state.J, Expectation) else state.J
     # What a step leads to is only seen by the next one, which may find no value there.
     measured = _either(jnp.isfinite(value), state.learner.model, state.measured)
-    taken = Climb(climb(state.learner, uphill, upwards), measured, J, signal, state.done + 1, state.finite)
+    taken = Climb(apply_gradient(state.learner, uphill, upwards), measured, J, signal, state.done + 1, state.finite)
     good = jnp.isfinite(value) & jnp.isfinite(row[2])  # a norm beyond 32 bits stops Adam where it stands
     good &= _stays_finite(state.learner.model, taken.learner.model)
     kept = Climb(state.learner, measured, state.J, state.signal, state.done, jnp.zeros((), bool))

@@ -21,7 +21,7 @@ from ..estimators.pathwise import Pathwise
 from ..estimators.problem import number, takes_parameters
 from ..estimators.score_function import Score
 from ..estimators.weak_derivatives import MeasureValued
-from ..jaxprs.interpreter import equations
+from ..jaxprs.usage import elements
 from ..parameters import as_parameters, check_key, exact_gradient
 from .estimates import estimate
 from .expectations import Expectation, expectation
@@ -80,7 +80,7 @@ class Comparison:
 
 
 def compare(
-    f: Callable,
+    f: Callable[..., Any],
     params: PyTree,
     key: PRNGKeyArray,
     estimators: Sequence[AbstractEstimator] | None = None,
@@ -180,7 +180,7 @@ def describe(estimator: eqx.Module) -> str:
     return f"{type(estimator).__name__}({', '.join(fields)})"
 
 
-def _default(field: dataclasses.Field) -> Any:
+def _default(field: dataclasses.Field[Any]) -> Any:
     """Of a field; NaN, which equals nothing, if it has none."""
     if field.default_factory is not dataclasses.MISSING:
         return field.default_factory()
@@ -197,8 +197,7 @@ def count_evaluations(J: Expectation, params: PyTree, key: PRNGKeyArray) -> int:
     counted = (lambda x, params: marked(f(x, params))) if takes_parameters(f) else (lambda x: marked(f(x)))
     twin = Expectation(dataclasses.replace(J.problem, f=counted), J.estimator, J.samples)
     traced = jax.make_jaxpr(lambda d: twin(eqx.combine(d, static), key))(dynamic)
-    marks = (eqn for eqn in equations(traced.jaxpr) if eqn.primitive.name == "reduce_precision")
-    return sum(int(np.prod(eqn.outvars[0].aval.shape)) for eqn in marks)
+    return elements(traced.jaxpr, "reduce_precision")
 
 
 def _seconds(J: Expectation, params: PyTree, key: PRNGKeyArray) -> float:

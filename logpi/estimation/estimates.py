@@ -101,7 +101,7 @@ def estimate(
     precise = rtol is not None or atol is not None
     _check_asked(replicates, samples, precise, max_samples)
     known = facts(pieces, key)
-    measure = functools.partial(_measured, J, params, pieces, known)
+    measure = functools.partial(_measured, (J, params), pieces, known)
     # An estimator that makes no use of the key sums instead of drawing. Of any program this may be a mistake.
     if isinstance(J, Expectation) and not known.draws:
         once = measure(key, 1)
@@ -115,7 +115,7 @@ def estimate(
 
 
 def _measured(
-    J: Program, params: PyTree, pieces: Pieces, known: Facts, key: PRNGKeyArray, count: int, name="key"
+    asked: tuple[Program, PyTree], pieces: Pieces, known: Facts, key: PRNGKeyArray, count: int, name: str = "key"
 ) -> Measured:
     """One run of `count` replicates; raises what went wrong in it."""
     with host_failures() as failures:
@@ -125,7 +125,7 @@ def _measured(
     try:
         check_finite(measured, name)
     except InputError:
-        raise_broken_limit(J, params)
+        raise_broken_limit(*asked)
         raise
     return measured
 

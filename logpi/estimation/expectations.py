@@ -8,8 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from ..distributions.numpyro.constraints import broken_limit
-from ..distributions.numpyro.edges import broken_edge
+from ..distributions.guards import broken_boundary, broken_constraint
 from ..errors import check_whole, InputError
 from ..estimators.base import AbstractEstimator, check_estimator
 from ..estimators.baselines import AbstractBaseline
@@ -50,8 +49,8 @@ class Expectation(eqx.Module):
         """
         dynamic, static = as_parameters(params)
         of = self.problem.distribution
-        limit = broken_limit(lambda: of(params))
-        edge = broken_edge(of, eqx.combine(dynamic, static)) if limit is None else None
+        limit = broken_constraint(lambda: of(params))
+        edge = broken_boundary(of, eqx.combine(dynamic, static)) if limit is None else None
         if edge is None:
             return limit
         flat = Problem(lambda x: jnp.zeros(()), self.problem.of, self.problem.draw)
@@ -70,7 +69,7 @@ class Expectation(eqx.Module):
 
 
 def expectation(
-    f: Callable,
+    f: Callable[..., Any],
     of: Callable[[PyTree], Any] | None = None,
     samples: int = 64,
     estimator: AbstractEstimator | None = None,

@@ -4,7 +4,7 @@ import contextlib
 import multiprocessing
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
@@ -17,7 +17,7 @@ from jax.lax import stop_gradient
 from jaxtyping import Array, Float, PyTree
 
 from ..derivatives import no_gradients
-from ..errors import check_whole, InputError
+from ..errors import check_whole, InputError, said, shown
 
 LOST = (
     "a derivative of a host function was asked for, in what it was given, and it has none: give it the event alone, "
@@ -35,7 +35,7 @@ _lock = threading.Lock()
 class HostFunction:
     """A Python function of one event (or of many) that compiled programs call. Made by `logpi.host`."""
 
-    def __init__(self, f: Callable, vectorized: bool, workers: int):
+    def __init__(self, f: Callable[..., Any], vectorized: bool, workers: int):
         self.f = f
         self.vectorized = vectorized
         self.workers = workers
@@ -83,28 +83,28 @@ class HostFunction:
             if np.isfinite(found[i]):
                 limit = f"no more than {np.finfo(dtype).max:.2g}, as {values.dtype}: divide f by a constant"
             raise InputError(
-                f"f returned {found[i]} for sample {i} of {count}, x = {_short(events[i])}, but it must be {limit}."
+                f"f returned {found[i]} for sample {i} of {count}, x = {shown(events[i], 120)}, but it must be {limit}."
             )
         return values
 
-    def _one_by_one(self, events: list) -> list[float]:
+    def _one_by_one(self, events: list[Any]) -> list[float]:
         answers = self._by_workers(events) if self.workers else [_call(self.f, event) for event in events]
         for i, (_, failure) in enumerate(answers):
             if failure is not None:
-                raise InputError(f"f failed on sample {i} of {len(events)}, x = {_short(events[i])}: {failure}")
+                raise InputError(f"f failed on sample {i} of {len(events)}, x = {shown(events[i], 120)}: {failure}")
         return [value for value, _ in answers]
 
-    def _by_workers(self, events: list) -> list[tuple[float, str | None]]:
+    def _by_workers(self, events: list[Any]) -> list[tuple[float, str | None]]:
         chunk = max(1, len(events) // (4 * self.workers))
         try:
             return list(self._executor().map(_call_in_worker, events, chunksize=chunk))
         except BrokenExecutor as error:
             self.close()
             raise InputError(
-                f"a worker process of f ended without an answer ({error}): see why with workers=0."
+                f"a worker process of f ended without an answer ({said(error)}): see why with workers=0."
             ) from None
 
-    def _vectorized(self, rows: PyTree[np.ndarray], events: list) -> np.ndarray:
+    def _vectorized(self, rows: PyTree[np.ndarray], events: list[Any]) -> np.ndarray:
         try:
             values = np.asarray(self.f(rows))
         except (Exception, SystemExit) as error:
@@ -118,18 +118,18 @@ class HostFunction:
             )
         if values.dtype.kind not in NUMBERS:
             raise InputError(
-                f"f returned {_short(values)}, which are not real numbers: return an array of floats, one for each "
+                f"f returned {shown(values, 120)}, which are not real numbers: return an array of floats, one for each "
                 "event."
             )
         return values
 
-    def _name_culprit(self, events: list) -> str | None:
+    def _name_culprit(self, events: list[Any]) -> str | None:
         """Which event alone makes a vectorized f fail."""
         for i, event in enumerate(events):
             try:
                 self.f(jax.tree.map(lambda x: x[None], event))
             except (Exception, SystemExit) as error:
-                return f"f failed on sample {i} of {len(events)}, x = {_short(event)}: {error!r}"
+                return f"f failed on sample {i} of {len(events)}, x = {shown(event, 120)}: {error!r}"
         return None
 
     def _executor(self) -> ProcessPoolExecutor:
@@ -148,7 +148,7 @@ class HostFunction:
             self._pool = None
 
 
-def host(f: Callable, *, vectorized: bool = False, workers: int = 0) -> HostFunction:
+def host(f: Callable[..., Any], *, vectorized: bool = False, workers: int = 0) -> HostFunction:
     """Makes any Python function of an event one that `logpi.expectation` can take.
 
     f is called with NumPy arrays, for one event at a time; with `vectorized=True` once for a batch of them along a
@@ -177,13 +177,13 @@ def host(f: Callable, *, vectorized: bool = False, workers: int = 0) -> HostFunc
             ForkingPickler.dumps(f)
         except Exception as error:
             raise InputError(
-                f"f cannot be sent to worker processes ({error}): define it in a module, or leave workers out."
+                f"f cannot be sent to worker processes ({said(error)}): define it in a module, or leave workers out."
             ) from None
     return HostFunction(f, vectorized, workers)
 
 
 @contextlib.contextmanager
-def host_failures() -> Iterator[list[InputError]]:
+def host_failures() -> Generator[list[InputError]]:
     """Collects failures of host functions instead of raising them, which JAX would log with a traceback.
 
     After the first one f is not called any more, and its values are NaN. Raise what is collected.
@@ -204,29 +204,24 @@ def _value_type(x: PyTree[Array]) -> Any:
     return jnp.result_type(jnp.float32, *floats) if floats else jnp.result_type(float)
 
 
-def _call(f: Callable, event: PyTree) -> tuple[float, str | None]:
+def _call(f: Callable[..., Any], event: PyTree) -> tuple[float, str | None]:
     """The value, or what went wrong."""
     try:
         value = np.asarray(f(event))
     except (Exception, SystemExit) as error:
         return 0.0, repr(error)
     if value.shape != () or value.dtype.kind not in NUMBERS:
-        return 0.0, f"it returned {_short(value)}, which is not one number"
+        return 0.0, f"it returned {shown(value, 120)}, which is not one number"
     return float(value), None
 
 
 _worker_function: Any = None
 
 
-def _install(f: Callable) -> None:
+def _install(f: Callable[..., Any]) -> None:
     global _worker_function
     _worker_function = f
 
 
 def _call_in_worker(event: PyTree) -> tuple[float, str | None]:
     return _call(_worker_function, event)
-
-
-def _short(value: Any) -> str:
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 120 else text[:117] + "..."

@@ -17,12 +17,13 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from ..errors import InputError
 from ..parameters import widened
+from ..statistics.moments import merged_sums, Moments
 from ..threefry import fold_in
 from .programs import Facts, Pieces
 
 
-class Moments(NamedTuple):
-    """Mean and summed squared deviation of rows `[value, gradient]`: Welford's, merged as Chan et al. 1983.
+class RowMoments(NamedTuple):
+    """Mean and summed squared deviation of rows `[value, gradient]`.
 
     Rows are measured from the first one, so that what never varies has a deviation of exactly 0.
     """
@@ -33,7 +34,7 @@ class Moments(NamedTuple):
     bad: Int[Array, ""]  # rows with a number that is not finite
     first_bad: Int[Array, ""]
 
-    def with_rows(self, rows: Float[Array, "n row"], start: Int[Array, ""], total: Int[Array, ""]) -> "Moments":
+    def with_rows(self, rows: Float[Array, "n row"], start: Int[Array, ""], total: Int[Array, ""]) -> "RowMoments":
         """With the replicates from `start` on; those from `total` on are left out."""
         index = start + jnp.arange(rows.shape[0], dtype=jnp.int32)
         counts = index < total
@@ -45,11 +46,10 @@ class Moments(NamedTuple):
         shifted = rows - first[None]
         mean_new = jnp.sum(jnp.where(counts[:, None], shifted, 0.0), axis=0) / n_new
         deviation_new = jnp.sum(jnp.where(counts[:, None], (shifted - mean_new[None]) ** 2, 0.0), axis=0)
-        step = mean_new - self.mean
-        return Moments(
+        old, new = Moments(self.mean, self.deviation), Moments(mean_new, deviation_new)
+        return RowMoments(
             first,
-            self.mean + step * (n_new / n),
-            self.deviation + deviation_new + step**2 * (n_old * n_new / n),
+            *merged_sums(old, new, n_old, n_new, n),
             self.bad + jnp.sum(bad).astype(self.bad.dtype),
             jnp.minimum(self.first_bad, jnp.min(jnp.where(bad, index, self.first_bad))),
         )
@@ -123,7 +123,7 @@ _run_compiled = jax.jit(_run, static_argnames=("rest", "facts"))
 _run_on_host = eqx.filter_jit(_run)
 
 
-def _moments(row: Callable, replicates: Int[Array, ""], width: int) -> Moments:
+def _moments(row: Callable[[Int[Array, ""]], Array], replicates: Int[Array, ""], width: int) -> RowMoments:
     """Of the rows of so many replicates, of which `width` run side by side."""
 
     def chunk(j, moments):
@@ -134,11 +134,11 @@ def _moments(row: Callable, replicates: Int[Array, ""], width: int) -> Moments:
 
     shape = jax.eval_shape(row, jnp.zeros((), jnp.int32))
     zeros, none = jnp.zeros(shape.shape, shape.dtype), jnp.zeros((), jnp.int32)
-    start = Moments(zeros, zeros, zeros, none, jnp.int32(jnp.iinfo(jnp.int32).max))
+    start = RowMoments(zeros, zeros, zeros, none, jnp.int32(jnp.iinfo(jnp.int32).max))
     return jax.lax.fori_loop(0, (replicates + width - 1) // width, chunk, start)
 
 
-def _errors(moments: Moments, replicates: Int[Array, ""], dynamic: PyTree, facts: Facts) -> Float[Array, " row"]:
+def _errors(moments: RowMoments, replicates: Int[Array, ""], dynamic: PyTree, facts: Facts) -> Float[Array, " row"]:
     """The standard errors: infinite where nothing varied although it could, 0 for what the program does not use."""
     count = replicates.astype(moments.mean.dtype)  # in int32, its square would overflow
     spread = jnp.sqrt(moments.deviation / jnp.maximum(count * (count - 1), 1))

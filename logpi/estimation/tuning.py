@@ -10,7 +10,7 @@ import optax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
-from ..errors import check_whole, InputError, shown
+from ..errors import check_whole, InputError, said, shown
 from ..estimators.base import AbstractEstimator
 from ..estimators.baselines import AbstractBaseline
 from ..parameters import as_parameters, check_key, floats_as_arrays
@@ -71,14 +71,15 @@ def check_optimiser(optimiser: object, params: PyTree) -> None:
     try:
         jax.eval_shape(lambda params: given.update(params, given.init(params), params), params)
     except (AttributeError, TypeError, ValueError) as error:
-        why = shown(f"{type(error).__name__}: {error}", 160)
         raise InputError(
-            f"optimiser is {shown(optimiser)}, which takes no step along a gradient alone ({why}): give one of Optax's "
-            "that does, as optax.adam(1e-2)."
+            f"optimiser is {shown(optimiser)}, which takes no step along a gradient alone "
+            f"({type(error).__name__}: {said(error, 160)}): give one of Optax's that does, as optax.adam(1e-2)."
         ) from None
 
 
-def _descend(square: Callable, fitted: PyTree, keys: Array, optimiser: optax.GradientTransformation) -> PyTree:
+def _descend(
+    square: Callable[..., Any], fitted: PyTree, keys: Array, optimiser: optax.GradientTransformation
+) -> PyTree:
     """After one step down for each key."""
 
     def step(carry, key):

@@ -15,6 +15,7 @@ from jax.lax import stop_gradient
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..errors import check_between, check_whole, InputError, shown
+from ..statistics.leave_one_out import mean_of_others
 from .problem import as_scalar, check_function, independent, Problem
 
 
@@ -56,11 +57,9 @@ class NoBaseline(AbstractBaseline):
     """Zero: the plain score function."""
 
     def __call__(self, problem, params, key, costs) -> Float[Array, ""]:
-        """0."""
         return jnp.zeros(())
 
     def updated(self, value: Float[Array, ""]) -> "NoBaseline":
-        """Itself."""
         return self
 
 
@@ -77,11 +76,9 @@ class Constant(AbstractBaseline):
         check_between("value", self.value, float("-inf"))
 
     def __call__(self, problem, params, key, costs) -> Float[Array, ""]:
-        """The number."""
         return jnp.asarray(self.value, costs.dtype)
 
     def updated(self, value: Float[Array, ""]) -> "Constant":
-        """Itself."""
         return self
 
 
@@ -100,13 +97,9 @@ class LeaveOneOut(AbstractBaseline):
                 "sets or more where samples are drawn in sets), or another baseline."
             )
         means = jnp.mean(costs, axis=1)  # one axis: with a second one of length 1, XLA takes three times as long
-        # From the first cost on, so that an offset of f is not rounded away against its variation.
-        shifted = means - means[0]
-        others = means[0] + (jnp.sum(shifted) - shifted) / (units - 1)
-        return others[:, None]
+        return mean_of_others(means)[:, None]
 
     def updated(self, value: Float[Array, ""]) -> "LeaveOneOut":
-        """Itself."""
         return self
 
 
@@ -128,7 +121,6 @@ class MovingAverage(AbstractBaseline):
         return stop_gradient(self.total / jnp.maximum(self.weight, 1e-8))
 
     def updated(self, value: Float[Array, ""]) -> "MovingAverage":
-        """With one more value."""
         total = self.decay * self.total + (1 - self.decay) * stop_gradient(value)
         return MovingAverage(self.decay, total, self.decay * self.weight + (1 - self.decay))
 
@@ -193,5 +185,4 @@ class Optimal(AbstractBaseline):
         )
 
     def updated(self, value: Float[Array, ""]) -> "Optimal":
-        """Itself."""
         return self

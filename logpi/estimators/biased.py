@@ -10,9 +10,9 @@ from jax.lax import stop_gradient
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..errors import check_between
-from ..threefry import quick, split
+from ..threefry import fast_key, split
 from .base import AbstractEstimator
-from .disarm import logits_of
+from .disarm import bernoulli_logits
 from .problem import Problem
 from .relaxed import noisy_logits
 from .sites import cost
@@ -25,14 +25,13 @@ class BiasedStraightThrough(AbstractEstimator):
     """
 
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
-        """The mean cost, with a biased derivative."""
-        probs = jax.nn.sigmoid(logits_of(problem.distribution(params), "BiasedStraightThrough()"))
+        probs = jax.nn.sigmoid(bernoulli_logits(problem.distribution(params), "BiasedStraightThrough()"))
 
         def coins(key):
-            return jax.random.bernoulli(quick(key), stop_gradient(probs)) + (probs - stop_gradient(probs))
+            return jax.random.bernoulli(fast_key(key), stop_gradient(probs)) + (probs - stop_gradient(probs))
 
         events = jax.vmap(coins)(split(key, samples))
-        return jnp.mean(problem.costs(params, events)) + problem.still_edge(params)
+        return jnp.mean(problem.costs(params, events)) + problem.still_boundary(params)
 
 
 class BiasedGumbelSoftmax(AbstractEstimator):
@@ -44,19 +43,17 @@ class BiasedGumbelSoftmax(AbstractEstimator):
         check_between("temperature", self.temperature, 1e-6)
 
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
-        """The mean cost of relaxed coins."""
         dist = problem.distribution(params)
-        logits_of(dist, "BiasedGumbelSoftmax()")
+        bernoulli_logits(dist, "BiasedGumbelSoftmax()")
         keys = split(key, samples)
         z = jax.vmap(lambda key: noisy_logits(dist, key, "BiasedGumbelSoftmax()")[0])(keys)
-        return jnp.mean(problem.costs(params, jax.nn.sigmoid(z / self.temperature))) + problem.still_edge(params)
+        return jnp.mean(problem.costs(params, jax.nn.sigmoid(z / self.temperature))) + problem.still_boundary(params)
 
 
 class BiasedStandardisedScore(AbstractEstimator):
     """The score function with (f - mean) / std of the batch, as most policy-gradient code does. The scale is lost."""
 
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
-        """The mean cost, with a biased derivative."""
         draws = problem.draws(params, key, samples)
         costs = problem.costs(params, draws.events)
         level = stop_gradient(costs)

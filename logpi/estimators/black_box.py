@@ -14,7 +14,7 @@ from ..derivatives import first_order
 from ..distributions import Normal
 from ..errors import check_between
 from ..parameters import frozen, widened
-from ..threefry import quick, split
+from ..threefry import fast_key, split
 from .base import AbstractEstimator, check_multiple
 from .problem import independent, Problem
 from .sites import cost
@@ -38,7 +38,7 @@ class EvolutionStrategies(AbstractEstimator):
         centre, restored = _wide(params)
         search = Normal(centre, jnp.full_like(centre, jnp.log(self.std)))
         noise_key, event_key = split(key)
-        noise = self.std * jax.random.normal(quick(noise_key), (samples // 2, centre.size), centre.dtype)
+        noise = self.std * jax.random.normal(fast_key(noise_key), (samples // 2, centre.size), centre.dtype)
         points = stop_gradient(centre[None] + jnp.concatenate([noise, -noise]))
         halves = split(event_key, samples // 2)
         keys = jnp.concatenate([halves, halves])
@@ -64,9 +64,9 @@ class SPSA(AbstractEstimator):
         direction_key, key = split(key)
 
         def directions(size):
-            return jax.random.rademacher(quick(direction_key), (1, size))
+            return jax.random.rademacher(fast_key(direction_key), (1, size))
 
-        return _by_differences(problem, params, key, samples, self.step, directions, "SPSA()")
+        return _by_differences(problem, params, key, samples, self.step, directions=directions, name="SPSA()")
 
 
 class FiniteDifferences(AbstractEstimator):
@@ -82,10 +82,10 @@ class FiniteDifferences(AbstractEstimator):
 
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
         """The mean cost, with the differences as its first derivative."""
-        return _by_differences(problem, params, key, samples, self.step, jnp.eye, "FiniteDifferences()")
+        return _by_differences(problem, params, key, samples, self.step, directions=jnp.eye, name="FiniteDifferences()")
 
 
-def _by_differences(problem, params, key, samples, step, directions, name) -> Float[Array, ""]:
+def _by_differences(problem, params, key, samples, step, *, directions, name) -> Float[Array, ""]:
     centre, restored = _wide(params)
     still = stop_gradient(centre)
 

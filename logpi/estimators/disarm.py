@@ -6,11 +6,10 @@ from jax.lax import stop_gradient
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..derivatives import first_order
-from ..distributions import AbstractDistribution, Bernoulli, Categorical, FromNumpyro
-from ..distributions.numpyro.adapter import entries_of, own_name, shape_of
-from ..distributions.support import name_of
+from ..distributions import AbstractDistribution
+from ..distributions.traits import traits
 from ..errors import InputError
-from ..threefry import quick, split
+from ..threefry import fast_key, split
 from .base import AbstractEstimator, check_multiple
 from .problem import Problem
 
@@ -27,7 +26,7 @@ class DisARM(AbstractEstimator):
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
         """The mean over pairs. Raises `InputError` for an odd number of samples, or other distributions."""
         check_multiple("DisARM", samples, 2, "pairs")
-        live = logits_of(problem.distribution(params), "DisARM()") + problem.still_edge(params)
+        live = bernoulli_logits(problem.distribution(params), "DisARM()") + problem.still_boundary(params)
         logits = stop_gradient(live)
         first, second = jax.vmap(lambda key: opposite_coins(logits, key))(split(key, samples // 2))
         costs = problem.costs(params, jnp.concatenate([first, second])).reshape(2, -1)
@@ -42,26 +41,15 @@ class DisARM(AbstractEstimator):
 
 def opposite_coins(logits: Float[Array, "*shape"], key: PRNGKeyArray) -> tuple[Array, Array]:
     """Coins from uniform numbers, and coins from their opposites."""
-    uniform = jax.random.uniform(quick(key), logits.shape)
+    uniform = jax.random.uniform(fast_key(key), logits.shape)
     tails = jax.nn.sigmoid(-logits)
     return (uniform > tails).astype(jnp.int32), (1 - uniform > tails).astype(jnp.int32)
 
 
-def logits_of(dist: AbstractDistribution, estimator: str) -> Float[Array, "*shape"]:
+def bernoulli_logits(dist: AbstractDistribution, estimator: str) -> Float[Array, "*shape"]:
     """The logits of independent coins. Raises `InputError` for any other distribution."""
-    if isinstance(dist, Bernoulli):
-        return dist.logits
-    if isinstance(dist, FromNumpyro):
-        inner = entries_of(dist.distribution)
-        if own_name(inner) in ("BernoulliLogits", "BernoulliProbs"):
-            return jnp.broadcast_to(inner.logits, shape_of(dist.distribution))
-    raise InputError(f"{estimator} is for independent Bernoulli coins, not for {name_of(dist)}: use Score() for it.")
-
-
-def choice_logits(dist: AbstractDistribution) -> Float[Array, " n"] | None:
-    """The logits of one choice out of n; `None` for any other distribution."""
-    if isinstance(dist, Categorical):
-        return dist.logits
-    if isinstance(dist, FromNumpyro) and own_name(dist.distribution) in ("CategoricalLogits", "CategoricalProbs"):
-        return dist.distribution.logits if dist.distribution.batch_shape == () else None
-    return None
+    known = traits(dist)
+    logits = known.bernoulli_logits()
+    if logits is None:
+        raise InputError(f"{estimator} is for independent Bernoulli coins, not for {known.name}: use Score() for it.")
+    return logits

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..distributions.support import all_events, choices, table
 from ..errors import check_whole, InputError, shown
-from ..threefry import quick, split
+from ..threefry import fast_key, split
 from .base import AbstractEstimator, check_multiple
 from .baselines import AbstractBaseline, check_baseline, LeaveOneOut, level_of
 from .problem import Problem
@@ -100,7 +100,7 @@ class SumAndSample(AbstractEstimator):
         summed = _expectation(log_probs[likely], problem.costs(params, events[likely]))
 
         logits = jnp.where(is_rest, stop_gradient(log_probs), -jnp.inf)
-        drawn = jax.random.categorical(quick(draw_key), logits, shape=(samples - self.top,))
+        drawn = jax.random.categorical(fast_key(draw_key), logits, shape=(samples - self.top,))
         costs = problem.costs(params, events[drawn])
         level = level_of(self.baseline, problem, params, baseline_key, costs)
         return summed + jnp.exp(rest) * jnp.mean(cost(costs, log_probs[drawn] - rest, level))
@@ -129,7 +129,7 @@ class UnorderedSet(AbstractEstimator):
         check_multiple("UnorderedSet", samples, self.size, f"sets of {self.size}")
         log_probs = problem.log_probs(params, events)
         frozen = stop_gradient(log_probs)
-        noise = jax.random.gumbel(quick(key), (samples // self.size, events.shape[0]))
+        noise = jax.random.gumbel(fast_key(key), (samples // self.size, events.shape[0]))
         # The largest with Gumbel noise: drawn without replacement.
         _, sets = jax.lax.top_k(frozen[None] + noise, self.size)
         costs = problem.costs(params, events[sets.reshape(-1)]).reshape(sets.shape)

@@ -5,8 +5,8 @@ import dataclasses
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from ..distributions.numpyro.reparametrisation import check_reparametrised
-from ..distributions.support import is_positive
+from ..distributions.guards import check_reparametrised
+from ..distributions.traits import traits
 from ..jaxprs.discontinuities import refuse_jumps
 from .base import AbstractEstimator
 from .problem import Problem
@@ -34,6 +34,6 @@ class Pathwise(AbstractEstimator):
                 events,
                 "f may jump: it uses {} on what it is given, and Pathwise() does not see a jump (it would report a "
                 "gradient of 0 there): use Score(), or Pathwise(continuous=True) if f is continuous.",
-                is_positive(dist),
+                traits(dist).is_positive(),
             )
         return jnp.mean(problem.costs(params, events)) + wrong

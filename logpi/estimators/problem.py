@@ -11,11 +11,8 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..derivatives import no_gradients
 from ..distributions import AbstractDistribution, as_distribution
-from ..distributions.numpyro.boundary import log_prob_of
-from ..distributions.numpyro.constraints import within_limits
-from ..distributions.numpyro.edges import still_edge
-from ..distributions.numpyro.probabilities import probability
-from ..distributions.support import still_support
+from ..distributions.guards import still_boundary, still_support, within_constraints
+from ..distributions.probabilities import log_prob_of_draw, probability
 from ..errors import InputError, shown
 from ..jaxprs.discontinuities import common_jumps
 from ..parameters import frozen
@@ -63,7 +60,7 @@ def independent(dist: AbstractDistribution, key: PRNGKeyArray, samples: int) -> 
 class Problem(eqx.Module):
     """E[f(x, params)] for x from `of(params)`; `draw` says how several events are drawn at once."""
 
-    f: Callable
+    f: Callable[..., Any]
     of: Callable[[PyTree], Any] | None = None
     draw: Callable[[AbstractDistribution, PRNGKeyArray, int], Draws] = independent
     continuous: bool = eqx.field(static=True, default=False)  # f(x, params) has no jump, although it compares
@@ -87,11 +84,12 @@ class Problem(eqx.Module):
         The derivative is NaN where it moves a probability of exactly 0 or 1.
         """
         dist = self.distribution(params)
-        return jax.vmap(lambda event: log_prob_of(dist, event))(events) + still_support(dist) + self.still_edge(params)
+        log_probs = jax.vmap(lambda event: log_prob_of_draw(dist, event))(events)
+        return log_probs + still_support(dist) + self.still_boundary(params)
 
-    def still_edge(self, params: PyTree) -> Float[Array, ""]:
+    def still_boundary(self, params: PyTree) -> Float[Array, ""]:
         """0, whose derivative is NaN where the parameters move a probability of exactly 0 or 1: no draw shows it."""
-        return still_edge(self.distribution, params)
+        return still_boundary(self.distribution, params)
 
     def probabilities(self, params: PyTree, events: PyTree[Array]) -> tuple[Array, Array]:
         """The probability of each event, to be differentiated, and whether the event's cost may count."""
@@ -111,10 +109,10 @@ class Problem(eqx.Module):
             return jax.vmap(lambda event: number(f(event, params) if takes_params else f(event)))(events)
 
         still = _still_jumps(costs, params, events) if takes_params and not self.continuous else 0.0
-        return costs(params, events) + still + within_limits(self.distribution(params))
+        return costs(params, events) + still + within_constraints(self.distribution(params))
 
 
-def _still_jumps(costs: Callable, params: PyTree, events: PyTree[Array]) -> Float[Array, ""]:
+def _still_jumps(costs: Callable[..., Any], params: PyTree, events: PyTree[Array]) -> Float[Array, ""]:
     """0; `InputError` for a derivative in parameters that may move a jump of f over events that are floats."""
     dynamic, static = eqx.partition(params, eqx.is_inexact_array)
     one = jax.tree.map(lambda x: x[:1], events)
@@ -129,7 +127,7 @@ def _still_jumps(costs: Callable, params: PyTree, events: PyTree[Array]) -> Floa
     )
 
 
-def followed(function: Callable, name: str) -> Callable:
+def followed(function: Callable[..., Any], name: str) -> Callable[..., Any]:
     """The same function; `InputError` where it asks for a number while JAX only follows what it does with it."""
 
     def call(*args):
@@ -146,7 +144,7 @@ def followed(function: Callable, name: str) -> Callable:
     return call
 
 
-def takes_parameters(f: Callable) -> bool:
+def takes_parameters(f: Callable[..., Any]) -> bool:
     """Whether a function is `f(x, params)` and not `f(x)`: whether it needs a second argument.
 
     Raises `InputError` for one that cannot be called in either way.
@@ -160,7 +158,7 @@ def takes_parameters(f: Callable) -> bool:
     return True
 
 
-def takes(function: Callable, count: int) -> bool:
+def takes(function: Callable[..., Any], count: int) -> bool:
     """Whether a function can be called with so many arguments. Some built-in functions do not tell; these may."""
     try:
         inspect.signature(function).bind(*[None] * count)

@@ -9,13 +9,13 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..derivatives import first_order
 from ..distributions import AbstractDistribution
-from ..distributions.numpyro.reparametrisation import check_reparametrised
-from ..distributions.support import is_positive
+from ..distributions.guards import check_reparametrised
+from ..distributions.traits import traits
 from ..errors import check_between, InputError
 from ..jaxprs.discontinuities import refuse_jumps
-from ..threefry import quick, split
+from ..threefry import fast_key, split
 from .base import AbstractEstimator
-from .disarm import choice_logits, logits_of
+from .disarm import bernoulli_logits
 from .problem import as_scalar, check_function, Problem
 
 Surrogate = Callable[[Array], Float[Array, ""]]
@@ -47,7 +47,7 @@ class LAX(AbstractEstimator):
         events = stop_gradient(moving)
         costs = problem.costs(params, events)
         guess = jax.vmap(lambda event: as_scalar(self.surrogate(event), "the surrogate"))
-        refuse_jumps(guess, events, JUMP, is_positive(dist))
+        refuse_jumps(guess, events, JUMP, traits(dist).is_positive())
         guesses = guess(moving)
         push = jnp.mean(_score(problem, params, events) * (stop_gradient(costs) - guesses) + guesses) + wrong
         return jnp.mean(costs) + first_order(push - stop_gradient(push), params, "LAX()")
@@ -90,7 +90,7 @@ class REBAR(AbstractEstimator):
 
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
         """The mean over samples. Raises `InputError` for a choice without `relaxed`, or for other events."""
-        is_choice = choice_logits(problem.distribution(params)) is not None
+        is_choice = traits(problem.distribution(params)).categorical_logits() is not None
         if is_choice and self.relaxed is None:
             raise InputError(
                 "REBAR needs f between the choices of a categorical, and f takes only their numbers: give relaxed=, a "
@@ -127,11 +127,11 @@ def noisy_logits(dist: AbstractDistribution, key: PRNGKeyArray, name: str) -> tu
     Tucker et al. 2017 (arXiv:1703.07370), appendix C; Maddison et al. 2017 (arXiv:1611.00712).
     """
     first, second = split(key)
-    choice = choice_logits(dist)
-    logits = logits_of(dist, name) if choice is None else jax.nn.log_softmax(choice)
+    choice = traits(dist).categorical_logits()
+    logits = bernoulli_logits(dist, name) if choice is None else jax.nn.log_softmax(choice)
     # Never 0, and never 1: the largest uniform number is the last one before it.
-    u = jax.random.uniform(quick(first), logits.shape, minval=jnp.finfo(jnp.float32).tiny)
-    v = jax.random.uniform(quick(second), logits.shape, minval=jnp.finfo(jnp.float32).tiny)
+    u = jax.random.uniform(fast_key(first), logits.shape, minval=jnp.finfo(jnp.float32).tiny)
+    v = jax.random.uniform(fast_key(second), logits.shape, minval=jnp.finfo(jnp.float32).tiny)
     if choice is None:
         z = logits + _logit(u)
         event = (z > 0).astype(jnp.int32)

@@ -12,9 +12,9 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..distributions import AbstractDistribution
-from ..distributions.quantiles import from_uniform, num_uniforms
+from ..distributions.quantiles import quantiles_of
 from ..errors import check_whole, InputError
-from ..threefry import quick, split
+from ..threefry import fast_key, split
 from .base import AbstractEstimator, check_estimator, check_multiple
 from .problem import Draws, Problem
 
@@ -35,7 +35,7 @@ class Antithetic(AbstractEstimator):
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
         """The estimator's, on pairs. Raises `InputError` for an odd number of samples."""
         check_multiple("Antithetic", samples, 2, "pairs")
-        return _on_spread(self, antithetic_points, samples // 2, problem, params, key, samples)
+        return _on_points(self, QuantileDraw(antithetic_points, samples // 2), problem, params, key, samples)
 
 
 class Stratified(AbstractEstimator):
@@ -54,7 +54,7 @@ class Stratified(AbstractEstimator):
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
         """The estimator's, on stratified samples. Raises `InputError` if `samples` does not split into the sets."""
         check_multiple("Stratified", samples, self.sets, f"{self.sets} sets of equal size")
-        return _on_spread(self, stratified_points, self.sets, problem, params, key, samples)
+        return _on_points(self, QuantileDraw(stratified_points, self.sets), problem, params, key, samples)
 
 
 class QuasiMonteCarlo(AbstractEstimator):
@@ -73,10 +73,10 @@ class QuasiMonteCarlo(AbstractEstimator):
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
         """The estimator's, on quasi-random samples. Raises `InputError` if `samples` does not split into the sets."""
         check_multiple("QuasiMonteCarlo", samples, self.sets, f"{self.sets} sets of equal size")
-        return _on_spread(self, sobol_points, self.sets, problem, params, key, samples)
+        return _on_points(self, QuantileDraw(sobol_points, self.sets), problem, params, key, samples)
 
 
-class SpreadDraw(eqx.Module):
+class QuantileDraw(eqx.Module):
     """Draws `sets` independent sets of points, and the events at these quantiles."""
 
     points: Points = eqx.field(static=True)
@@ -84,18 +84,18 @@ class SpreadDraw(eqx.Module):
 
     def __call__(self, dist: AbstractDistribution, key: PRNGKeyArray, samples: int) -> Draws:
         """`samples` events in `sets` units."""
-        d = num_uniforms(dist)
+        d, event = quantiles_of(dist)
         keys = split(key, self.sets)
         points = jax.vmap(lambda key: self.points(key, samples // self.sets, d))(keys).reshape(samples, d)
         inside = jnp.clip(points, 1e-7, 1 - 1e-7)  # float32 rounds 1 - 1e-8 to 1, whose quantile is infinite
-        return Draws(jax.vmap(lambda u: from_uniform(dist, u))(inside), samples // self.sets)
+        return Draws(jax.vmap(event)(inside), samples // self.sets)
 
 
-def _on_spread(
-    wrapper: Any, points: Points, sets: int, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int
+def _on_points(
+    wrapper: Any, draw: QuantileDraw, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int
 ) -> Float[Array, ""]:
     """The wrapped estimator's scalar on these points; `InputError` if it drew none of them."""
-    draw, drawn = SpreadDraw(points, sets), []
+    drawn = []
 
     def noted(dist: AbstractDistribution, key: PRNGKeyArray, samples: int) -> Draws:
         drawn.append(samples)
@@ -113,20 +113,20 @@ def _on_spread(
 
 def antithetic_points(key: PRNGKeyArray, n: int, d: int) -> Float[Array, "n d"]:
     """A pair: uniform points and their opposites."""
-    half = jax.random.uniform(quick(key), (n // 2, d))
+    half = jax.random.uniform(fast_key(key), (n // 2, d))
     return jnp.stack([half, 1 - half], axis=1).reshape(n, d)
 
 
 def stratified_points(key: PRNGKeyArray, n: int, d: int) -> Float[Array, "n d"]:
     """A Latin hypercube: along each dimension one point in each of n slices."""
     order_key, place_key = split(key)
-    slices = jax.vmap(lambda key: jax.random.permutation(quick(key), n), out_axes=1)(split(order_key, d))
-    return (slices + jax.random.uniform(quick(place_key), (n, d))) / n
+    slices = jax.vmap(lambda key: jax.random.permutation(fast_key(key), n), out_axes=1)(split(order_key, d))
+    return (slices + jax.random.uniform(fast_key(place_key), (n, d))) / n
 
 
 def sobol_points(key: PRNGKeyArray, n: int, d: int) -> Float[Array, "n d"]:
     """The first n points of Sobol's sequence, all bits of a dimension flipped where a random number has ones."""
-    shift = jax.random.bits(quick(key), (d,), jnp.uint32)
+    shift = jax.random.bits(fast_key(key), (d,), jnp.uint32)
     bits = jnp.asarray(_sobol_integers(n, d)) ^ shift[None]
     # Float32 has 24 bits: take the high ones, and stand in the middle of the cell.
     return ((bits >> 8).astype(jnp.float32) + 0.5) * 2.0**-24

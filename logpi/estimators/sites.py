@@ -9,11 +9,9 @@ from jax.lax import stop_gradient
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree, Real
 
 from ..distributions import as_distribution
-from ..distributions.numpyro.boundary import log_prob_of
-from ..distributions.numpyro.constraints import as_event, within_limits
-from ..distributions.numpyro.edges import off_edge
-from ..distributions.numpyro.reparametrisation import check_reparametrised
-from ..distributions.support import still_support
+from ..distributions.guards import check_reparametrised, off_boundary, still_support, within_constraints
+from ..distributions.probabilities import log_prob_of_draw
+from ..distributions.support import as_event
 from ..errors import InputError
 from ..parameters import as_parameters, check_key, frozen
 
@@ -31,14 +29,14 @@ def sample(
     if by not in ("score", "pathwise"):
         raise InputError(f"by is {by!r}, but it must be 'score' or 'pathwise': give one of the two.")
     dist, key = as_distribution(dist), check_key(key)
-    within = within_limits(dist)
+    within = within_constraints(dist)
     if by == "pathwise":
         event = dist.sample(key)
         zero = check_reparametrised(dist) + within
         return jax.tree.map(lambda x: x + zero, event), within
     # The parameters are frozen before the draw: a sampler without a derivative is then never asked for one.
     event = frozen(frozen(dist).sample(key))
-    return event, log_prob_of(dist, event) + still_support(dist) + off_edge(dist) + within
+    return event, log_prob_of_draw(dist, event) + still_support(dist) + off_boundary(dist) + within
 
 
 def cost(

@@ -5,7 +5,6 @@ sharing their random numbers. Each rule below is one scalar parameter of one fam
 """
 
 from collections.abc import Callable, Iterator
-from functools import singledispatch
 from typing import Any
 
 import jax
@@ -16,9 +15,8 @@ from jax.lax import stop_gradient
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..derivatives import first_order, no_gradients
-from ..distributions import AbstractDistribution, Bernoulli, Categorical, FromNumpyro, Joint, Normal
-from ..distributions.numpyro.adapter import entries_of, own_name, shape_of
-from ..distributions.support import name_of
+from ..distributions import AbstractDistribution
+from ..distributions.traits import families_of, Family
 from ..errors import InputError
 from ..parameters import frozen
 from ..threefry import fold_in, split
@@ -98,7 +96,7 @@ def _binomial_probs(key, shape, total_count, probs):
     return jnp.broadcast_to(total_count, probs.shape).astype(probs.dtype), count + 1, count
 
 
-def _bernoulli_probs(key, shape, probs):
+def _bernoulli_probs(_key, shape, probs):
     return jnp.ones_like(probs), jnp.ones(shape, jnp.int32), jnp.zeros(shape, jnp.int32)
 
 
@@ -140,24 +138,17 @@ RULES: dict[str, dict[str, Rule]] = {
 }
 
 
-class Family:
-    """One event's worth of a family: its parameters, broadcast to the shape of the event."""
-
-    def __init__(self, name: str, shape: tuple[int, ...], parameters: dict[str, Array], others: dict[str, Array]):
-        self.name = name
-        self.shape = shape
-        self.parameters = parameters
-        self.others = others  # parameters of the family's other form, and those without a rule
-
-    def rules(self, key: PRNGKeyArray, samples: int) -> Iterator[tuple[str, np.ndarray, Array, Side, Side]]:
-        """For each parameter its name, the entry of the event that each of its numbers moves, c, x+ and x-."""
-        for i, (name, rule) in enumerate(RULES[self.name].items()):
-            shape = self.parameters[name].shape
-            draw: Any = (samples, *shape)
-            with jax.numpy_rank_promotion("allow"):  # draws have one axis more than the parameters
-                constant, plus, minus = rule(random.fold_in(key, i), draw, **self.parameters)
-            entries = np.arange(int(np.prod(self.shape))).repeat(int(np.prod(shape[len(self.shape) :])))
-            yield name, entries, jnp.broadcast_to(constant, shape), plus, minus
+def triples(
+    family: Family, parameters: dict[str, Array], key: PRNGKeyArray, samples: int
+) -> Iterator[tuple[str, np.ndarray, Array, Side, Side]]:
+    """For each parameter its name, the entry of the event that each of its numbers moves, c, x+ and x-."""
+    for i, (name, rule) in enumerate(RULES[family.name].items()):
+        shape = parameters[name].shape
+        draw: Any = (samples, *shape)
+        with jax.numpy_rank_promotion("allow"):  # draws have one axis more than the parameters
+            constant, plus, minus = rule(random.fold_in(key, i), draw, **parameters)
+        entries = np.arange(int(np.prod(family.shape))).repeat(int(np.prod(shape[len(family.shape) :])))
+        yield name, entries, jnp.broadcast_to(constant, shape), plus, minus
 
 
 class MeasureValued(AbstractEstimator):
@@ -171,21 +162,21 @@ class MeasureValued(AbstractEstimator):
         """The mean cost, with these differences as its first derivative. Raises `InputError` for an unknown family."""
         base_key, key = split(key)
         dist = problem.distribution(params)
-        live, still = families(dist), families(problem.frozen(params))
+        live, still = in_table(dist), in_table(problem.frozen(params))
         events = problem.draws(params, base_key, samples).events
         flat = events.reshape(samples, -1)
         slope, offset = jnp.zeros((), jnp.float32), 0
-        for i, (family, fixed) in enumerate(zip(live, still, strict=True)):
-            for name, entries, constant, plus, minus in fixed.rules(fold_in(key, i), samples):
-                difference = _mean_difference(problem, params, flat, events.shape, entries + offset, plus, minus)
-                parameter = family.parameters[name].reshape(-1)
+        for i, ((family, moving), (_, fixed)) in enumerate(zip(live, still, strict=True)):
+            for name, entries, constant, plus, minus in triples(family, fixed, fold_in(key, i), samples):
+                difference = _mean_difference(problem, params, flat, events.shape, entries + offset, (plus, minus))
+                parameter = moving[name].reshape(-1)
                 slope += jnp.sum(constant.reshape(-1) * difference * (parameter - stop_gradient(parameter)))
-            slope += _without_rule(family)
+            slope += _without_rule(family.name, moving)
             offset += int(np.prod(family.shape))
         return jnp.mean(problem.costs(params, events)) + first_order(slope, params, "MeasureValued()")
 
 
-def _mean_difference(problem, params, flat, shape, entries, plus, minus) -> Float[Array, " p"]:
+def _mean_difference(problem, params, flat, shape, entries, sides) -> Float[Array, " p"]:
     """The mean of f(x+) - f(x-) for each number of a parameter, where x+ and x- differ from an event in one entry."""
     samples, size = flat.shape
     count = entries.shape[0]
@@ -197,70 +188,32 @@ def _mean_difference(problem, params, flat, shape, entries, plus, minus) -> Floa
         moved = moved.at[:, np.arange(count), entries].set(values.astype(flat.dtype))
         return problem.costs(frozen(params), moved.reshape(samples * count, *shape[1:])).reshape(samples, count)
 
+    plus, minus = sides
     return stop_gradient(jnp.mean(costs(plus) - costs(minus), axis=0))
 
 
-def _without_rule(family: Family) -> Float[Array, ""]:
-    sentence = (
-        f"{family.name} has no measure-valued derivative here for one of its parameters ({', '.join(family.others)}): "
-        "use Score(), or take jax.lax.stop_gradient of that parameter."
-    )
-    return no_gradients(family.others.values(), sentence)
-
-
-@singledispatch
-def families(dist: AbstractDistribution) -> list[Family]:
-    """The families of the entries of an event, in order. Raises `InputError` for a distribution not in the table."""
-    raise InputError(
-        f"{name_of(dist)} is not in the table of measure-valued derivatives ({', '.join(RULES)}): use Score(), which "
-        "is right for any distribution."
-    )
-
-
-@families.register
-def _(dist: Normal) -> list[Family]:
-    return [Family("Normal", dist.mean.shape, {"loc": dist.mean, "scale": jnp.exp(dist.log_std)}, {})]
-
-
-@families.register
-def _(dist: Bernoulli) -> list[Family]:
-    return [Family("Bernoulli", dist.logits.shape, {"probs": jax.nn.sigmoid(dist.logits)}, {})]
-
-
-@families.register
-def _(dist: Categorical) -> list[Family]:
-    return [Family("Categorical", (), {"logits": dist.logits}, {})]
-
-
-@families.register
-def _(dist: Joint) -> list[Family]:
-    return [family for part in dist.parts for family in families(part)]
-
-
-@families.register
-def _(dist: FromNumpyro) -> list[Family]:
-    inner = entries_of(dist.distribution)
-    name = own_name(inner).removesuffix("Probs").removesuffix("Logits")
-    if name not in RULES or (inner.event_shape and name != "Categorical"):
-        return families.dispatch(object)(dist)
-    return [_family_of(inner, name, shape_of(dist.distribution))]
-
-
-def _family_of(inner: Any, name: str, shape: tuple[int, ...]) -> Family:
-    """NumPyro's parameters under the table's names, as derivatives flow from them."""
-    if name == "Categorical":
-        logits = inner.logits
-        return Family(name, shape, {"logits": jnp.broadcast_to(logits, (*shape, logits.shape[-1]))}, {})
-    given = {parameter: getattr(inner, parameter) for parameter in inner.arg_constraints}
-    if name in ("Bernoulli", "Binomial", "Geometric", "NegativeBinomial"):
-        # Two forms, by probabilities or by logits: one is a function of the other.
-        probs = jax.nn.sigmoid(given.pop("logits")) if "logits" in given else given.pop("probs")
-        # NumPyro's negative binomial counts what comes with `probs`; the table's counts failures before a success.
-        given |= {"success": 1 - probs} if name == "NegativeBinomial" else {"probs": probs}
-    parameters = {parameter: jnp.broadcast_to(value, shape) for parameter, value in given.items()}
+def _without_rule(name: str, parameters: dict[str, Array]) -> Float[Array, ""]:
+    """0; raises `InputError` where a derivative is taken in a parameter that the table has no rule for."""
     others = {
         parameter: value
         for parameter, value in parameters.items()
         if parameter not in RULES[name] and jnp.issubdtype(value.dtype, jnp.inexact)
     }
-    return Family(name, shape, parameters, others)
+    sentence = (
+        f"{name} has no measure-valued derivative here for one of its parameters ({', '.join(others)}): "
+        "use Score(), or take jax.lax.stop_gradient of that parameter."
+    )
+    return no_gradients(others.values(), sentence)
+
+
+def in_table(dist: AbstractDistribution) -> list[tuple[Family, dict[str, Array]]]:
+    """The families of the entries of an event, in order, with their parameters. Raises `InputError` for others."""
+    found = []
+    for family in families_of(dist):
+        if family.name not in RULES:
+            raise InputError(
+                f"{family.kind} is not in the table of measure-valued derivatives ({', '.join(RULES)}): use Score(), "
+                "which is right for any distribution."
+            )
+        found.append((family, family.parameters()))
+    return found

@@ -1,4 +1,4 @@
-"""A policy plays fresh episodes, rollout by rollout."""
+"""Evaluation rollouts: a policy plays fresh episodes, rollout by rollout."""
 
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
@@ -11,7 +11,11 @@ from jaxtyping import Int, PRNGKeyArray
 from ..models import AbstractPolicy
 from ..rollout import AbstractRollout, close_or_warn
 from ..trajectory import Trajectory
-from .episodes import EpisodeRows, follow, no_episodes
+from .episodes import EpisodeRows, follow, no_episodes, OpenEpisodes
+
+
+def _nothing(_trajectory: Trajectory) -> None:
+    return None
 
 
 def rollouts(
@@ -19,7 +23,7 @@ def rollouts(
     rollout: AbstractRollout,
     count: int,
     key: PRNGKeyArray,
-    keep: Callable[[Trajectory], Any] = lambda trajectory: None,
+    keep: Callable[[Trajectory], Any] = _nothing,
 ) -> Generator[tuple[Any, EpisodeRows], None, None]:
     """Up to `count` rollouts, the first of new episodes: what `keep` makes of each, and where episodes ended in it.
 
@@ -27,15 +31,22 @@ def rollouts(
     environments are closed at the end; whoever may stop before it puts `contextlib.closing` around.
     """
     first_key, key = jax.random.split(key)
-    init, collect = (_compiled_init, _compiled_rollout) if rollout.compiled else (_init, _host_rollout)
-    state, begun = init(rollout, policy, first_key), no_episodes(rollout.num_envs)
+    state, begun, following = rollout.begin(policy, first_key), no_episodes(rollout.num_envs), _Following(keep)
     try:
         for chunk in range(count):
-            arguments = rollout, policy, state, begun, jax.random.fold_in(key, chunk)
-            kept, rows, begun, state = collect(*arguments, keep)
+            (kept, rows, begun), state = rollout.run(policy, state, jax.random.fold_in(key, chunk), following, begun)
             yield kept, rows
     finally:
         close_or_warn(rollout, state)
+
+
+class _Following(eqx.Module):
+    """Keeps what is asked for of a trajectory, and follows the episodes in it. Equal ones share compiled programs."""
+
+    keep: Callable[[Trajectory], Any] = eqx.field(static=True)
+
+    def __call__(self, trajectory: Trajectory, begun: OpenEpisodes) -> tuple[Any, EpisodeRows, OpenEpisodes]:
+        return self.keep(trajectory), *follow(trajectory, begun)
 
 
 def shares(episodes: int, num_envs: int) -> Int[np.ndarray, " num_envs"]:
@@ -46,24 +57,3 @@ def shares(episodes: int, num_envs: int) -> Int[np.ndarray, " num_envs"]:
 def in_shares(found: Sequence[list[Any]], wanted: Int[np.ndarray, " num_envs"]) -> list[Any]:
     """The episodes that count, of those that each environment has played so far: no more than its share."""
     return [each for mine, share in zip(found, wanted, strict=True) for each in mine[:share]]
-
-
-def _init(rollout, policy, key):
-    return rollout.init(policy, key)
-
-
-_compiled_init = eqx.filter_jit(_init)
-
-
-@eqx.filter_jit
-def _compiled_rollout(rollout, policy, state, begun, key, keep):
-    trajectory, state = rollout.collect(policy, state, key)
-    return keep(trajectory), *follow(trajectory, begun), state
-
-
-_follow = eqx.filter_jit(follow)
-
-
-def _host_rollout(rollout, policy, state, begun, key, keep):
-    trajectory, state = rollout.collect(policy, state, key)
-    return keep(trajectory), *_follow(trajectory, begun), state

@@ -7,14 +7,14 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float, PyTree
 
-from ..distributions import Bernoulli, Categorical, Normal
+from ..distributions.traits import traits
 
 MOST_POINTS = 1500  # in the picture of all rows
 MOST_NUMBERS = 12  # of an observation
 
 
 @dataclasses.dataclass(frozen=True)
-class Rows:
+class BatchRows:
     """Rows in segments and times, before and after a step."""
 
     advantage: Float[np.ndarray, "s t"]
@@ -83,13 +83,7 @@ class Rows:
 
 def _policy(policy: Any) -> dict[str, list[float]]:
     """A distribution's own numbers, where a picture of them is known."""
-    if isinstance(policy, Categorical):
-        return {"probabilities": _plain(jax.nn.softmax(policy.logits))}
-    if isinstance(policy, Bernoulli):
-        return {"ones": _plain(np.ravel(jax.nn.sigmoid(policy.logits)))}
-    if isinstance(policy, Normal):
-        return {"mean": _plain(np.ravel(policy.mean)), "std": _plain(np.ravel(np.exp(policy.log_std)))}
-    return {}
+    return {name: _plain(np.ravel(numbers)) for name, numbers in traits(policy).summary().items()}
 
 
 def _observation(obs: PyTree) -> str:

@@ -11,19 +11,17 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from ..algorithms import PPO
+from ..algorithms.base import SURROGATE
 from ..audit.runs.samples import layers, Sampler
-from ..batch import prepare, Segments, with_standard_advantage
+from ..batch import Segments
 from ..errors import InputError
 from ..learners.steps import gradient
 from ..models import AbstractActorCritic, log_probs, unroll
 from ..parameters import check_key, trainable
-from ..rollout.make import make_rollout
-from ..runs.run import check_spaces, load, Run
-from ..spaces.actions import ACTION_MAPS
+from ..runs.run import load, Run
 from ..surrogates import score, weighted_mean
 from ..training.loop import with_traced_numbers
-from .batch_rows import Rows
+from .batch_rows import BatchRows
 
 KL = 0.01  # nats: how far the one step moves the policy on average, about as far as an update of PPO does
 TRIES = 12  # to find how long a step that is
@@ -37,7 +35,7 @@ class Look:
     """A batch of a run, its gradient, and what one plain step up along it does."""
 
     title: str
-    rows: Rows
+    rows: BatchRows
     surrogate: Float[np.ndarray, " parameters"]  # the gradient of what the algorithm climbs for its policy
     twin: Float[np.ndarray, " parameters"]  # the mean of advantage times score
     layers: list[tuple[str, tuple[int, ...], slice]]  # names, shapes and places in a gradient
@@ -58,14 +56,10 @@ def look(
     """
     trained = subject if isinstance(subject, Run) else load(subject, environment=env)
     source = trained.source(env)
-    seed = trained.seeds[0] if seed is None else seed
-    if seed not in trained.seeds or len(trained.models) < len(trained.seeds):
-        raise InputError(f"seed is {seed}, but the run has policies of {list(trained.seeds[: len(trained.models)])}.")
-    model, settings = trained.models[trained.seeds.index(seed)], trained.settings
+    (seed, model), settings = trained.model_of(seed), trained.settings
     if not np.isfinite(np.asarray(ravel_pytree(eqx.filter(model, trainable(model)))[0])).all():
         raise InputError(f"The policy of seed {seed} has parameters that are not finite: give a run that went well.")
-    rollout = make_rollout(source, settings.num_envs, settings.rollout_length, ACTION_MAPS[settings.actions])
-    check_spaces(trained, source.name, rollout)
+    rollout = trained.rollout(source)
     key = jax.random.key(0) if key is None else check_key(key)
     algorithm = with_traced_numbers(settings.algorithm)
     sampler = Sampler(algorithm, model, rollout, settings.reward_scaling, key)
@@ -78,7 +72,9 @@ def look(
     return _stepped(title, settings.algorithm, model, batch, (surrogate, twin))
 
 
-def _stepped(title: str, algorithm: Any, model: AbstractActorCritic, batch: Segments, both: tuple) -> Look:
+def _stepped(
+    title: str, algorithm: Any, model: AbstractActorCritic, batch: Segments, both: tuple[PyTree, PyTree]
+) -> Look:
     surrogate, twin = (np.asarray(ravel_pytree(uphill)[0], np.float64) for uphill in both)
     rate, after = _step(model, both[0], batch, float(np.linalg.norm(surrogate)))
     places = [
@@ -88,13 +84,13 @@ def _stepped(title: str, algorithm: Any, model: AbstractActorCritic, batch: Segm
     before, policy = _seen(model, batch)
     later, policy_later = _seen(after, batch)
     valid = np.asarray(batch.weight) > 0
-    rows = Rows(
+    rows = BatchRows(
         np.asarray(batch.advantage), np.asarray(before), np.asarray(later), valid,
         _score_norms(model, batch),
         jax.tree.map(np.asarray, batch.obs), jax.tree.map(np.asarray, batch.action), policy, policy_later,
     )  # fmt: skip
     kl = float(_divergence(policy, policy_later, batch.weight))
-    return Look(title, rows, surrogate, twin, places, rate, kl, isinstance(algorithm, PPO), algorithm)
+    return Look(title, rows, surrogate, twin, places, rate, kl, algorithm.advantages.standardised, algorithm)
 
 
 def _step(model: AbstractActorCritic, uphill: PyTree, batch: Segments, norm: float) -> tuple[float, Any]:
@@ -118,12 +114,10 @@ def _step(model: AbstractActorCritic, uphill: PyTree, batch: Segments, norm: flo
 @eqx.filter_jit
 def _gradients(algorithm, model, trajectory):
     """The batch as the algorithm sees it, the gradient of its surrogate, and the mean of advantage times score."""
-    batch = prepare(model, trajectory, algorithm.credit, algorithm.segment_length)
-    if isinstance(algorithm, PPO):
-        batch = with_standard_advantage(batch)
+    batch = algorithm.batch(model, trajectory)
 
     def surrogate(model, batch):
-        return algorithm.objective(model, batch)[1].surrogate, ()
+        return algorithm.objective(model, batch)[1][SURROGATE.name], ()
 
     def twin(model, batch):
         output, _ = unroll(model, batch.obs, batch.start, batch.memory)

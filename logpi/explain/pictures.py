@@ -10,7 +10,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..distributions.support import all_events, choices
-from ..errors import check_between, check_whole, InputError
+from ..errors import check_between, check_whole, InputError, missing
 from ..estimation import Expectation
 from ..estimation.estimates import raise_broken_limit
 from ..estimators import Enumerate, Score
@@ -38,13 +38,13 @@ def figure(J: Any, params: PyTree, key: PRNGKeyArray, *, steps: int = 100, learn
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise InputError("Figures need matplotlib: install the extra, as in `pip install 'logpi[plot]'`.") from None
+        raise missing("A figure", "matplotlib", "plot") from None
     if not isinstance(J, Expectation):
         raise InputError(f"J is a {type(J).__name__}, but it must be an expectation: make it with logpi.expectation.")
     check_whole("steps", steps, 1)
     check_between("learning_rate", learning_rate, 0)
     raise_broken_limit(J, params)
-    seen = _Seen(J, params, check_key(key))
+    seen = _FlatExpectation(J, params, check_key(key))
     path = seen.climb(int(steps), learning_rate)
     drawn = Figure(figsize=(11.0, 7.5), dpi=110, layout="constrained")
     (policy, pushes), (hill, climb) = drawn.subplots(2, 2)
@@ -57,7 +57,7 @@ def figure(J: Any, params: PyTree, key: PRNGKeyArray, *, steps: int = 100, learn
     return drawn
 
 
-class _Seen:
+class _FlatExpectation:
     """An expectation at parameters, as functions of one flat vector of them."""
 
     def __init__(self, J: Expectation, params: PyTree, key: PRNGKeyArray):
@@ -144,7 +144,7 @@ def _support(problem: Problem, params: PyTree) -> np.ndarray | None:
     return np.asarray(all_events(dist))
 
 
-def _policy(figure: Any, axes: Any, seen: _Seen) -> None:
+def _policy(figure: Any, axes: Any, seen: _FlatExpectation) -> None:
     """The distribution, and the samples in it."""
     events = np.asarray(seen.events, float)
     whole = seen.support is not None or not jnp.issubdtype(seen.events.dtype, jnp.floating)
@@ -171,13 +171,13 @@ def _policy(figure: Any, axes: Any, seen: _Seen) -> None:
     axes.set_ylabel("probability" if whole else "density")
 
 
-def _density(seen: _Seen, at: np.ndarray) -> Float[np.ndarray, " points"]:
+def _density(seen: _FlatExpectation, at: np.ndarray) -> Float[np.ndarray, " points"]:
     """The probability, or its density, at some events; 0 outside of the support."""
     log_probs = jax.vmap(lambda x: seen.log_prob(seen.theta, x))(jnp.asarray(at, seen.events.dtype))
     return np.nan_to_num(np.exp(np.asarray(log_probs)), nan=0.0)
 
 
-def _pushes(axes: Any, seen: _Seen) -> None:
+def _pushes(axes: Any, seen: _FlatExpectation) -> None:
     """Each sample's contribution to each partial derivative, their mean, and what it should be."""
     pushes, exact = seen.pushes()[:, :MOST_PARAMETERS], seen.gradient()[:MOST_PARAMETERS]
     places = np.arange(pushes.shape[1])
@@ -197,7 +197,7 @@ def _pushes(axes: Any, seen: _Seen) -> None:
     axes.legend(frameon=False, fontsize=8)
 
 
-def _hill(figure: Any, axes: Any, seen: _Seen, path: Float[np.ndarray, "points parameters"]) -> None:
+def _hill(figure: Any, axes: Any, seen: _FlatExpectation, path: Float[np.ndarray, "points parameters"]) -> None:
     """J over one or two parameters; over more of them, how each one moved."""
     if path.shape[1] > 2:
         axes.plot(path[:, :MOST_PARAMETERS], label=seen.names[:MOST_PARAMETERS])
@@ -227,7 +227,7 @@ def _around(values: Float[np.ndarray, " points"]) -> Float[np.ndarray, " grid"]:
     return np.linspace(values.min() - room, values.max() + room, GRID)
 
 
-def _climb(axes: Any, seen: _Seen, path: Float[np.ndarray, "points parameters"]) -> None:
+def _climb(axes: Any, seen: _FlatExpectation, path: Float[np.ndarray, "points parameters"]) -> None:
     """J at up to a hundred places of the climb."""
     places = np.unique(np.linspace(0, len(path) - 1, 100).astype(int))
     axes.plot(places, np.asarray(jax.lax.map(seen.value, jnp.asarray(path[places]))), color=BLUE)

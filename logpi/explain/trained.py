@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from jaxtyping import PRNGKeyArray
 
 from .. import audit
 from ..audit.problems import three_states
+from ..runs.files import as_json
 from ..runs.run import Run
 from .introduction import assemble
 from .network import Look, look, SHOWN
@@ -32,7 +32,7 @@ def run_page(
     seen = look(subject, key, seed=seed, env=env)
     # One problem with a known gradient: all of them take a minute, and are for `logpi audit objective`.
     found = audit.objective(seen.algorithm, three_states())
-    data = json.dumps(_finite(as_data(seen, found)), allow_nan=False).replace("</", "<\\/")
+    data = json.dumps(as_json(as_data(seen, found)), allow_nan=False).replace("</", "<\\/")
     return assemble("run.html", _SCRIPTS, **{"/*DATA*/": data})
 
 
@@ -83,12 +83,3 @@ def _largest(seen: Look) -> list[dict[str, Any]]:
             "twin": float(seen.twin[top]),
         })  # fmt: skip
     return found
-
-
-def _finite(value: Any) -> Any:
-    """Without NaN and infinities, which JSON lacks."""
-    if isinstance(value, dict):
-        return {name: _finite(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [_finite(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -23,7 +23,7 @@ JUMPING = frozenset({
 Found = dict[str, set[int]]  # names of jumping operations, and the places where they are
 
 
-def jumps(function: Callable, *args: Any, positive: bool = False) -> list[str]:
+def jumps(function: Callable[..., Any], *args: Any, positive: bool = False) -> list[str]:
     """The jumping operations that see a value derived from the arguments, by JAX's names; empty if there is none.
 
     A division jumps where what it divides by passes 0, which it does not where the arguments are all `positive` and it
@@ -36,7 +36,7 @@ def jumps(function: Callable, *args: Any, positive: bool = False) -> list[str]:
     return list(dict.fromkeys([*found, *poles(closed, positive), *host]))
 
 
-def common_jumps(function: Callable, params: Any, events: Any) -> list[str]:
+def common_jumps(function: Callable[..., Any], params: Any, events: Any) -> list[str]:
     """The jumping operations that see values of the parameters and of the events: these jump elsewhere if they move.
 
     Both are pytrees of arrays; events that are no floats are followed by nothing.
@@ -50,7 +50,7 @@ def common_jumps(function: Callable, params: Any, events: Any) -> list[str]:
     return [name for name, places in seen[0].items() if places & seen[1].get(name, set())]
 
 
-def refuse_jumps(function: Callable, events: Any, sentence: str, positive: bool = False) -> None:
+def refuse_jumps(function: Callable[..., Any], events: Any, sentence: str, positive: bool = False) -> None:
     """Raises `InputError` if a function of a batch of events may jump; `{}` in the sentence stands for what jumps."""
     one = jax.tree.map(lambda x: x[:1], events)
     if found := jumps(function, one, positive=positive):
@@ -105,7 +105,7 @@ def _is_var(var: Any) -> bool:
     return not isinstance(var, Literal)
 
 
-def _is_in(var: Any, known: set) -> bool:
+def _is_in(var: Any, known: set[Any]) -> bool:
     return _is_var(var) and var in known
 
 

@@ -25,14 +25,14 @@ BROKEN = frozenset({"_pinv", "_frexp", "zeta", "poch", "hyp1f1", "hyp2f1"})
 class Follow(NamedTuple):
     """How to follow values, of any kind, through a function: what to do with it, and what to know of its results."""
 
-    walk: Callable[[Any, list, bool], list]  # the results of a body for its inputs; quietly if True
+    walk: Callable[[Any, list[Any], bool], list[Any]]  # the results of a body for its inputs; quietly if True
     join: Callable[[Any, Any], Any]  # what holds for either of two values
     widen: Callable[[Any, Any], Any]  # the same, reached after a few steps however often it is repeated
     sway: Callable[[Any, Any], Any]  # the second value, where the first one decides whether it is this one
     unknown: Any
 
 
-def enter(eqn: Any, given: Sequence[Any], follow: Follow) -> list | None:
+def enter(eqn: Any, given: Sequence[Any], follow: Follow) -> list[Any] | None:
     """What an operation with functions inside makes of what it is given; `None` for one without."""
     name, bodies = eqn.primitive.name, list(inner_of(eqn))
     if not bodies or _is_primitive(eqn):
@@ -60,7 +60,7 @@ def _is_primitive(eqn: Any) -> bool:
     return plain or name == "custom_linear_solve"
 
 
-def _scan(eqn: Any, given: list, follow: Follow) -> list:
+def _scan(eqn: Any, given: list[Any], follow: Follow) -> list[Any]:
     body, start = eqn.params["jaxpr"].jaxpr, eqn.params["num_consts"]
     end = start + eqn.params["num_carry"]
     fixed, each = given[:start], given[end:]
@@ -72,7 +72,7 @@ def _scan(eqn: Any, given: list, follow: Follow) -> list:
     return [*carry, *round_of(carry, False)[end - start :]]
 
 
-def _while(eqn: Any, given: list, follow: Follow) -> list:
+def _while(eqn: Any, given: list[Any], follow: Follow) -> list[Any]:
     first, second = eqn.params["cond_nconsts"], eqn.params["body_nconsts"]
     asks, fixed, start = given[:first], given[first : first + second], given[first + second :]
 
@@ -89,7 +89,7 @@ def _while(eqn: Any, given: list, follow: Follow) -> list:
     return carry
 
 
-def _settled(carry: list, round_of: Callable[[list], list], follow: Follow) -> list:
+def _settled(carry: list[Any], round_of: Callable[[list[Any]], list[Any]], follow: Follow) -> list[Any]:
     """What holds for the carry of a loop after any number of rounds."""
     for merge in itertools.chain([follow.join] * 3, itertools.repeat(follow.widen)):
         after = round_of(carry)[: len(carry)]

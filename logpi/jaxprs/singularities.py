@@ -13,7 +13,19 @@ from jax.core import Tracer
 from jax.extend.core import Literal
 
 from .interpreter import enter, Follow, is_trusted, own_name
-from .intervals import ANY, finite, hull, may_be_0, meet, passes_infinity, POSITIVE, Span, WHOLE, without_0, ZERO
+from .interval_arithmetic import (
+    ANY,
+    finite,
+    hull,
+    may_be_0,
+    meet,
+    passes_infinity,
+    POSITIVE,
+    Span,
+    WHOLE,
+    without_0,
+    ZERO,
+)
 from .transfer_functions import CHOOSING, has_a_one, LOGARITHMS, NAMED, range_of, RISING, RISING_FROM, span_of
 
 DIVISION = "a division by what may be 0"
@@ -47,7 +59,9 @@ class Poles:
     def __init__(self):
         self.found: dict[str, None] = {}
 
-    def walk(self, jaxpr: Any, inputs: list[Value], quiet: bool = False, constants: dict | None = None) -> list[Value]:
+    def walk(
+        self, jaxpr: Any, inputs: list[Value], quiet: bool = False, constants: dict[Any, Value] | None = None
+    ) -> list[Value]:
         """What is known of each output, for what is known of the arguments; quietly, it finds nothing."""
         known, made = dict(zip(jaxpr.invars, inputs, strict=True)) | (constants or {}), {}
 

@@ -9,7 +9,7 @@ import numpy as np
 from jax.core import Tracer
 from jax.extend.core import Literal
 
-from .intervals import (
+from .interval_arithmetic import (
     ABOVE,
     ANY,
     hull,
@@ -106,7 +106,7 @@ def range_of(eqn: Any, result: Any, spans: list[Span]) -> Span:
     return RULES[name](eqn, *spans) if name in RULES else ANY
 
 
-def has_a_one(eqn: Any, made: dict) -> bool:
+def has_a_one(eqn: Any, made: dict[Any, Any]) -> bool:
     """Whether an operation adds exp(x - max x), as softmax does: one of the terms is 1. `made` says what made what."""
 
     def maker(var):
@@ -126,7 +126,7 @@ def has_a_one(eqn: Any, made: dict) -> bool:
     return top.invars[0] is shifted.invars[0] and set(top.params["axes"]) == set(axes)
 
 
-def _keeps_the_largest(eqn: Any, kept: tuple[int, ...], maker: Callable) -> bool:
+def _keeps_the_largest(eqn: Any, kept: tuple[int, ...], maker: Callable[[Any], Any]) -> bool:
     """Whether the last operand, the largest numbers along some axes, comes out as it is, if it is finite."""
     name, first = eqn.primitive.name, eqn.invars[0]
     if name == "broadcast_in_dim":

@@ -1,4 +1,4 @@
-"""What a traced program makes use of: its arguments, the host, room in memory."""
+"""What a traced program makes use of: its arguments, and room in memory."""
 
 import math
 from typing import Any
@@ -12,6 +12,12 @@ def room(jaxpr: Any) -> int:
     shapes = ([getattr(var.aval, "shape", ()) for var in eqn.outvars] for eqn in equations(jaxpr))
     sizes = (sum(math.prod(shape) for shape in group) for group in shapes)
     return max(sizes, default=1)
+
+
+def elements(jaxpr: Any, name: str) -> int:
+    """How many numbers the operations of this name give in all."""
+    found = (eqn for eqn in equations(jaxpr) if eqn.primitive.name == name)
+    return sum(math.prod(eqn.outvars[0].aval.shape) for eqn in found)
 
 
 def kept(jaxpr: Any) -> int:

@@ -50,7 +50,6 @@ class Adam(AbstractOptimiser):
     def update(
         self, gradient: PyTree, state: PyTree, params: PyTree, progress: Float[Array, ""]
     ) -> tuple[PyTree, PyTree]:
-        """One step of Adam."""
         # On one vector: a dozen small arrays would be a hundred small operations, which cost more than the gradient.
         flat, unravel = ravel_pytree(gradient)
         flat = flat * jnp.minimum(1.0, self.max_grad_norm / jnp.maximum(jnp.linalg.norm(flat), 1e-12))
@@ -66,7 +65,6 @@ class Optax(AbstractOptimiser):
     transformation: optax.GradientTransformation = eqx.field(static=True)
 
     def init(self, params: PyTree) -> PyTree:
-        """The transformation's."""
         return self.transformation.init(params)
 
     def update(

@@ -11,14 +11,14 @@ from .base import Output as Output
 from .base import refresh as refresh
 from .base import unroll as unroll
 from .base import WithoutCritic as WithoutCritic
+from .build import as_actor_critic as as_actor_critic
+from .build import make_actor_critic as make_actor_critic
+from .build import Network as Network
 from .encoders import AbstractEncoder as AbstractEncoder
 from .encoders import FlatEncoder as FlatEncoder
 from .encoders import ImageEncoder as ImageEncoder
 from .encoders import make_encoder as make_encoder
 from .feedforward import FeedForwardActorCritic as FeedForwardActorCritic
-from .make import as_actor_critic as as_actor_critic
-from .make import make_actor_critic as make_actor_critic
-from .make import Network as Network
 from .normalizer import Normalized as Normalized
 from .normalizer import Normalizer as Normalizer
 from .normalizer import observe as observe

@@ -50,7 +50,6 @@ class WithoutCritic(AbstractActorCritic):
     policy: AbstractPolicy
 
     def initial_memory(self) -> Memory:
-        """The policy's."""
         return self.policy.initial_memory()
 
     def evaluate(self, obs: PyTree[Array], memory: Memory) -> tuple[Output, Memory]:
@@ -65,7 +64,6 @@ class Deterministic(AbstractPolicy):
     policy: AbstractPolicy
 
     def initial_memory(self) -> Memory:
-        """The policy's."""
         return self.policy.initial_memory()
 
     def __call__(self, obs: PyTree[Array], memory: Memory) -> tuple[AbstractDistribution, Memory]:

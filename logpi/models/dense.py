@@ -32,9 +32,9 @@ class MLP(eqx.Module):
     """`depth` hidden layers of `width` units, each behind the activation, and a linear one."""
 
     layers: tuple[Dense, ...]
-    activation: Callable = eqx.field(static=True)
+    activation: Callable[[Array], Array] = eqx.field(static=True)
 
-    def __init__(self, inputs: int, outputs: int, width: int, depth: int, activation: Callable):
+    def __init__(self, inputs: int, outputs: int, width: int, depth: int, activation: Callable[[Array], Array]):
         sizes = (inputs, *(width,) * depth, outputs)
         self.layers = tuple(Dense(*pair) for pair in itertools.pairwise(sizes))
         self.activation = activation

@@ -31,7 +31,7 @@ class FeedForwardActorCritic(AbstractActorCritic):
         *,
         width: int = 64,
         depth: int = 2,
-        activation: Callable = jax.nn.tanh,
+        activation: Callable[[Array], Array] = jax.nn.tanh,
         key: PRNGKeyArray,
     ):
         actor_key, critic_key = jax.random.split(key)
@@ -42,10 +42,8 @@ class FeedForwardActorCritic(AbstractActorCritic):
         self.critic = orthogonal(critic, critic_key, last_gain=1.0)
 
     def initial_memory(self) -> Memory:
-        """None."""
         return ()
 
     def evaluate(self, obs: PyTree[Array], memory: Memory) -> tuple[Output, Memory]:
-        """Policy and value of one observation."""
         features = self.encoder(obs)
         return Output(self.head(self.actor(features)), self.critic(features)[0]), memory

@@ -11,13 +11,14 @@ from jaxtyping import Array, Float, PyTree, Shaped
 
 from .. import spaces
 from ..parameters import AbstractStatistics
+from ..statistics.moments import merged_variances, Moments
 from .base import AbstractActorCritic, Memory, Output
 
 
 class Normalizer(AbstractStatistics):
     """Running mean and variance of every number of an observation; a part that is not a `Box`, or is an image, stays.
 
-    Merged batch by batch: Chan, Golub & LeVeque 1983, eq. 2.1. Normalised values are clipped at +-`limit`.
+    Normalised values are clipped at +-`limit`.
     """
 
     count: Float[Array, ""]
@@ -48,17 +49,15 @@ class Normalizer(AbstractStatistics):
 
         def merge(mean, variance, x):
             if mean.size == 0:
-                return mean, variance
+                return Moments(mean, variance)
             w = weight.reshape(-1, *(1,) * mean.ndim) / jnp.maximum(rows, 1)
             new_mean = jnp.sum(w * x, 0)
-            new_variance = jnp.sum(w * (x - new_mean[None]) ** 2, 0)
-            shift, share = new_mean - mean, rows / jnp.maximum(total, 1)
-            spread = variance + share * (new_variance - variance) + share * (1 - share) * shift**2
-            return mean + share * shift, spread
+            new = Moments(new_mean, jnp.sum(w * (x - new_mean[None]) ** 2, 0))
+            return merged_variances(Moments(mean, variance), new, rows / jnp.maximum(total, 1))
 
         merged = jax.tree.map(merge, self.mean, self.variance, obs)
-        mean = jax.tree.map(lambda _, pair: pair[0], self.mean, merged)
-        variance = jax.tree.map(lambda _, pair: pair[1], self.mean, merged)
+        mean = jax.tree.map(lambda _, moments: moments.mean, self.mean, merged)
+        variance = jax.tree.map(lambda _, moments: moments.spread, self.mean, merged)
         where = lambda n: (n.count, n.mean, n.variance)  # noqa: E731
         return eqx.tree_at(where, self, (total, mean, variance))
 
@@ -83,11 +82,9 @@ class Normalized(AbstractActorCritic):
     normalizer: Normalizer
 
     def initial_memory(self) -> Memory:
-        """The model's."""
         return self.model.initial_memory()
 
     def evaluate(self, obs: PyTree[Array], memory: Memory) -> tuple[Output, Memory]:
-        """The model's, of the normalised observation."""
         return self.model.evaluate(self.normalizer(obs), memory)
 
 

@@ -10,13 +10,13 @@ import numpy as np
 
 from ..runs.metrics import recent_return
 from ..statistics.intervals import mean_interval
-from ..training.events import AbstractListener, Plan
+from ..training.events import Advanced, Compiled, Compiling, Event, Finished, Planned, Warned
 
 SECONDS_BETWEEN_LINES = 5.0
 RATE_WINDOW = 10.0  # seconds that the remaining time is estimated from
 
 
-def plan_lines(plan: Plan) -> list[str]:
+def plan_lines(plan: Planned) -> list[str]:
     """What is about to be done, in words."""
     seeds = f"seed {plan.seeds[0]}" if len(plan.seeds) == 1 else f"seeds {', '.join(map(str, plan.seeds))}"
     if plan.seeds == tuple(range(plan.seeds[0], plan.seeds[0] + len(plan.seeds))) and len(plan.seeds) > 3:
@@ -34,8 +34,8 @@ def plan_lines(plan: Plan) -> list[str]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Numbers:
-    """What the live line shows. `None` where there is nothing to show yet."""
+class ProgressSnapshot:
+    """Where a training stands: what the live line shows. `None` where there is nothing to show yet."""
 
     done: float  # share of the training
     steps: int  # agent steps of all seeds
@@ -43,54 +43,50 @@ class Numbers:
     seconds_left: float
     average: float | None  # return of the last 100 episodes of each seed, averaged over seeds
     margin: float | None  # half of its 95 % interval: over episodes for one seed, over seeds for several
-    last: dict[str, float | None]  # means over the newest rows
+    last: dict[str, float | None]  # means over the newest rows, by what they are called on a line
 
     def measurements(self) -> list[tuple[str, str]]:
-        """Names and numbers, as text."""
+        """Names and numbers, as text: the return, and what the algorithm measures that has a short name."""
         margin = "" if self.margin is None else f" ± {_short(self.margin)}"
-        names = {
-            "entropy": "entropy",
-            "kl": "KL",
-            "explained_variance": "expl. var.",
-            "gradient_norm": "grad. norm",
-            "signal_to_noise": "signal/noise",
-        }
         shown = [("return", "-" if self.average is None else f"{_short(self.average)}{margin}")]
-        return shown + [(label, _short(self.last.get(name))) for name, label in names.items()]
+        return shown + [(label, _short(number)) for label, number in self.last.items()]
 
 
-class Tally:
+class ProgressTracker:
     """Follows the rows of a training and says where it stands."""
 
-    def __init__(self, plan: Plan):
+    def __init__(self, plan: Planned):
         self._iterations = max(1, plan.steps // (plan.num_envs * plan.rollout_length)) * len(plan.seeds)
         self._rows: dict[int, list[dict[str, Any]]] = {seed: [] for seed in plan.seeds}
+        self._every = plan.every
+        self._labels = {m.name: m.short for m in plan.measurements if m.short}
         self._newest: list[dict[str, Any]] = []
         self._marks: collections.deque[tuple[float, int, float]] = collections.deque()  # seconds, steps, share done
 
     def add(self, rows: list[dict[str, Any]], steps: int, seconds: float) -> None:
-        """More rows, with the steps and seconds so far."""
+        """More rows, with the steps and seconds so far, as in `Advanced`."""
         for row in rows:
             self._rows[row["seed"]].append(row)
         self._newest = rows or self._newest
         done = sum(mine[-1]["iteration"] for mine in self._rows.values() if mine) / self._iterations
         if not self._marks:  # a training that is resumed did not begin at 0
-            share = len(rows) / self._iterations
-            self._marks.append((0.0, round(steps * (1 - share / done)) if done > share else 0, done - share))
+            firsts = [mine[0]["iteration"] for mine in self._rows.values() if mine]
+            begun = sum(self._every * ((first - 1) // self._every) for first in firsts) / self._iterations
+            self._marks.append((0.0, round(steps * begun / done) if done else 0, begun))
         self._marks.append((seconds, steps, done))
         while len(self._marks) > 2 and self._marks[1][0] < seconds - RATE_WINDOW:
             self._marks.popleft()
 
-    def numbers(self) -> Numbers:
+    def snapshot(self) -> ProgressSnapshot:
         """Where it stands."""
         marks = self._marks or [(0.0, 0, 0.0)]
         (then, steps_then, done_then), (now, steps, done) = marks[0], marks[-1]
         seconds = max(now - then, 1e-9)
         speed = (done - done_then) / seconds
         average, margin = self._average()
-        last = {name: _mean(row[name] for row in self._newest) for name in self._newest[0]} if self._newest else {}
+        last = {label: _mean(row.get(name) for row in self._newest) for name, label in self._labels.items()}
         left = (1 - done) / speed if speed > 0 else float("inf")
-        return Numbers(min(done, 1.0), steps, (steps - steps_then) / seconds, left, average, margin, last)
+        return ProgressSnapshot(min(done, 1.0), steps, (steps - steps_then) / seconds, left, average, margin, last)
 
     def _average(self) -> tuple[float | None, float | None]:
         found = [pair for rows in self._rows.values() if (pair := recent_return(rows)) is not None]
@@ -104,52 +100,44 @@ class Tally:
         return interval.value, interval.high - interval.value
 
 
-class PlainProgress(AbstractListener):
-    """Lines of text: for a log, or a pipe. `file` is stderr if not given."""
+class PlainProgress:
+    """A listener that writes lines of text: for a log, or a pipe. `file` is stderr if not given."""
 
     def __init__(self, file: Any = None):
-        self._say = Speaker(file or sys.stderr)
-        self._last, self._told = 0.0, False  # when the last line was said, and whether it says all there is to say
+        self._write = LineWriter(file or sys.stderr)
+        self._last, self._current = 0.0, False  # when the last line was written, and whether it is still true
 
-    def planned(self, plan: Plan) -> None:
-        """What is about to be done."""
-        self._tally = Tally(plan)
-        for line in plan_lines(plan):
-            self._say(line)
-
-    def compiling(self) -> None:
-        """That it compiles."""
-        self._say("compiling ...")
-
-    def compiled(self, seconds: float) -> None:
-        """How long that took."""
-        self._say(f"compiled in {seconds:.1f} s")
-        self._last = time.monotonic()
-
-    def advanced(self, rows: list[dict[str, Any]], steps: int, seconds: float) -> None:
-        """A line, if the last is some seconds old."""
-        self._tally.add(rows, steps, seconds)
-        self._told = time.monotonic() - self._last >= SECONDS_BETWEEN_LINES
-        if self._told:
-            self._last = time.monotonic()
-            self._say(plain_line(self._tally.numbers()))
-
-    def warned(self, sentence: str) -> None:
-        """A line of its own."""
-        self._say(f"warning: {sentence}")
-
-    def finished(self, interrupted: bool) -> None:
-        """Where it stands in the end."""
-        if not self._told:
-            self._say(plain_line(self._tally.numbers()))
-        if interrupted:
-            self._say("interrupted: what was learned so far is kept")
+    def __call__(self, event: Event) -> None:
+        """A line for each event; for iterations, if the last is some seconds old."""
+        match event:
+            case Planned():
+                self._tracker = ProgressTracker(event)
+                for line in plan_lines(event):
+                    self._write(line)
+            case Compiling():
+                self._write("compiling ...")
+            case Compiled(seconds):
+                self._write(f"compiled in {seconds:.1f} s")
+                self._last = time.monotonic()
+            case Advanced(rows, steps, seconds):
+                self._tracker.add(rows, steps, seconds)
+                self._current = time.monotonic() - self._last >= SECONDS_BETWEEN_LINES
+                if self._current:
+                    self._last = time.monotonic()
+                    self._write(plain_line(self._tracker.snapshot()))
+            case Warned(sentence):
+                self._write(f"warning: {sentence}")
+            case Finished(interrupted):
+                if not self._current:
+                    self._write(plain_line(self._tracker.snapshot()))
+                if interrupted:
+                    self._write("interrupted: what was learned so far is kept")
 
     def close(self) -> None:
         """Nothing: a line is whole once it is written."""
 
 
-class Speaker:
+class LineWriter:
     """Writes lines. Once nobody reads them it is silent: the training that it reports on goes on."""
 
     def __init__(self, file: Any):
@@ -165,16 +153,16 @@ class Speaker:
             self._file = None
 
 
-def plain_line(numbers: Numbers) -> str:
+def plain_line(now: ProgressSnapshot) -> str:
     """One line of text."""
-    measured = "  ".join(f"{name} {number}" for name, number in numbers.measurements())
-    return f"{numbers.steps:,} steps  {numbers.done:.0%}  {pace(numbers)}  {measured}"
+    measured = "  ".join(f"{name} {number}" for name, number in now.measurements())
+    return f"{now.steps:,} steps  {now.done:.0%}  {pace(now)}  {measured}"
 
 
-def pace(numbers: Numbers) -> str:
+def pace(now: ProgressSnapshot) -> str:
     """Speed and remaining time."""
-    left = f"  {_duration(numbers.seconds_left)} left" if numbers.done < 1 else ""
-    return f"{numbers.steps_per_second:,.0f} steps/s{left}"
+    left = f"  {_duration(now.seconds_left)} left" if now.done < 1 else ""
+    return f"{now.steps_per_second:,.0f} steps/s{left}"
 
 
 def _mean(values) -> float | None:

@@ -12,12 +12,12 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from ..training.events import AbstractListener, Plan
-from .console import Numbers, pace, plan_lines, Tally
+from ..training.events import Advanced, Compiled, Compiling, Event, Finished, Planned, Warned
+from .console import pace, plan_lines, ProgressSnapshot, ProgressTracker
 
 
-class TerminalProgress(AbstractListener):
-    """A spinner while the program is compiled, then a bar with the newest numbers beneath.
+class TerminalProgress:
+    """A listener that draws a spinner while the program is compiled, then a bar with the newest numbers beneath.
 
     `file` is stderr if not given.
     """
@@ -26,9 +26,37 @@ class TerminalProgress(AbstractListener):
         self._console = Console(file=file or sys.stderr, highlight=False)
         self._live: Live | None = None
 
-    def planned(self, plan: Plan) -> None:
-        """What is about to be done."""
-        self._tally, self._steps = Tally(plan), plan.steps * len(plan.seeds)
+    def __call__(self, event: Event) -> None:
+        """Draws what is new."""
+        match event:
+            case Planned():
+                self._tracker, self._steps = ProgressTracker(event), event.steps * len(event.seeds)
+                self._print_plan(event)
+            case Compiling():
+                self._start(Spinner("dots", Text("compiling")), refreshing=True)
+            case Compiled(seconds):
+                self._stop()
+                self._console.print(Text(f"compiled in {seconds:.1f} s", "dim"))
+                self._start(Spinner("dots", Text("the first rollout")), refreshing=True)
+            case Advanced(rows, steps, seconds):
+                self._tracker.add(rows, steps, seconds)
+                if self._live is None or self._live.auto_refresh:
+                    # From here on it is drawn when there is news, and no thread takes time from the training.
+                    self._start(Text(), refreshing=False)
+                self._draw()
+            case Warned(sentence):  # above the numbers
+                self._console.print(f"warning: {sentence}", markup=False, highlight=False)
+            case Finished(interrupted):  # the last numbers stay
+                self._draw()
+                self._stop(leave=True)
+                if interrupted:
+                    self._console.print("interrupted: what was learned so far is kept")
+
+    def close(self) -> None:
+        """Leaves the terminal as it was, whatever went wrong. Harmless when all went well."""
+        self._stop()
+
+    def _print_plan(self, plan: Planned) -> None:
         first, *rest = plan_lines(plan)
         # What said that something takes its time may still stand on the line.
         self._console.control(Control((ControlType.CARRIAGE_RETURN,), (ControlType.ERASE_IN_LINE, 2)))
@@ -36,42 +64,9 @@ class TerminalProgress(AbstractListener):
         for line in rest:
             self._console.print(Text(line, "dim"), soft_wrap=True)
 
-    def compiling(self) -> None:
-        """That it compiles; the spinner turns by itself."""
-        self._start(Spinner("dots", Text("compiling")), refreshing=True)
-
-    def compiled(self, seconds: float) -> None:
-        """How long that took."""
-        self._stop()
-        self._console.print(Text(f"compiled in {seconds:.1f} s", "dim"))
-        self._start(Spinner("dots", Text("the first rollout")), refreshing=True)
-
-    def advanced(self, rows: list[dict[str, Any]], steps: int, seconds: float) -> None:
-        """The newest numbers."""
-        self._tally.add(rows, steps, seconds)
-        if self._live is None or self._live.auto_refresh:
-            # From here on it is drawn when there is news, and no thread takes time from the training.
-            self._start(Text(), refreshing=False)
-        self._draw()
-
-    def warned(self, sentence: str) -> None:
-        """Above the numbers."""
-        self._console.print(f"warning: {sentence}", markup=False, highlight=False)
-
-    def finished(self, interrupted: bool) -> None:
-        """The last numbers stay."""
-        self._draw()
-        self._stop(leave=True)
-        if interrupted:
-            self._console.print("interrupted: what was learned so far is kept")
-
-    def close(self) -> None:
-        """Leaves the terminal as it was, whatever went wrong. Harmless when all went well."""
-        self._stop()
-
     def _draw(self) -> None:
         if self._live is not None and not self._live.auto_refresh:
-            self._live.update(drawn(self._tally.numbers(), self._steps), refresh=True)
+            self._live.update(drawn(self._tracker.snapshot(), self._steps), refresh=True)
 
     def _start(self, shown: RenderableType, *, refreshing: bool) -> None:
         self._stop()
@@ -85,15 +80,15 @@ class TerminalProgress(AbstractListener):
         self._live = None
 
 
-def drawn(numbers: Numbers, total: int) -> RenderableType:
+def drawn(now: ProgressSnapshot, total: int) -> RenderableType:
     """The bar, and the numbers beneath."""
     bar = Table.grid(padding=(0, 2))
     bar.add_row(
-        ProgressBar(total=1.0, completed=numbers.done, width=24),
-        Text(f"{numbers.steps:,} of {total:,} steps"),
-        Text(pace(numbers)),
+        ProgressBar(total=1.0, completed=now.done, width=24),
+        Text(f"{now.steps:,} of {total:,} steps"),
+        Text(pace(now)),
     )
     measured = Text()
-    for name, number in numbers.measurements():
+    for name, number in now.measurements():
         measured.append(f"{name} ", "dim").append(number, "bold" if name == "return" else "").append("   ")
     return Group(bar, measured)

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from ..statistics.curves import learning_curve as curve_of
+
 WIDTH, HEIGHT = 60, 8  # of the drawing, in characters
 # The dots of a Braille character, by row from above and column: what to add to U+2800.
 _DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
@@ -40,19 +42,18 @@ def _levels(rows: list[dict[str, Any]], columns: int) -> tuple[Float[np.ndarray,
     last_step = max((row["steps"] for row in rows), default=0)
     if not ended:
         return None, last_step
-    steps = np.array([row["steps"] for row in ended])
+    steps = np.array([row["steps"] for row in ended], np.float64)
     weights = np.array([row["episodes"] for row in ended], np.float64)
     returns = np.array([row["return_mean"] for row in ended], np.float64)
     # As many parts as each have some iterations of every seed: the line between them is straight.
     parts = int(np.clip(len(rows) // (4 * len({row["seed"] for row in rows})), 2, columns))
-    part = np.minimum(steps * parts // (last_step + 1), parts - 1)
-    total, count = np.bincount(part, weights * returns, parts), np.bincount(part, weights, parts)
-    filled = count > 0
-    if filled.sum() < 2 or not np.isfinite(total).all():
+    mean = curve_of(steps, returns, np.linspace(0, max(last_step, 1), parts + 1), weights).mean
+    known = np.isfinite(mean)
+    if known.sum() < 2:
         return None, last_step
     middles = (np.arange(parts) + 0.5) / parts
     places = (np.arange(columns) + 0.5) / columns
-    return np.interp(places, middles[filled], total[filled] / count[filled]), last_step
+    return np.interp(places, middles[known], mean[known]), last_step
 
 
 def _range(levels: Float[np.ndarray, " columns"]) -> tuple[float, float]:

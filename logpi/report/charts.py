@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from ..runs.files import as_json
+
 Numbers = Float[np.ndarray, " points"]
 DIGITS = 4  # significant ones in the page: more cannot be seen
 NONE = "\N{EN DASH}"  # in place of a number that there is not
@@ -53,7 +55,7 @@ class Lines:
 
 
 @dataclasses.dataclass(frozen=True)
-class Estimate:
+class IntervalRow:
     """A number with its interval; NaN bounds for none."""
 
     name: str
@@ -72,7 +74,7 @@ class Intervals:
     title: str
     about: str
     x: str
-    rows: tuple[Estimate, ...]
+    rows: tuple[IntervalRow, ...]
     levels: tuple[Level, ...] = ()
     log: bool = False
     wide: bool = False
@@ -122,20 +124,9 @@ Chart = Lines | Intervals | Heat | Columns
 
 def as_data(chart: Chart) -> dict[str, Any]:
     """Plain JSON of a chart: `null` for what is not a number, and no more digits than can be seen."""
-    data = _plain(dataclasses.asdict(chart))
+    given = dataclasses.asdict(chart, dict_factory=lambda pairs: {name: x for name, x in pairs if x is not None})
+    data = as_json(given, _rounded, np.ndarray.tolist)
     return {"kind": type(chart).__name__.lower(), **data}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return [_plain(item) for item in value.tolist()]
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items() if item is not None}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float):
-        return _rounded(value)
-    return value
 
 
 def _rounded(x: float) -> float | int | None:

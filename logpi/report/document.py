@@ -13,8 +13,8 @@ from ..runs.run import Run
 from .charts import as_data, Chart, shown, table
 from .findings import compared, Finding, findings, of_measured, worst_first
 from .folders import tell, Told, with_names
-from .measure import measure, Measured
-from .panels import behaviour, comparison, learning, repeat, updates
+from .measure import Examination, measure
+from .panels import behaviour, learning, repeat, several_runs, updates
 
 _MARKS = {"fault": "✕", "warning": "!", "note": "i", "good": "✓"}
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; media-src data:"
@@ -55,15 +55,15 @@ def page(
 def gather(
     runs: Sequence[Run | str | Path] | Run | str | Path, *, fresh: bool, episodes: int | None = None, env: Any = None,
     says: Callable[[str], object] = str, films: Sequence[bytes | None] = (),
-) -> tuple[list[Told], list[Measured], list[Section]]:  # fmt: skip
+) -> tuple[list[Told], list[Examination], list[Section]]:  # fmt: skip
     """What runs tell of themselves, what was measured of them now, and the parts of the page on both."""
     subjects = [runs] if isinstance(runs, Run | str | Path) else list(runs)
     told = with_names([tell(subject, i) for i, subject in enumerate(subjects)])
-    measured = [measure(each, episodes, env, says) if fresh else Measured() for each in told]
+    measured = [measure(each, episodes, env, says) if fresh else Examination() for each in told]
     return told, measured, _sections(told, measured, list(films) or [None] * len(told))
 
 
-def _sections(told: list[Told], measured: list[Measured], films: list[bytes | None]) -> list[Section]:
+def _sections(told: list[Told], measured: list[Examination], films: list[bytes | None]) -> list[Section]:
     full = [each for each in zip(told, measured, films, strict=True) if not each[0].empty]
     environments = list(dict.fromkeys(each.run.env for each, _, _ in full))
     sections = []
@@ -75,17 +75,17 @@ def _sections(told: list[Told], measured: list[Measured], films: list[bytes | No
 
 
 def _of_environment(
-    told: list[Told], measured: list[Measured], films: list[bytes | None], suffix: str
+    told: list[Told], measured: list[Examination], films: list[bytes | None], suffix: str
 ) -> list[Section]:
     """Learning, comparison, gradient, updates and behaviour of the runs of one environment."""
     of = f": {told[0].run.env}" if suffix else ""
     words = ""
     if len(told) > 1:
-        words = f"<p>Scores are the {comparison.SCORE}; 95 % intervals.</p>" + _table(*comparison.table(told))
+        words = f"<p>Scores are the {several_runs.SCORE}; 95 % intervals.</p>" + _table(*several_runs.table(told))
     acts = [chart for each, fresh in zip(told, measured, strict=True) for chart in behaviour.charts(each, fresh)]
     sections = [
         Section("learning", "Learning", tuple(learning.charts(told, measured))),
-        Section("comparison", "Comparison", tuple(comparison.charts(told)), words),
+        Section("comparison", "Comparison", tuple(several_runs.charts(told)), words),
         Section("gradient", "Gradient", tuple(updates.gradient(told, measured))),
         Section("updates", "Policy and critic", tuple(updates.updates(told))),
         Section("behaviour", "Behaviour", tuple(acts), "".join(map(_film, told, films))),
@@ -130,7 +130,7 @@ def _repeat(told: list[Told]) -> Section:
 
 
 def _document(
-    told: list[Told], measured: list[Measured], sections: list[Section], found: list[Finding], refresh: float | None
+    told: list[Told], measured: list[Examination], sections: list[Section], found: list[Finding], refresh: float | None
 ) -> str:
     title = _title(told)
     again = f"<meta http-equiv=refresh content={refresh:g}>" if refresh else ""
@@ -228,7 +228,7 @@ def _key_numbers(told: list[Told]) -> str:
     if len(told) > 1 or told[0].empty:
         return ""
     only, cells = told[0], []
-    (_, rows) = comparison.table(told)
+    (_, rows) = several_runs.table(told)
     if rows:
         value, _, bounds = rows[0][3].partition(" ")
         cells.append((value, "return at the end" + (", IQM of seeds" if len(only.run.seeds) > 1 else ""), bounds))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import missing
 from ..runs.run import Run
 from .charts import Chart, Columns, Heat, Intervals, Line, Lines
 from .document import gather
@@ -41,7 +41,7 @@ def draw(chart: Chart) -> Any:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise InputError("Figures need matplotlib: install the extra, as in `pip install 'logpi[plot]'`.") from None
+        raise missing("A figure", "matplotlib", "plot") from None
     rows = len(chart.rows) if isinstance(chart, Intervals | Heat) else 0
     figure = Figure(figsize=(9.0 if chart.wide else 6.0, max(3.4, 1.2 + 0.3 * rows)), dpi=120, layout="constrained")
     axes = figure.subplots()

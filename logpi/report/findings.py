@@ -7,11 +7,14 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ..algorithms.base import ENTROPY, EXPLAINED_VARIANCE, GRADIENT_NORM, KL, SIGNAL_TO_NOISE
+from ..algorithms.ppo import CLIPPED
+from ..runs.schema import own_parts
 from ..spaces.kinds import Box
 from .charts import shown
 from .folders import Told
-from .measure import Measured
-from .panels.comparison import improvements, scored
+from .measure import Examination
+from .panels.several_runs import improvements, scored
 from .panels.updates import nothing_left, WITHOUT_MEANING
 from .series import final_scores, Series, series
 
@@ -72,7 +75,7 @@ def compared(told: list[Told]) -> list[Finding]:
     return found
 
 
-def of_measured(told: Told, measured: Measured) -> list[Finding]:
+def of_measured(told: Told, measured: Examination) -> list[Finding]:
     """What fresh episodes and the audit of the last policy found."""
     found = []
     if len(measured.evaluations) == 2:
@@ -86,11 +89,11 @@ def of_measured(told: Told, measured: Measured) -> list[Finding]:
     if alike is not None:
         found.append(Finding(alike, "note", "last_update", told.index))
     for check in () if measured.audit is None else measured.audit.findings:
-        if alike is not None and check.name in WITHOUT_MEANING:
+        if alike is not None and check.key in WITHOUT_MEANING:
             continue
         size = f"{shown(check.size)} ± {shown(check.error)}" if check.error else shown(check.size)
         text = f"The audit of its last policy found {check.name}: {size}, {check.meaning}; {check.cure}."
-        found.append(Finding(text, "warning", "by_layer" if "gradient" in check.name else "last_update", told.index))
+        found.append(Finding(text, "warning", check.chart or "settings", told.index))
     return found
 
 
@@ -136,7 +139,7 @@ def _unfinished(told: Told, _: float) -> str | None:
 
 def _resume(told: Told) -> str:
     """What goes on with a run: the command, as it is typed, or Python where the command lacks something."""
-    if not told.run.named or told.run.model != "network":
+    if not told.run.named or told.run.model != "network" or own_parts(told.run.settings):
         return "logpi.resume, in Python,"
     return "logpi resume " + ("RUN" if told.folder is None else shlex.quote(str(told.folder)))
 
@@ -157,7 +160,7 @@ def _no_episode(told: Told, threshold: float) -> str | None:
 
 
 def _noise(told: Told, threshold: float) -> str | None:
-    found = series(told, "signal_to_noise")
+    found = series(told, SIGNAL_TO_NOISE.name)
     late = _late(found)
     if len(late) < FEW or np.median(late) >= threshold or not _varies(told):
         return None
@@ -173,7 +176,7 @@ def _noise(told: Told, threshold: float) -> str | None:
 
 
 def _critic(told: Told, threshold: float) -> str | None:
-    late = _late(series(told, "explained_variance"))
+    late = _late(series(told, EXPLAINED_VARIANCE.name))
     if len(late) < FEW or np.median(late) >= threshold or not _varies(told):
         return None
     return (
@@ -183,7 +186,7 @@ def _critic(told: Told, threshold: float) -> str | None:
 
 
 def _entropy(told: Told, threshold: float) -> str | None:
-    curve = series(told, "entropy").middle
+    curve = series(told, ENTROPY.name).middle
     curve = curve[np.isfinite(curve)]
     if len(curve) < FEW:
         return None
@@ -201,7 +204,7 @@ def _entropy(told: Told, threshold: float) -> str | None:
 
 
 def _kl(told: Told, threshold: float) -> str | None:
-    kl = np.concatenate([columns["kl"] for columns in told.columns.values()])
+    kl = np.concatenate([columns.get(KL.name, np.zeros(0)) for columns in told.columns.values()])
     kl = kl[np.isfinite(kl)]
     share = float((kl > threshold).mean()) if len(kl) else 0.0
     if share < 0.1:
@@ -213,7 +216,7 @@ def _kl(told: Told, threshold: float) -> str | None:
 
 
 def _clipped(told: Told, threshold: float) -> str | None:
-    late = _late(series(told, "clipped"))
+    late = _late(series(told, CLIPPED.name))
     if not len(late) or np.median(late) <= threshold:
         return None
     return (
@@ -282,15 +285,15 @@ RULES = (
     Rule("empty", "fault", "settings", 0.0, _empty),
     Rule("stopped", "fault", "settings", 0.0, _stopped),
     Rule("unfinished", "note", "settings", 0.0, _unfinished),
-    Rule("dropped", "warning", "gradient_norm", 0.0, _dropped),  # updates
+    Rule("dropped", "warning", GRADIENT_NORM.name, 0.0, _dropped),  # updates
     Rule("no_episode", "warning", "return", 0.0, _no_episode),  # episodes
     Rule(
-        "noise", "warning", "signal_to_noise", 0.1, _noise
+        "noise", "warning", SIGNAL_TO_NOISE.name, 0.1, _noise
     ),  # |G|² over variance: the cosine of two rollouts is as much
-    Rule("critic", "warning", "explained_variance", 0.05, _critic),  # share of the variance
-    Rule("entropy", "warning", "entropy", 0.02, _entropy),  # of what there was at the start
-    Rule("kl", "warning", "kl", 0.1, _kl),  # nats
-    Rule("clipped", "warning", "clipped", 0.3, _clipped),  # share of rows
+    Rule("critic", "warning", EXPLAINED_VARIANCE.name, 0.05, _critic),  # share of the variance
+    Rule("collapse", "warning", ENTROPY.name, 0.02, _entropy),  # of what there was at the start
+    Rule("large_steps", "warning", KL.name, 0.1, _kl),  # nats
+    Rule("cut_rows", "warning", CLIPPED.name, 0.3, _clipped),  # share of rows
     Rule("fell", "warning", "return", 0.2, _fell),  # of the rise from the lowest
     Rule("no_rise", "warning", "return", 0.0, _no_rise),  # units of return
     Rule("disagree", "note", "return", 0.25, _disagree),  # of the range of all curves

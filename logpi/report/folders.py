@@ -11,14 +11,11 @@ from jaxtyping import Float
 from ..errors import InputError
 from ..runs.files import read_json
 from ..runs.folder import locked
-from ..runs.metrics import read_rows
+from ..runs.metrics import as_columns, read_rows, real_columns
 from ..runs.run import is_complete, load, read_config, Run
+from ..runs.schema import name_of_kind
 from ..runs.times import read_times
 
-COLUMNS = (
-    "steps", "iteration", "episodes", "return_mean", "return_squares", "length_mean", "entropy", "kl", "clipped",
-    "value_error", "explained_variance", "gradient_norm", "signal_to_noise", "reward", "dropped",
-)  # fmt: skip
 Column = Float[np.ndarray, " _"]  # of a seed: each may have come to another number of rows
 
 
@@ -46,7 +43,7 @@ class Told:
     @property
     def algorithm(self) -> str:
         """Its name as in papers."""
-        return type(self.run.settings.algorithm).__name__
+        return name_of_kind(self.run.settings.algorithm)
 
     @property
     def empty(self) -> bool:
@@ -63,7 +60,7 @@ def tell(subject: Run | str | Path, index: int = 0) -> Told:
     if isinstance(subject, Run):
         status = "complete" if is_complete(subject) else _ended(subject)
         nothing = np.zeros(0)
-        columns = _columns(subject.seeds, subject.history, "The run")
+        columns = _columns(subject, subject.history, "The run")
         return Told(subject.env, subject, columns, (nothing, nothing), status, index=index)
     folder = Path(subject)
     config, notes = read_config(folder), []
@@ -72,7 +69,7 @@ def tell(subject: Run | str | Path, index: int = 0) -> Told:
     run = _with_models(folder, config, notes) if config.summary and status != "running" else config
     rows = run.history or read_rows(folder)
     times, evaluation = _times(folder, notes), _optional(folder / "evaluation.json", notes)
-    columns = _columns(config.seeds, rows, str(folder))
+    columns = _columns(config, rows, str(folder))
     run = dataclasses.replace(run, history=[])  # the columns say it in a tenth of the memory
     return Told(folder.resolve().name, run, columns, times, status, folder, evaluation, fault, tuple(notes), index)
 
@@ -139,17 +136,11 @@ def _times(folder: Path, notes: list[str]) -> tuple[Column, Column]:
     return iterations, seconds
 
 
-def _columns(seeds: tuple[int, ...], rows: list[dict[str, Any]], where: str) -> dict[int, dict[str, Column]]:
+def _columns(run: Run, rows: list[dict[str, Any]], where: str) -> dict[int, dict[str, Column]]:
     """Raises `InputError` for what is no number, and for steps that do not grow."""
-    by_seed: dict[int, list[dict[str, Any]]] = {seed: [] for seed in seeds}
-    for row in rows:
-        if row["seed"] in by_seed:
-            by_seed[row["seed"]].append(row)
+    names = ("steps", "iteration", "episodes", "dropped", *(m.name for m in real_columns(run.measurements)))
     try:
-        columns = {
-            seed: {name: np.array([row.get(name) for row in mine], np.float64) for name in COLUMNS}
-            for seed, mine in by_seed.items()
-        }
+        columns = as_columns(run.seeds, rows, names)
     except (TypeError, ValueError) as error:
         raise InputError(f"{where} has a row that is not of numbers ({error}): the run folder is damaged.") from None
     for seed, each in columns.items():

@@ -1,4 +1,4 @@
-"""The report of runs that go on, at an address that only this machine can reach."""
+"""Following runs in a browser: their report, made anew while they train, at an address of this machine alone."""
 
 import html
 import http.server

@@ -16,9 +16,6 @@ from ..evaluation.evaluate import Evaluation
 from ..evaluation.playing import in_shares, rollouts, shares
 from ..models import AbstractPolicy, Deterministic
 from ..rollout import AbstractRollout
-from ..rollout.make import make_rollout
-from ..runs.run import check_spaces
-from ..spaces.actions import ACTION_MAPS
 from ..trajectory import Trajectory
 from .folders import Told
 from .probe import Probe, probe
@@ -39,7 +36,7 @@ class Episodes:
 
 
 @dataclasses.dataclass(frozen=True)
-class Measured:
+class Examination:
     """What was measured of one run; empty parts could not be, and `notes` say why."""
 
     evaluations: dict[bool, Evaluation] = dataclasses.field(default_factory=dict)  # by whether deterministic
@@ -49,24 +46,25 @@ class Measured:
     notes: tuple[str, ...] = ()
 
 
-def measure(told: Told, episodes: int | None = None, env: Any = None, says: Callable[[str], object] = str) -> Measured:
+def measure(
+    told: Told, episodes: int | None = None, env: Any = None, says: Callable[[str], object] = str
+) -> Examination:
     """Plays and audits the policies of a run. What cannot be done is named in the notes, and the rest is done.
 
     `says` hears what is being done. Nothing is measured of a run without all of its policies.
     """
     if len(told.run.models) < len(told.run.seeds) or not told.run.models:
-        return Measured()
+        return Examination()
     try:
         source = told.run.source(env)
-        episodes = episodes or USUAL[not source.compiled]
-        num_envs = source.envs(min(episodes, USUAL[0] if source.compiled else HOST_ENVS))
-        rollout = make_rollout(source, num_envs, CHUNK, ACTION_MAPS[told.run.settings.actions])
-        check_spaces(told.run, source.name, rollout)
+        number = episodes or source.either(*USUAL)
+        num_envs = source.envs(min(number, source.either(USUAL[0], HOST_ENVS)))
+        rollout = told.run.rollout(source, num_envs, CHUNK)
     except InputError as error:
-        return Measured(notes=(str(error),))
-    found, notes = Measured(), []
-    tasks: tuple[tuple[str, Callable[[Measured], Measured]], ...] = (
-        ("playing episodes", lambda m: _played(m, told, source.name, rollout, episodes)),
+        return Examination(notes=(str(error),))
+    found, notes = Examination(), []
+    tasks: tuple[tuple[str, Callable[[Examination], Examination]], ...] = (
+        ("playing episodes", lambda m: _played(m, told, source.name, rollout, number)),
         ("looking at actions", lambda m: dataclasses.replace(m, probe=_probed(told, rollout))),
         ("auditing the gradient", lambda m: dataclasses.replace(m, audit=audit_run(told.run, env=env))),
     )
@@ -79,13 +77,13 @@ def measure(told: Told, episodes: int | None = None, env: Any = None, says: Call
     return dataclasses.replace(found, notes=tuple(notes))
 
 
-def _played(before: Measured, told: Told, name: str, rollout: AbstractRollout, episodes: int) -> Measured:
+def _played(before: Examination, told: Told, name: str, rollout: AbstractRollout, episodes: int) -> Examination:
     """Evaluations of every seed, drawn and by modes."""
     evaluations, drawn = {}, []
     for deterministic in (False, True):
         found = []
-        for i, model in enumerate(told.run.models):
-            policy = Deterministic(model) if deterministic else model
+        for i, drawing in enumerate(told.run.policies):
+            policy = Deterministic(drawing) if deterministic else drawing
             found.append(play(policy, rollout, episodes, jax.random.fold_in(jax.random.key(0), i))[0])
         few = min(len(each.returns) for each in found)
         if not few:
@@ -99,7 +97,7 @@ def _played(before: Measured, told: Told, name: str, rollout: AbstractRollout, e
 
 
 def _probed(told: Told, rollout: AbstractRollout) -> Probe | None:
-    _, trajectory = play(told.run.models[0], rollout, 0, jax.random.key(1))
+    _, trajectory = play(told.run.policies[0], rollout, 0, jax.random.key(1))
     return probe(told, trajectory)
 
 

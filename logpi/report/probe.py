@@ -2,15 +2,20 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import equinox as eqx
 import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, PyTree
 
-from ..distributions import Bernoulli, Categorical, Joint, Normal
-from ..models import AbstractActorCritic, initial_memories, make_actor_critic, unroll
+from ..algorithms import Spec
+from ..distributions.traits import traits
+from ..errors import InputError
+from ..models import AbstractActorCritic, AbstractPolicy, initial_memories, unroll, WithoutCritic
+from ..runs.arrays import load_arrays
 from ..runs.checkpoints import damage, listed, STATE
+from ..runs.schema import own_parts
 from ..trajectory import Trajectory
 from .folders import Told
 
@@ -55,70 +60,62 @@ def probe(told: Told, trajectory: Trajectory) -> Probe | None:
     return Probe(tuple(f"step {time + 1}" for time, _ in chosen), actions, continuous, tuple(stages))
 
 
-def _policies(told: Told) -> list[tuple[str, float, AbstractActorCritic]]:
+def _policies(told: Told) -> list[tuple[str, float, AbstractPolicy]]:
     """Before training, at each checkpoint that is whole, and at the end."""
-    run, last = told.run, told.run.models[0]
-    found = []
+    run, last, algorithm = told.run, told.run.policies[0], told.run.settings.algorithm
+    if own_parts(run.settings):  # of which nothing but a text is known, so that no state can be read
+        return [("at the end", float(told.steps), last)]
+    settings, found = run.settings, []
+    spec = Spec(run.obs_space, run.action_space, settings.num_envs, settings.rollout_length)
+    key = jax.random.split(jax.random.key(run.seeds[0]))[0]
     if run.model == "network":
-        key = jax.random.split(jax.random.key(run.seeds[0]))[0]
-        arguments = (run.obs_space, run.action_space, run.settings.network)
-        found.append(("before training", 0.0, eqx.filter_jit(make_actor_critic)(*arguments, key=key)))
+        untrained = eqx.filter_jit(algorithm.build)(spec, settings.network, key)
+        found.append(("before training", 0.0, algorithm.policy(untrained)))
     columns = told.columns[run.seeds[0]]
+    learner = eqx.filter_eval_shape(algorithm.init, run.models[0], spec, settings.num_updates, key)
     for path in reversed(listed(told.folder / "checkpoints")) if told.folder else []:
         steps = float(np.interp(int(path.name), np.r_[0, columns["iteration"]], np.r_[0, columns["steps"]]))
-        if steps < told.steps and (model := _stored(path, last)) is not None:
-            found.append((f"{steps:,.0f} steps", steps, model))
+        if steps < told.steps and (stored := _stored(path, learner)) is not None:
+            found.append((f"{steps:,.0f} steps", steps, algorithm.policy(algorithm.networks(stored))))
     return [*found, ("at the end", float(told.steps), last)]
 
 
-def _stored(path: Path, like: AbstractActorCritic) -> AbstractActorCritic | None:
-    """The first seed's model in a checkpoint; `None` where it is damaged, or holds it in another place."""
-    from safetensors import safe_open, SafetensorError
-
+def _stored(path: Path, learner: PyTree) -> PyTree | None:
+    """What the first seed's algorithm remembers in a checkpoint; `None` where it is damaged, or another's."""
     if damage(path):
         return None
-    dynamic, static = eqx.partition(like, eqx.is_array)
-    places = jax.tree_util.tree_leaves_with_path(dynamic)
     try:
-        with safe_open(path / STATE, framework="numpy") as file:
-            known = set(file.keys())
-            names = [f"[0].algorithm.model{jax.tree_util.keystr(place)}" for place, _ in places]
-            if not known.issuperset(names):
-                return None
-            arrays = [file.get_tensor(name) for name in names]
-    except (SafetensorError, OSError):
+        return load_arrays(path / STATE, learner, "[0].learner")
+    except InputError:
         return None
-    if any(array.shape != leaf.shape for array, (_, leaf) in zip(arrays, places, strict=True)):
-        return None
-    leaves = [jax.numpy.asarray(a, leaf.dtype) for a, (_, leaf) in zip(arrays, places, strict=True)]
-    return eqx.combine(jax.tree.unflatten(jax.tree.structure(dynamic), leaves), static)
 
 
 @eqx.filter_jit
 def _outputs(model, trajectory):
     memory = initial_memories(model, trajectory.start.shape[0])
+    model = model if isinstance(model, AbstractActorCritic) else WithoutCritic(model)
     return unroll(model, trajectory.obs, trajectory.start, memory)[0].policy
 
 
-def _columns(policy) -> tuple[tuple[str, ...], bool, np.ndarray, np.ndarray] | None:
+def _columns(policy: Any) -> tuple[tuple[str, ...], bool, np.ndarray, np.ndarray] | None:
     """Names of actions, whether they are continuous, and two arrays (streams, time, columns): see `Stage`."""
-    match policy:
-        case Categorical(logits=logits):
-            p = np.asarray(jax.nn.softmax(logits))
+    known = traits(policy)
+    if parts := known.parts():
+        return _joined([_columns(part) for part in parts])
+    summary = {name: np.asarray(x) for name, x in known.summary().items()}
+    flat = {name: x.reshape(*x.shape[:2], -1) for name, x in summary.items()}
+    match flat:
+        case {"probabilities": p}:
             return tuple(f"{i}" for i in range(p.shape[-1])), False, p, np.zeros(0)
-        case Bernoulli(logits=logits):
-            p = np.asarray(jax.nn.sigmoid(logits)).reshape(*logits.shape[:2], -1)
+        case {"ones": p}:
             return tuple(f"{i} on" for i in range(p.shape[-1])), False, p, np.zeros(0)
-        case Normal(mean=mean, log_std=log_std):
-            shape = (*mean.shape[:2], -1)
-            mean, std = np.asarray(mean).reshape(shape), np.exp(np.asarray(log_std)).reshape(shape)
+        case {"mean": mean, "std": std}:
             return tuple(f"{i}" for i in range(mean.shape[-1])), True, mean, np.broadcast_to(std, mean.shape)
-        case Joint(parts=parts):
-            return _joined([_columns(part) for part in parts])
-    return None
+        case _:
+            return None
 
 
-def _joined(parts: list) -> tuple[tuple[str, ...], bool, np.ndarray, np.ndarray] | None:
+def _joined(parts: list[Any]) -> tuple[tuple[str, ...], bool, np.ndarray, np.ndarray] | None:
     """Parts of one kind beside each other."""
     if any(part is None or part[1] != parts[0][1] for part in parts):
         return None

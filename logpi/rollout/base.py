@@ -9,9 +9,17 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Bool, Float, Key, PRNGKeyArray, PyTree
 
+from ..errors import said
 from ..models import AbstractPolicy, Memory, refresh
 from ..spaces.kinds import Space
 from ..trajectory import Trajectory
+
+Keep = Callable[..., Any]  # (trajectory, *arguments) -> arrays
+
+
+def whole(trajectory: Trajectory) -> Trajectory:
+    """All of a trajectory."""
+    return trajectory
 
 
 class AbstractRollout(eqx.Module):
@@ -30,6 +38,31 @@ class AbstractRollout(eqx.Module):
     @abc.abstractmethod
     def collect(self, policy: AbstractPolicy, state: Any, key: PRNGKeyArray) -> tuple[Trajectory, Any]:
         """The next `length` steps of every environment, and the state after them."""
+
+    @abc.abstractmethod
+    def begin(self, policy: AbstractPolicy, key: PRNGKeyArray) -> Any:
+        """As `init`, in one compiled program where that can be."""
+
+    @abc.abstractmethod
+    def run(
+        self, policy: AbstractPolicy, state: Any, key: PRNGKeyArray, keep: Keep = whole, *arguments: Any
+    ) -> tuple[Any, Any]:
+        """What `keep(trajectory, *arguments)` makes of the next steps, and the state after them.
+
+        Compiled where that can be, `keep` along with it: what it leaves out of a trajectory need not be stored then.
+        """
+
+    @abc.abstractmethod
+    def example(self, policy: AbstractPolicy, state: Any) -> Trajectory:
+        """The shapes and types of what `collect` gives, as `jax.ShapeDtypeStruct`s."""
+
+    @abc.abstractmethod
+    def stored(self, state: Any) -> Any:
+        """What of a state a checkpoint can hold."""
+
+    @abc.abstractmethod
+    def resumed(self, stored: Any, policy: AbstractPolicy, key: PRNGKeyArray) -> tuple[Any, bool]:
+        """A state where `stored` was taken from, and whether all episodes had to begin anew for it."""
 
     @abc.abstractmethod
     def incidents(self, state: Any) -> list[str]:
@@ -53,8 +86,7 @@ def close_or_warn(rollout: AbstractRollout, state: Any, warn: Callable[[str], ob
     try:
         rollout.close(state)
     except Exception as error:
-        said = " ".join(str(error).split()).rstrip(".")
-        sentence = f"the environments could not be closed ({type(error).__name__}: {said}): mend their close()."
+        sentence = f"the environments could not be closed ({type(error).__name__}: {said(error)}): mend their close()."
         if warn is None:
             warnings.warn(sentence, RuntimeWarning, stacklevel=2)
         else:

@@ -1,7 +1,7 @@
 """Interaction with environments written in JAX, inside one compiled program."""
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -14,7 +14,7 @@ from ..models import AbstractPolicy, initial_memories, Memory
 from ..spaces.actions import clip_to
 from ..spaces.kinds import Space
 from ..trajectory import Trajectory
-from .base import AbstractRollout, act
+from .base import AbstractRollout, act, Keep, whole
 
 
 class CompiledState(eqx.Module):
@@ -50,7 +50,6 @@ class CompiledRollout(AbstractRollout):
         return self.env.action_space
 
     def init(self, policy: AbstractPolicy, key: PRNGKeyArray) -> CompiledState:
-        """New episodes in all environments."""
         env_state, timestep = jax.vmap(self.env.reset)(jax.random.split(key, self.num_envs))
         everywhere = jnp.ones(self.num_envs, bool)
         memory = initial_memories(policy, self.num_envs)
@@ -59,7 +58,6 @@ class CompiledRollout(AbstractRollout):
     def collect(
         self, policy: AbstractPolicy, state: CompiledState, key: PRNGKeyArray
     ) -> tuple[Trajectory, CompiledState]:
-        """The next `length` steps of every environment, and the state after them."""
         # All keys at once, and all that the policy draws: inside the scan it costs as much as the environment.
         act_keys, step_keys, reset_keys = jax.random.split(key, (3, self.length, self.num_envs))
 
@@ -89,8 +87,25 @@ class CompiledRollout(AbstractRollout):
         rows = jax.tree.map(lambda x: x.swapaxes(0, 1), rows)
         return Trajectory(*rows, last_obs=after.obs, last_start=after.start, memory=state.memory), after
 
+    def begin(self, policy: AbstractPolicy, key: PRNGKeyArray) -> CompiledState:
+        return _begin(self, policy, key)
+
+    def run(
+        self, policy: AbstractPolicy, state: CompiledState, key: PRNGKeyArray, keep: Keep = whole, *arguments: Any
+    ) -> tuple[Any, CompiledState]:
+        return _run(self, policy, state, key, keep, arguments)
+
+    def example(self, policy: AbstractPolicy, state: CompiledState) -> Trajectory:
+        return eqx.filter_eval_shape(self.collect, policy, state, jax.random.key(0))[0]
+
+    def stored(self, state: CompiledState) -> CompiledState:
+        """All of it."""
+        return state
+
+    def resumed(self, stored: CompiledState, policy: AbstractPolicy, key: PRNGKeyArray) -> tuple[CompiledState, bool]:
+        return stored, False
+
     def incidents(self, state: CompiledState) -> list[str]:
-        """None."""
         return []
 
     def check_alive(self, state: CompiledState, seconds: float) -> None:
@@ -109,3 +124,14 @@ class CompiledRollout(AbstractRollout):
             return jnp.where(resetting.reshape(-1, *(1,) * (old.ndim - 1)), new, old)
 
         return jax.tree.map(choose, (fresh_state, fresh), (env_state, timestep))
+
+
+@eqx.filter_jit
+def _begin(rollout: CompiledRollout, policy: AbstractPolicy, key: PRNGKeyArray) -> CompiledState:
+    return rollout.init(policy, key)
+
+
+@eqx.filter_jit
+def _run(rollout: CompiledRollout, policy: AbstractPolicy, state: CompiledState, key, keep: Keep, arguments: Any):
+    trajectory, state = rollout.collect(policy, state, key)
+    return keep(trajectory, *arguments), state

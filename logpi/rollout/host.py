@@ -10,18 +10,19 @@ from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, PRNGKeyArray, PyTree
 
 from ..envs.guard import shown_action
 from ..envs.vector import AbstractVectorEnv
-from ..errors import EnvironmentFault
+from ..errors import EnvironmentFault, said
 from ..jaxprs.hoisting import hoist_keys
 from ..models import AbstractPolicy, initial_memories, Memory
 from ..spaces.actions import clip_to
 from ..spaces.kinds import Space
 from ..trajectory import Trajectory
-from .base import AbstractRollout, act
+from .base import AbstractRollout, act, Keep, whole
 
 
 @dataclasses.dataclass
@@ -91,10 +92,7 @@ class HostRollout(AbstractRollout):
         return HostState(env, obs, everywhere, ~everywhere, initial_memories(policy, self.num_envs))
 
     def collect(self, policy: AbstractPolicy, state: HostState, key: PRNGKeyArray) -> tuple[Trajectory, HostState]:
-        """The next `length` steps of every environment, and the state after them.
-
-        Raises `EnvironmentFault` where an environment raises, naming it, the step and the action.
-        """
+        """Raises `EnvironmentFault` where an environment raises, naming it, the step and the action."""
         arrays, programs = self._programs(policy, state)
         noise = programs.noise(key)
         env, obs, start, resetting, memory = state.env, state.obs, state.start, state.resetting, state.memory
@@ -126,6 +124,34 @@ class HostRollout(AbstractRollout):
         )
         return trajectory, HostState(env, obs, start, resetting, memory, state.watch)
 
+    def begin(self, policy: AbstractPolicy, key: PRNGKeyArray) -> HostState:
+        """As `init`: what can be compiled of it is."""
+        return self.init(policy, key)
+
+    def run(
+        self, policy: AbstractPolicy, state: HostState, key: PRNGKeyArray, keep: Keep = whole, *arguments: Any
+    ) -> tuple[Any, HostState]:
+        trajectory, state = self.collect(policy, state, key)
+        return _kept(keep, trajectory, arguments), state
+
+    def example(self, policy: AbstractPolicy, state: HostState) -> Trajectory:
+        keys = jax.ShapeDtypeStruct((self.num_envs,), jax.random.key(0).dtype)
+
+        def one_step(policy, obs, start, memory, keys):
+            action, log_prob, _ = act(policy, obs, start, memory, keys)
+            row = obs, action, log_prob, log_prob, *[start] * 4
+            rows = jax.tree.map(lambda x: jnp.repeat(x[:, None], self.length, axis=1), row)
+            return Trajectory(*rows, last_obs=obs, last_start=start, memory=memory)
+
+        return eqx.filter_eval_shape(one_step, policy, state.obs, state.start, state.memory, keys)
+
+    def stored(self, state: HostState | None) -> None:
+        """Nothing: what environments on the host remember cannot be had."""
+
+    def resumed(self, stored: None, policy: AbstractPolicy, key: PRNGKeyArray) -> tuple[HostState, bool]:
+        """New environments: their episodes begin anew."""
+        return self.init(policy, key), True
+
     def incidents(self, state: HostState) -> list[str]:
         """Which environments broke down and were made anew."""
         found, state.watch.incidents = state.watch.incidents, []
@@ -141,7 +167,6 @@ class HostRollout(AbstractRollout):
             )
 
     def close(self, state: HostState) -> None:
-        """Closes the environments."""
         state.env.close()
 
     def _programs(self, policy: AbstractPolicy, state: HostState) -> "tuple[list[Array], _Programs]":
@@ -168,6 +193,11 @@ def _broken_off(env: AbstractVectorEnv, time: int, before: "_Rows", after: "_Row
     return start | which
 
 
+@eqx.filter_jit
+def _kept(keep: Keep, trajectory: Trajectory, arguments: Any) -> Any:
+    return keep(trajectory, *arguments)
+
+
 class _Layout(NamedTuple):
     """All that a compiled program depends on: hashable, so that each is made once."""
 
@@ -176,7 +206,7 @@ class _Layout(NamedTuple):
     inputs: Any  # the structure of what `shapes` are the shapes of
     shapes: tuple[jax.ShapeDtypeStruct, ...]
 
-    def policy(self, arrays: list) -> AbstractPolicy:
+    def policy(self, arrays: list[Any]) -> AbstractPolicy:
         """The policy with these arrays."""
         rest = iter(arrays)
         leaves = [next(rest) if constant is None else constant for constant in self.constants]
@@ -199,7 +229,7 @@ _COMPILING = threading.Lock()
 
 
 @functools.lru_cache(maxsize=32)
-def _make_programs(layout: _Layout, num_envs: int, length: int, space: Space, to_env: Callable) -> _Programs:
+def _make_programs(layout: _Layout, num_envs: int, length: int, space: Space, to_env: Callable[..., Any]) -> _Programs:
     """A call from Python costs some 10 microseconds, so one step is one call, with flat arguments.
 
     Drawing the random numbers beforehand leaves a program that is one chain of operations; XLA runs those on the
@@ -253,6 +283,6 @@ def _is_array(leaf: Any) -> bool:
 
 def _environment_raised(env: AbstractVectorEnv, when: str, error: Exception) -> EnvironmentFault:
     return EnvironmentFault(
-        f"The environment {env.name} raised {type(error).__name__} ({error}) {when}: mend the environment, or the "
-        "action space it announces."
+        f"The environment {env.name} raised {type(error).__name__} ({said(error)}) {when}: mend the environment, or "
+        "the action space it announces."
     )

@@ -19,5 +19,5 @@ def make_rollout(source: EnvSource, num_envs: int, length: int, to_env: Callable
     check_rollout(num_envs, length, source.obs_space, source.action_space, not source.compiled)
     # pyright counts the abstract variables of `AbstractRollout` as arguments; Equinox does not.
     if isinstance(source, CompiledSource):
-        return CompiledRollout(source.env, num_envs, length, to_env)  # pyright: ignore[reportCallIssue, reportArgumentType]
-    return HostRollout(source.obs_space, source.action_space, source.make, num_envs, length, to_env)  # pyright: ignore[reportCallIssue, reportArgumentType]
+        return CompiledRollout(source.env, num_envs, length, to_env)  # pyright: ignore[reportCallIssue]
+    return HostRollout(source.obs_space, source.action_space, source.make, num_envs, length, to_env)  # pyright: ignore[reportArgumentType]

@@ -9,6 +9,7 @@ from ..models import Network
 
 HOST_ENV = 4096  # bytes of the smallest environment on the host
 MOST_ENVS = 2**24
+ROW = 12  # bytes of a row that is kept, beside its observation and action: two numbers and four truths
 
 
 def check_rollout(num_envs: int, length: int, obs_space: spaces.Space, action_space: spaces.Space, host: bool) -> None:
@@ -20,6 +21,17 @@ def check_rollout(num_envs: int, length: int, obs_space: spaces.Space, action_sp
             f"num_envs is {num_envs:,} and rollout_length {length:,}, which needs {_gigabytes(needed)}, but this "
             f"machine has {_gigabytes(total_bytes())} and at most {MOST_ENVS:,} environments are made: give fewer "
             "environments or shorter rollouts."
+        )
+
+
+def check_experience(capacity: int, obs_space: spaces.Space, action_space: spaces.Space, seeds: int) -> None:
+    """Raises `InputError` where what all seeds keep of their experience cannot fit: each row as a rollout's."""
+    row = stored_bytes(obs_space) + stored_bytes(action_space) + ROW
+    needed = capacity * row * seeds
+    if needed > total_bytes():
+        raise InputError(
+            f"capacity is {capacity:,}, which with {seeds} seeds and {row:,} bytes a row needs {_gigabytes(needed)}, "
+            f"but this machine has {_gigabytes(total_bytes())}: give a smaller capacity, or fewer seeds."
         )
 
 

@@ -1,6 +1,8 @@
 """Arrays of a run folder: safetensors, checked against what they must fit."""
 
+import errno
 import math
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,14 +12,18 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
-from ..errors import InputError, shown
+from ..errors import InputError, said, shown
 from .files import check_file, write_atomically
-from .files import read_json as read_json
 
 
 def _named_leaves(tree: PyTree) -> dict[str, Any]:
-    leaves = jax.tree_util.tree_leaves_with_path(eqx.filter(tree, eqx.is_array_like))
+    leaves = jax.tree_util.tree_leaves_with_path(eqx.filter(tree, _is_stored))
     return {jax.tree_util.keystr(path): leaf for path, leaf in leaves}
+
+
+def _is_stored(leaf: Any) -> bool:
+    """Whether a leaf is an array, or says what shape one has: a plain number of a model is none of its arrays."""
+    return eqx.is_array(leaf) or isinstance(leaf, jax.ShapeDtypeStruct)
 
 
 def _data(leaf: Any) -> Any:
@@ -33,8 +39,29 @@ def arrays_as_bytes(tree: PyTree) -> bytes:
     """Every array of a tree, under its place in the tree, as a safetensors file."""
     from safetensors.numpy import save
 
+    return save(_in_numpy(tree))
+
+
+def write_arrays(path: Path, tree: PyTree) -> None:
+    """The same into a new file, on the disk when this returns; no second copy of the arrays is made for it.
+
+    Raises `OSError` where it cannot be written.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import save_file
+
+    try:
+        save_file(_in_numpy(tree), path)
+    except SafetensorError as error:
+        raise OSError(errno.EIO, str(error)) from error
+    path.chmod(0o644)  # it is made for its owner alone
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _in_numpy(tree: PyTree) -> dict[str, np.ndarray]:
     arrays = _named_leaves(eqx.filter(tree, eqx.is_array))
-    return save({name: np.asarray(_data(leaf), order="C") for name, leaf in arrays.items()})
+    return {name: np.asarray(_data(leaf), order="C") for name, leaf in arrays.items()}
 
 
 def save_arrays(path: Path, tree: PyTree) -> None:
@@ -42,20 +69,24 @@ def save_arrays(path: Path, tree: PyTree) -> None:
     write_atomically(path, arrays_as_bytes(tree))
 
 
-def load_arrays(path: Path, skeleton: PyTree) -> PyTree:
+def load_arrays(path: Path, skeleton: PyTree, part: str = "") -> PyTree:
     """The arrays of a file in a tree of this structure, whose arrays (or their shapes) say what is expected.
+
+    With `part`, the tree is what stands at this place of a larger one, of which the rest is not looked at.
 
     The header alone is read until names, shapes and types are right: a hostile file costs no memory. Raises
     `InputError` where the file is damaged or holds something else.
     """
     from safetensors import safe_open, SafetensorError
 
-    dynamic, static = eqx.partition(skeleton, lambda x: eqx.is_array(x) or isinstance(x, jax.ShapeDtypeStruct))
-    expected = {jax.tree_util.keystr(place): leaf for place, leaf in jax.tree_util.tree_leaves_with_path(dynamic)}
+    dynamic, static = eqx.partition(skeleton, _is_stored)
+    places = jax.tree_util.tree_leaves_with_path(dynamic)
+    expected = {part + jax.tree_util.keystr(place): leaf for place, leaf in places}
     try:
-        _check_sizes(path, expected)
+        if not part:
+            _check_sizes(path, expected)
         with safe_open(path, framework="numpy") as file:
-            if set(file.keys()) != set(expected):
+            if set(file.keys()) != set(expected) and not (part and set(expected) <= set(file.keys())):
                 odd = sorted(set(file.keys()) ^ set(expected))[:3]
                 raise InputError(
                     f"{path} holds another model than its configuration says (differing in {shown(odd, 200)})."
@@ -64,8 +95,9 @@ def load_arrays(path: Path, skeleton: PyTree) -> PyTree:
                 _check_entry(path, name, file.get_slice(name), _stored(leaf))
             leaves = [_from_file(file.get_tensor(name), leaf) for name, leaf in expected.items()]
     except (SafetensorError, OSError) as error:
-        said = shown(str(error), 160)[1:-1]
-        raise InputError(f"{path} is not a readable safetensors file ({said}): the run folder is damaged.") from None
+        raise InputError(
+            f"{path} is not a readable safetensors file ({said(error, 160)}): the run folder is damaged."
+        ) from None
     return eqx.combine(jax.tree.unflatten(jax.tree.structure(dynamic), leaves), static)
 
 

@@ -1,7 +1,8 @@
 """Checkpoints: all of a training under way, in folders that are there whole or not at all.
 
 `checkpoints/00000128/` holds `state.safetensors`, and `manifest.json` with its checksum and the versions. It is written
-under another name, synced, and renamed. What is damaged is named and passed over for the one before it.
+under another name, synced, and renamed. What is damaged is named and passed over for the one before it. The last one of
+a training that keeps experience holds `experience.safetensors` too.
 """
 
 import dataclasses
@@ -16,16 +17,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jax
 from jaxtyping import PyTree
 
 from .._version import __version__
 from ..errors import check_whole, InputError, shown
-from .arrays import arrays_as_bytes, arrays_limit, load_arrays
-from .files import MANIFEST_LIMIT, read_json, sync_folder, write_and_sync
+from .arrays import arrays_limit, load_arrays, write_arrays
+from .files import finite, MANIFEST_LIMIT, read_json, sync_folder, write_and_sync
 
-SCHEMA = 2
+SCHEMA = 3
 KEPT = 3  # the newest; and the best
-STATE, MANIFEST = "state.safetensors", "manifest.json"
+STATE, EXPERIENCE, MANIFEST = "state.safetensors", "experience.safetensors", "manifest.json"
 _NAME = re.compile(r"\d{8,12}")
 
 
@@ -82,13 +84,13 @@ class Checkpoints:
         """Whether one is."""
         return self.room(iteration) <= 0 or time.monotonic() - self._time >= self._every.seconds
 
-    def write(self, states: PyTree, iteration: int, score: float | None) -> None:
+    def write(self, states: PyTree, iteration: int, score: float | None, experience: PyTree = None) -> None:
         """Writes one; where that cannot be done, warns, and training goes on with those there are."""
         self._time, self._iteration, started = time.monotonic(), iteration, time.perf_counter()
         if self.folder is None:
             return
         try:
-            write_checkpoint(self.folder, states, iteration, score)
+            write_checkpoint(self.folder, states, iteration, score, experience)
         except OSError as error:
             self._warn(
                 f"the checkpoint of update {iteration:,} could not be written to {self.folder} ({error.strerror}); "
@@ -97,21 +99,27 @@ class Checkpoints:
         self.seconds += time.perf_counter() - started
 
 
-def write_checkpoint(folder: Path, states: PyTree, iteration: int, score: float | None = None) -> Path:
+def write_checkpoint(
+    folder: Path, states: PyTree, iteration: int, score: float | None = None, experience: PyTree = None
+) -> Path:
     """Writes a checkpoint, and removes all but the newest and the best. Raises `OSError` where it cannot."""
     folder.mkdir(exist_ok=True)
     path = folder / f"{iteration:08d}"
-    if path.exists() and not damage(path):
+    files = {STATE: states} | ({EXPERIENCE: experience} if jax.tree.leaves(experience) else {})
+    if path.exists() and not damage(path) and all((path / name).exists() for name in files):
         return path  # the same update of the same run is the same state
-    data = arrays_as_bytes(states)
-    manifest = {
-        "schema": SCHEMA, "logpi": __version__, "iteration": iteration,
-        "score": score if score is not None and math.isfinite(score) else None,
-        "files": {STATE: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}},
-    }  # fmt: skip
     temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=folder))
     try:
-        write_and_sync(temporary / STATE, data)
+        for name, tree in files.items():
+            write_arrays(temporary / name, tree)
+        manifest = {
+            "schema": SCHEMA, "logpi": __version__, "iteration": iteration,
+            "score": None if score is None else finite(score),
+            "files": {
+                name: {"sha256": _sha256(temporary / name), "bytes": (temporary / name).stat().st_size}
+                for name in files
+            },
+        }  # fmt: skip
         write_and_sync(temporary / MANIFEST, json.dumps(manifest, indent=2).encode())
         temporary.chmod(0o755)  # made for its owner alone
         sync_folder(temporary)
@@ -142,7 +150,7 @@ def _score(path: Path) -> float | None:
         score = read_json(path / MANIFEST, MANIFEST_LIMIT)["score"]
     except (InputError, KeyError, TypeError):
         return None
-    return float(score) if isinstance(score, int | float) and math.isfinite(score) else None
+    return finite(float(score)) if isinstance(score, int | float) else None
 
 
 def listed(folder: Path) -> list[Path]:
@@ -152,8 +160,8 @@ def listed(folder: Path) -> list[Path]:
     return sorted((p for p in folder.iterdir() if _NAME.fullmatch(p.name) and not p.is_symlink()), reverse=True)
 
 
-def damage(path: Path, most: int | None = None) -> str:
-    """What is wrong with a checkpoint, in a few words; empty if it is whole. `most`: bytes that its state may have."""
+def damage(path: Path, most: int | None = None, file: str = STATE) -> str:
+    """What is wrong with a checkpoint, in a few words; empty if it is whole. `most`: bytes that its `file` may have."""
     try:
         manifest = read_json(path / MANIFEST, MANIFEST_LIMIT)
     except InputError:
@@ -163,22 +171,38 @@ def damage(path: Path, most: int | None = None) -> str:
         return f"its schema is {shown(found)}, and this logpi reads {SCHEMA}"
     if manifest.get("iteration") != int(path.name):
         return f"it is of update {shown(manifest.get('iteration'))}, as its manifest says"
-    said = manifest.get("files", {}).get(STATE) if isinstance(manifest.get("files"), dict) else None
-    state = path / STATE
+    said = manifest.get("files", {}).get(file) if isinstance(manifest.get("files"), dict) else None
+    state = path / file
     if not isinstance(said, dict) or state.is_symlink() or not state.is_file():
-        return f"it has no {STATE}"
+        return f"it has no {file}"
     if state.stat().st_size != said.get("bytes"):
-        return f"{STATE} has {state.stat().st_size:,} bytes where {shown(said.get('bytes'))} were written"
+        return f"{file} has {state.stat().st_size:,} bytes where {shown(said.get('bytes'))} were written"
     if most is not None and state.stat().st_size > most:  # it would take long to read
-        return f"{STATE} has {state.stat().st_size:,} bytes, and this training needs {most:,} at most"
-    with state.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != said.get("sha256"):
-            return f"the checksum of {STATE} is another"
-    return ""
+        return f"{file} has {state.stat().st_size:,} bytes, and this training needs {most:,} at most"
+    return "" if _sha256(state) == said.get("sha256") else f"the checksum of {file} is another"
 
 
-def load_newest(folder: Path, skeleton: PyTree, warn: Callable[[str], None]) -> tuple[Any, int] | None:
-    """The states of the newest checkpoint that is whole and fits, and its number of updates; `None` if there is none.
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def load_experience(path: Path, skeleton: PyTree, warn: Callable[[str], None]) -> Any | None:
+    """The experience in a checkpoint; `None` where there is none, or where it is damaged, which `warn` hears."""
+    if not (path / EXPERIENCE).exists():
+        return None
+    reason = damage(path, arrays_limit(skeleton), EXPERIENCE)
+    if not reason:
+        try:
+            return load_arrays(path / EXPERIENCE, skeleton)
+        except InputError as error:
+            reason = str(error)
+    warn(f"the experience in {path} is passed over: {reason}.")
+    return None
+
+
+def load_newest(folder: Path, skeleton: PyTree, warn: Callable[[str], None]) -> tuple[Any, Path] | None:
+    """The states of the newest checkpoint that is whole and fits, and its folder; `None` if there is none.
 
     Those passed over are named by `warn`. Raises `InputError` where there are some and none is left.
     """
@@ -187,7 +211,7 @@ def load_newest(folder: Path, skeleton: PyTree, warn: Callable[[str], None]) -> 
         reason = damage(path, most)
         if not reason:
             try:
-                return load_arrays(path / STATE, skeleton), int(path.name)
+                return load_arrays(path / STATE, skeleton), path
             except InputError as error:
                 reason = str(error)
         reasons.append(f"{path} is passed over: {reason}.")

@@ -5,18 +5,23 @@ from pathlib import Path
 from typing import Any
 
 from .. import spaces
-from ..errors import InputError, shown
+from ..algorithms import PPO
+from ..errors import InputError, said, shown
+from ..measurements import Measurement
 from ..models import Network
 from .files import read_json
-from .schema import from_json, own_parts
+from .schema import differences, from_json, own_parts, to_json
 from .settings import Settings
 
-SCHEMA = 2
+SCHEMA = 3
+READ = (2, 3)  # the schemas that are still read
 MOST_SEEDS = 10_000
 _KINDS = {
     "env": str, "model": str, "versions": dict, "seeds": tuple, "settings": Settings,
-    "obs_space": spaces.Space, "action_space": spaces.Space,
+    "obs_space": spaces.Space, "action_space": spaces.Space, "measurements": tuple,
 }  # fmt: skip
+# Of schema 2, whose algorithms all measured the same.
+_ADDED = {"measurements": PPO.measurements}
 _SUITES = ("gymnasium", "envpool", "gymnax", "phys2d", "probe")
 
 
@@ -27,9 +32,9 @@ def read_entries(folder: Path) -> dict[str, Any]:
     """
     path = folder / "config.json"
     config = read_json(path)
-    if not isinstance(config, dict) or config.get("schema") != SCHEMA or config["schema"] is True:
-        found = config.get("schema") if isinstance(config, dict) else None
-        raise InputError(f"{folder} holds no run of this logpi (schema {shown(found)}, needed {SCHEMA}): train again.")
+    schema = config.get("schema") if isinstance(config, dict) else None
+    if not isinstance(config, dict) or type(schema) is not int or schema not in READ:
+        raise InputError(f"{folder} holds no run of this logpi (schema {shown(schema)}, needed {SCHEMA}): train again.")
     if (folder / "checkpoints").is_symlink():
         raise InputError(
             f"{folder / 'checkpoints'} is a symbolic link, which may lead out of the run folder: put the folder there."
@@ -37,10 +42,9 @@ def read_entries(folder: Path) -> dict[str, Any]:
     found = {}
     for name, kind in _KINDS.items():
         try:
-            found[name] = from_json(config.get(name))
+            found[name] = _ADDED[name] if schema == 2 and name in _ADDED else from_json(config.get(name))
         except (TypeError, ValueError, OverflowError) as error:
-            said = " ".join(str(error).split()).rstrip(".")
-            raise InputError(f"{path} has no good {name} ({said}): the run folder is damaged.") from None
+            raise InputError(f"{path} has no good {name} ({said(error)}): the run folder is damaged.") from None
         if not isinstance(found[name], kind):
             raise InputError(f"{path} has {shown(found[name])} for {name}: the run folder is damaged.")
     _check(path, found)
@@ -58,6 +62,8 @@ def _check(path: Path, found: dict[str, Any]) -> None:
     for name, text in (("env", found["env"]), ("model", found["model"]), ("source", found["settings"].source)):
         if not text.isprintable() or len(text) > 500:
             raise InputError(f"{path} has {shown(text)} for {name}, which is no plain text: the run folder is damaged.")
+    if not all(isinstance(measurement, Measurement) for measurement in found["measurements"]):
+        raise InputError(f"{path} has {shown(found['measurements'])} for measurements: the run folder is damaged.")
     if not isinstance(found["settings"].network, Network):
         raise InputError(f"{path} has no good network: the run folder is damaged.")
     if not all(isinstance(version, str) for version in found["versions"].values()):
@@ -87,10 +93,25 @@ def own_env(name: str) -> str:
     return name
 
 
-def check_can_train(folder: Path, settings: Settings) -> None:
-    """Raises `InputError` for settings with an object of the user's own, of which the folder has only its text."""
-    if own := own_parts(settings):
-        raise InputError(
-            f"{folder} was trained with an object of your own ({own[0]}), of which only a text is kept: train again "
-            "from Python, with settings= that have it."
-        )
+def given_settings(folder: Path, kept: Settings, given: Settings | None) -> Settings:
+    """The settings to go on with: those that are kept, or those given in their place, with objects of the user's own.
+
+    Raises `InputError` for an object of the user's own, of which the folder has only its text, where none are given;
+    and for given ones that are others than those the run was trained with.
+    """
+    if given is None:
+        if own := own_parts(kept):
+            raise InputError(
+                f"{folder} was trained with an object of your own ({own[0]}), of which only a text is kept: give the "
+                "settings that it was trained with, in Python, as settings=."
+            )
+        return kept
+    if not isinstance(given, Settings):
+        raise InputError(f"settings is {shown(given)}, but it must be a logpi.Settings: give Settings(...).")
+    for path, mine, theirs in differences(to_json(kept), to_json(given)):
+        if path != "settings.source":
+            raise InputError(
+                f"{path} is {theirs}, but the run in {folder} was trained with {mine}: give the settings that it was "
+                "trained with."
+            )
+    return given

@@ -1,4 +1,4 @@
-"""Files of a run folder: read with limits, written atomically."""
+"""Files of a run folder, and the JSON in them: read with limits, written atomically."""
 
 import json
 import math
@@ -6,11 +6,11 @@ import os
 import re
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ..errors import InputError, shown
+from ..errors import InputError, said, shown
 
 JSON_LIMIT = 4 * 2**20  # bytes of a `config.json`
 MANIFEST_LIMIT = 2**16  # bytes of the manifest of a checkpoint
@@ -74,7 +74,7 @@ def read_json(path: Path, limit: int = JSON_LIMIT) -> Any:
     try:
         return parse_json(data)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not readable JSON ({_short(error)}): the run folder is damaged.") from None
+        raise InputError(f"{path} is not readable JSON ({said(error, 120)}): the run folder is damaged.") from None
 
 
 def read_json_lines(path: Path) -> Iterator[Any]:
@@ -98,7 +98,7 @@ def read_json_lines(path: Path) -> Iterator[Any]:
                 yield parse_json(line)
             except (ValueError, RecursionError) as error:
                 raise InputError(
-                    f"{path} is not readable (line {number}: {_short(error)}): the run folder is damaged."
+                    f"{path} is not readable (line {number}: {said(error, 120)}): the run folder is damaged."
                 ) from None
 
 
@@ -156,9 +156,34 @@ def _finite(text: str) -> float:
 _DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_int=_whole, parse_float=_finite, parse_constant=_finite)
 
 
-def _short(error: BaseException) -> str:
-    said = " ".join(str(error).split())
-    return said if len(said) <= 120 else said[:116] + " ..."
+# What is written: JSON has no word for a number that is not finite, and `json.dumps` writes one that no reader takes.
+
+
+def finite(x: float) -> float | None:
+    """The number, or `None`, which JSON writes as `null`."""
+    return x if math.isfinite(x) else None
+
+
+def spelled(x: float) -> float | str:
+    """The number, or its name as text: inf, -inf, nan."""
+    return x if math.isfinite(x) else str(x)
+
+
+def as_json(value: Any, number: Callable[[float], Any] = finite, other: Callable[[Any], Any] | None = None) -> Any:
+    """Lists and dictionaries of what JSON knows, from lists, tuples, dictionaries, numbers and words.
+
+    `number` says what becomes of a float. `other` says what becomes of what is none of these, in words that are;
+    without it that stays as it is.
+    """
+    if isinstance(value, float):
+        return number(value)
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, dict):
+        return {str(name): as_json(item, number, other) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_json(item, number, other) for item in value]
+    return value if other is None else as_json(other(value), number, other)
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -4,7 +4,7 @@ import contextlib
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ def clear_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Generator[None]:
     """Holds a run folder for this process, until it ends however it ends. Raises `InputError` if another has it."""
     if not folder.is_dir():
         raise InputError(f"{folder} does not exist: give the folder of a run, as `logpi train --out` makes.")

@@ -1,84 +1,131 @@
-"""Metrics of a training: what an iteration showed, as rows of `metrics.jsonl`, kept, and written as they come."""
+"""Metrics of a training: what its iterations showed, as rows of `metrics.jsonl`, kept, and written as they come."""
 
 import json
-import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import equinox as eqx
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from ..algorithms import UpdateInfo
 from ..errors import InputError, shown
-from .files import read_json_lines, write_atomically
+from ..measurements import Measurement
+from ..statistics.curves import Curve, learning_curve
+from ..statistics.moments import merged_sums, Moments
+from .files import finite, read_json_lines, write_atomically
 
+FILE = "metrics.jsonl"
 WHOLE = ("seed", "iteration", "steps", "episodes")  # columns of a row that are whole numbers
-REAL = (
-    "return_mean", "return_squares", "length_mean", "entropy", "kl", "clipped", "surrogate", "value_error",
-    "explained_variance", "gradient_norm", "signal_to_noise", "reward",
-)  # fmt: skip
+# What every training measures, whatever its algorithm does.
+RETURN = Measurement("return_mean", "reward", "Mean over the episodes that ended.", short="return")
+RETURN_SQUARES = Measurement("return_squares", "squared reward", "Of the returns of the episodes that ended, summed.")
+LENGTH = Measurement("length_mean", "steps", "Mean over the episodes that ended.", "Length of an episode")
+REWARD = Measurement("reward", "reward", "Mean per step.")
+OF_EPISODES = (RETURN, RETURN_SQUARES, LENGTH)
+
+
+def real_columns(measurements: Sequence[Measurement]) -> tuple[Measurement, ...]:
+    """The columns of a row that are real numbers: the training's own, and those of an algorithm's measurements."""
+    return (*OF_EPISODES, *measurements, REWARD)
+
+
+def check_measurements(measurements: Sequence[Measurement]) -> None:
+    """Raises `InputError` where two have one name, or one that a column of every row has."""
+    names = [m.name for m in measurements]
+    taken = [*WHOLE, *(m.name for m in real_columns(())), "dropped"]
+    for name in names:
+        if name in taken or names.count(name) > 1:
+            whose = "a column of every row" if name in taken else "two measurements of an algorithm"
+            raise InputError(f"{name!r} is the name of {whose}: give the measurement another.")
 
 
 class Metrics(eqx.Module):
-    """What one iteration showed, in scalars; or several iterations, each leaf with one axis for them."""
+    """What one row shows, in scalars; or several rows, each leaf with one axis for them."""
 
-    update: UpdateInfo
-    episodes: Float[Array, "*iterations"]  # that ended in it
-    return_sum: Float[Array, "*iterations"]  # of their undiscounted returns, in units of reward
-    return_spread: Float[Array, "*iterations"]  # the squares of their distances from their mean, summed
-    length_sum: Float[Array, "*iterations"]  # of their lengths, in steps
-    reward: Float[Array, "*iterations"]  # mean per step
-    steps: Float[Array, "*iterations"]  # of the agent: rows that only reset are none
-    finite: Bool[Array, "*iterations"]  # rewards, observations, gradient and parameters all are numbers
+    shown: dict[str, Float[Array, "*rows"]]  # by the algorithm's updates: means over the iterations of a row
+    iterations: Float[Array, "*rows"]  # that a row is of
+    episodes: Float[Array, "*rows"]  # that ended in it
+    return_sum: Float[Array, "*rows"]  # of their undiscounted returns, in units of reward
+    return_spread: Float[Array, "*rows"]  # the squares of their distances from their mean, summed
+    length_sum: Float[Array, "*rows"]  # of their lengths, in steps
+    reward: Float[Array, "*rows"]  # mean per step
+    steps: Float[Array, "*rows"]  # of the agent: rows of a trajectory that only reset are none
+    finite: Bool[Array, "*rows"]  # rewards, observations, gradient and parameters all are numbers
+
+    def with_next(self, other: "Metrics") -> "Metrics":
+        """Of these iterations and of those that follow them, as one row."""
+        iterations, steps = self.iterations + other.iterations, self.steps + other.steps
+        episodes = self.episodes + other.episodes
+        old, new = (Moments(m.return_sum / jnp.maximum(m.episodes, 1), m.return_spread) for m in (self, other))
+        returns = merged_sums(old, new, self.episodes, other.episodes, jnp.maximum(episodes, 1))
+        return Metrics(
+            {name: _mean(x, self.iterations, other.shown[name], other.iterations) for name, x in self.shown.items()},
+            iterations,
+            episodes,
+            self.return_sum + other.return_sum,
+            returns.spread,
+            self.length_sum + other.length_sum,
+            _mean(self.reward, self.steps, other.reward, other.steps),
+            steps,
+            self.finite & other.finite,
+        )
 
 
-def as_rows(seed: int, iteration: int, steps: int, metrics: Metrics) -> list[dict[str, Any]]:
-    """Lines of `metrics.jsonl`: the numbers of each iteration of one seed, `null` where there is none.
+def _mean(one: Array, its: Array, other: Array, others: Array) -> Array:
+    return one + (other - one) * (others / jnp.maximum(its + others, 1))
 
-    They follow `iteration` iterations and `steps` steps. By columns, as a row by itself takes some 40 microseconds.
+
+def as_rows(seed: int, iteration: int, steps: int, metrics: Metrics, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Lines of `metrics.jsonl`: the numbers of each row of one seed, `null` where there is none.
+
+    They follow `iteration` iterations and `steps` steps; `names` are the algorithm's measurements in their order. By
+    columns, as a row by itself takes some 40 microseconds.
     """
-    update, record = metrics.update, metrics.update.record
     # In 64 bits: 32 would lose the spread.
-    episodes, total, spread, lengths = (
+    episodes, total, spread, lengths, iterations = (
         np.asarray(x, np.float64)
-        for x in (metrics.episodes, metrics.return_sum, metrics.return_spread, metrics.length_sum)
+        for x in (metrics.episodes, metrics.return_sum, metrics.return_spread, metrics.length_sum, metrics.iterations)
     )
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # without an episode there is no mean: NaN
         mean = total / episodes
-        ended = {
-            "return_mean": mean,
-            "return_squares": np.where(episodes > 0, spread + episodes * mean**2, np.nan),
-            "length_mean": lengths / episodes,
-        }
-    numbers = {
-        "entropy": record.entropy,
-        "kl": record.kl,
-        "clipped": record.clipped,
-        "surrogate": record.surrogate,
-        "value_error": record.value_error,
-        "explained_variance": update.explained_variance,
-        "gradient_norm": update.gradient_norm,
-        "signal_to_noise": update.signal_to_noise,
-        "reward": metrics.reward,
-    }
-    done = len(episodes)
+        ended = (mean, np.where(episodes > 0, spread + episodes * mean**2, np.nan), lengths / episodes)
+    numbers = dict(zip((m.name for m in OF_EPISODES), ended, strict=True))
+    numbers |= {name: metrics.shown[name] for name in names} | {REWARD.name: metrics.reward}
     columns = {
-        "seed": [seed] * done,
-        "iteration": range(iteration + 1, iteration + 1 + done),
+        "seed": [seed] * len(episodes),
+        "iteration": (iteration + np.cumsum(iterations, dtype=np.int64)).tolist(),
         "steps": (steps + np.cumsum(metrics.steps, dtype=np.int64)).tolist(),
         "episodes": episodes.astype(int).tolist(),
-        **{name: _numbers(column) for name, column in (ended | numbers).items()},
+        **{name: [finite(x) for x in np.asarray(column, np.float64).tolist()] for name, column in numbers.items()},
     }
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-    return [row if finite else {**row, "dropped": True} for row, finite in zip(rows, metrics.finite, strict=True)]
+    return [row if good else {**row, "dropped": True} for row, good in zip(rows, metrics.finite, strict=True)]
 
 
-def _numbers(column: Any) -> list[float | None]:
-    """Python's floats, and `None` for what is not finite."""
-    return [x if math.isfinite(x) else None for x in np.asarray(column, np.float64).tolist()]
+def as_columns(
+    seeds: Sequence[int], rows: list[dict[str, Any]], names: Sequence[str]
+) -> dict[int, dict[str, Float[np.ndarray, " _"]]]:
+    """The columns of these names of each seed's rows; NaN where a row has no number."""
+    by_seed: dict[int, list[dict[str, Any]]] = {seed: [] for seed in seeds}
+    for row in rows:
+        if row["seed"] in by_seed:
+            by_seed[row["seed"]].append(row)
+    return {
+        seed: {name: np.array([row.get(name) for row in mine], np.float64) for name in names}
+        for seed, mine in by_seed.items()
+    }
+
+
+def curve_of(
+    columns: dict[str, Float[np.ndarray, " _"]], name: str, edges: Float[np.ndarray, " edges"], smoothing: float = 0.0
+) -> Curve:
+    """The curve of a column of one seed: of `return_mean` and `length_mean` over episodes, of others over rows."""
+    weights = columns["episodes"] if name in ("return_mean", "length_mean") else None
+    squares = columns["return_squares"] if name == "return_mean" else None
+    return learning_curve(columns["steps"], columns[name], edges, weights, squares, smoothing=smoothing)
 
 
 def recent_return(rows: list[dict[str, Any]], episodes: int = 100) -> tuple[float, float] | None:
@@ -101,17 +148,16 @@ def recent_return(rows: list[dict[str, Any]], episodes: int = 100) -> tuple[floa
     return mean, (variance / count) ** 0.5 if count > 1 else float("nan")
 
 
-FILE = "metrics.jsonl"
-
-
-class Rows:
+class MetricsLog:
     """All rows of a training, in memory and, where there is a folder, in its file.
 
     Where the disk takes no more, the file keeps its whole lines, and what is missing is tried again with the next.
     """
 
-    def __init__(self, folder: Path | None, kept: list[dict[str, Any]], warn: Callable[[str], None]):
-        self.all = list(kept)
+    def __init__(
+        self, folder: Path | None, names: Sequence[str], kept: list[dict[str, Any]], warn: Callable[[str], None]
+    ):
+        self.all, self._names = list(kept), tuple(names)
         self._steps = {row["seed"]: row["steps"] for row in kept}
         self._before = self.steps
         self._warn, self._waiting, self._warned = warn, b"", False
@@ -127,16 +173,14 @@ class Rows:
         """Those of this process, without what was done before it resumed."""
         return self.steps - self._before
 
-    def add(self, seeds: Sequence[int], metrics: Sequence[Metrics], iteration: int) -> list[dict[str, Any]]:
-        """The rows of the iterations of each seed that follow `iteration` of them.
-
-        Their order does not depend on how many come at a time.
-        """
-        of_seeds = []
-        for seed, several in zip(seeds, metrics, strict=True):
-            of_seeds.append(as_rows(seed, iteration, self._steps.get(seed, 0), several))
-            self._steps[seed] = of_seeds[-1][-1]["steps"]
-        fresh = [row for at_once in zip(*of_seeds, strict=True) for row in at_once]
+    def add(self, iterations: dict[int, int], metrics: dict[int, Metrics]) -> list[dict[str, Any]]:
+        """The rows of each seed that follow so many iterations of it, in the order of iterations and then of seeds."""
+        fresh = []
+        for seed, several in metrics.items():
+            rows = as_rows(seed, iterations[seed], self._steps.get(seed, 0), several, self._names)
+            self._steps[seed] = rows[-1]["steps"] if rows else self._steps.get(seed, 0)
+            fresh += rows
+        fresh.sort(key=lambda row: row["iteration"])  # stable: seeds stay in their order
         self.all += fresh
         if self._file is not None:
             self._waiting += "".join(json.dumps(row) + "\n" for row in fresh).encode()
@@ -189,8 +233,8 @@ def read_rows(folder: Path) -> list[dict[str, Any]]:
 
 
 def _is_row(row: Any) -> bool:
-    """Whether it has every column that `as_rows` writes, and only numbers in them."""
-    whole = isinstance(row, dict) and row.keys() >= {*WHOLE, *REAL}
+    """Whether it has what every row has, and only numbers in it; measurements that it lacks are `null`."""
+    whole = isinstance(row, dict) and row.keys() >= {*WHOLE, REWARD.name, *(m.name for m in OF_EPISODES)}
     return whole and all(_is_entry(name, value) for name, value in row.items())
 
 

@@ -1,27 +1,72 @@
 """A training that has been done: its policies, and what it showed."""
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PyTree
 
 from .. import spaces
+from ..algorithms import AbstractAlgorithm, PPO, Spec
 from ..envs import EnvSource, resolve
 from ..errors import check_whole, InputError, shown
 from ..evaluation.evaluate import evaluate_policies, Evaluation
-from ..models import AbstractActorCritic, AbstractPolicy, as_actor_critic, make_actor_critic
-from ..rollout import AbstractRollout
+from ..measurements import Measurement
+from ..models import AbstractPolicy, Deterministic, Network
+from ..rollout import AbstractRollout, act
 from ..rollout.make import make_rollout
 from ..spaces.actions import ACTION_MAPS
-from .agent import Agent
 from .arrays import load_arrays, save_arrays
-from .config import own_env, read_entries
+from .config import given_settings, own_env, read_entries
 from .folder import clear_folder, locked, make_folder, policy_file, write_config
 from .metrics import read_rows, rewrite_rows
+from .plot import plot_curves
+from .schema import name_of_kind
 from .settings import Settings
+
+
+class Agent:
+    """A policy outside of any loop: an observation in, an action for the environment out.
+
+    A policy with memory remembers from call to call; `reset` starts a new episode.
+    """
+
+    def __init__(
+        self,
+        policy: AbstractPolicy,
+        obs_space: spaces.Space,
+        action_space: spaces.Space,
+        actions: str = "clip",
+        seed: int = 0,
+    ):
+        self.model = policy
+        self._obs_space, self._action_space = obs_space, action_space
+        self._to_env = ACTION_MAPS[actions]
+        self._act = eqx.filter_jit(act)
+        self.reset(seed)
+
+    def reset(self, seed: int | None = None) -> None:
+        """Forgets the episode so far; with `seed`, draws the same actions again."""
+        if seed is not None:
+            self._key = jax.random.key(seed)
+        self._memory = jax.tree.map(lambda m: m[None], self.model.initial_memory())
+
+    def __call__(self, obs: PyTree[Any], deterministic: bool = False) -> np.ndarray | np.generic:
+        """An action for one observation (no batch axis), clipped or rescaled to the environment's space, in 32 bits.
+
+        Drawn from the policy, or its mode where `deterministic`. Raises `InputError` for an observation of another
+        shape than the policy knows.
+        """
+        self._key, key = jax.random.split(self._key)
+        batch = jax.tree.map(lambda o: jnp.asarray(o)[None], spaces.as_member(self._obs_space, obs))
+        continuing = jnp.zeros(1, bool)
+        policy = Deterministic(self.model) if deterministic else self.model
+        action, _, self._memory = self._act(policy, batch, continuing, self._memory, key[None])
+        return self._to_env(self._action_space, np.asarray(action))[0]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,12 +76,13 @@ class Run:
     env: str
     settings: Settings
     seeds: tuple[int, ...]
-    models: tuple[AbstractActorCritic, ...]
+    models: tuple[PyTree, ...]  # the networks of each seed, as the algorithm trains them
     obs_space: spaces.Space
     action_space: spaces.Space
     history: list[dict[str, Any]]  # one row for each iteration of each seed, as in `metrics.jsonl`
     summary: dict[str, Any]
     versions: dict[str, str]
+    measurements: tuple[Measurement, ...] = PPO.measurements  # of the algorithm: what `history` has beside returns
     model: str = "network"  # where the model came from: the settings' network, or a class of the user's own
     environment: Any = dataclasses.field(default=None, repr=False)  # what was trained on, if it is more than a name
     named: bool = True  # whether `env` alone says which environment that is
@@ -45,18 +91,28 @@ class Run:
         """What it is, in a line."""
         seeds = "seed" if len(self.seeds) == 1 else f"{len(self.seeds)} seeds, from"
         steps = self.summary.get("steps", 0)
-        name = type(self.settings.algorithm).__name__
+        name = name_of_kind(self.settings.algorithm)
         return f"<Run of {name} on {self.env}, {seeds} {self.seeds[0]}: {steps:,} steps>"
 
     def config(self) -> dict[str, Any]:
         """What `config.json` holds."""
-        names = ("env", "named", "seeds", "model", "settings", "obs_space", "action_space", "summary", "versions")
+        names = (
+            "env", "named", "seeds", "model", "settings", "obs_space", "action_space", "measurements", "summary",
+            "versions",
+        )  # fmt: skip
         return {name: getattr(self, name) for name in names}
 
     @property
     def policy(self) -> Agent:
         """The first seed's policy, to call with an observation."""
         return self.agent(0)
+
+    @property
+    def policies(self) -> tuple[AbstractPolicy, ...]:
+        """Of each seed, who acts."""
+        algorithm = self.settings.algorithm
+        known = isinstance(algorithm, AbstractAlgorithm)
+        return tuple(algorithm.policy(model) if known else model for model in self.models)
 
     def agent(self, index: int) -> Agent:
         """The policy of the `index`-th seed, to call with an observation. Raises `InputError` where there is none."""
@@ -65,7 +121,15 @@ class Run:
             raise InputError(
                 f"index is {shown(index)}, but the run has {last + 1} policies: give one from 0 to {last}."
             )
-        return Agent(self.models[index], self.obs_space, self.action_space, self.settings.actions)
+        return Agent(self.policies[index], self.obs_space, self.action_space, self.settings.actions)
+
+    def model_of(self, seed: int | None = None) -> tuple[int, PyTree]:
+        """A seed, the first if not given, and its networks. Raises `InputError` where the run has none of it."""
+        seed = self.seeds[0] if seed is None else seed
+        if seed not in self.seeds or len(self.models) < len(self.seeds):
+            there = list(self.seeds[: len(self.models)])
+            raise InputError(f"seed is {seed}, but the run has policies of {there}.")
+        return seed, self.models[self.seeds.index(seed)]
 
     def source(self, env: Any = None) -> EnvSource:
         """The environment of the run, or another.
@@ -73,6 +137,16 @@ class Run:
         Raises `InputError` where a module would have to be imported for it that only the run names.
         """
         return resolve(env if env is not None else self.environment or own_env(self.env))
+
+    def rollout(self, source: EnvSource, num_envs: int | None = None, length: int | None = None) -> AbstractRollout:
+        """A rollout in environments of a source, as large as those of the training where not said.
+
+        Raises `InputError` where their spaces are not those that the policies know.
+        """
+        num_envs, length = num_envs or self.settings.num_envs, length or self.settings.rollout_length
+        made = make_rollout(source, num_envs, length, ACTION_MAPS[self.settings.actions])
+        check_spaces(self, source.name, made)
+        return made
 
     def evaluate(
         self, episodes: int = 100, *, deterministic: bool = False, env: Any = None, seed: int = 0
@@ -83,12 +157,10 @@ class Run:
         """
         check_whole("episodes", episodes, 1)
         source = self.source(env)
-        num_envs = source.envs(min(episodes, 128 if source.compiled else 8))
-        rollout = make_rollout(source, num_envs, 128, ACTION_MAPS[self.settings.actions])
-        check_spaces(self, source.name, rollout)
+        num_envs = source.envs(min(episodes, source.either(128, 8)))
         return evaluate_policies(
-            list(self.models),
-            rollout,
+            list(self.policies),
+            self.rollout(source, num_envs, 128),
             env=source.name,
             seeds=self.seeds,
             episodes=episodes,
@@ -98,9 +170,11 @@ class Run:
 
     def plot(self, path: str | Path | None = None):
         """The learning curves of all seeds as a matplotlib figure; written to `path` too, where given."""
-        from .plot import plot_curves
-
-        return plot_curves(self, path)
+        seeds = f"seed {self.seeds[0]}" if len(self.seeds) == 1 else f"{len(self.seeds)} seeds"
+        title = f"{self.env}, {name_of_kind(self.settings.algorithm)}, {seeds}"
+        # Rows that only reset count as no step, so a whole training ends a little below what was asked for.
+        planned = 0 if self.summary.get("interrupted") else self.settings.steps
+        return plot_curves(title, self.seeds, self.history, self.measurements, planned, path)
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
         """Writes the run folder: configuration, metrics, and a policy a seed."""
@@ -148,25 +222,35 @@ def check_spaces(run: Run, name: str, rollout: AbstractRollout) -> None:
 def load(
     folder: str | Path,
     *,
-    model: AbstractPolicy | Callable[..., AbstractPolicy] | None = None,
+    model: Any = None,
     environment: Any = None,
+    settings: Settings | None = None,
 ) -> Run:
     """The run in a folder. Nothing in it is executed: a configuration is data, and policies are arrays.
 
     A run of a model of the user's own needs `model`: the policy or the function that `train` was given, or one of the
-    same structure. A run in an environment that is more than a name needs `environment` to be evaluated. Raises
-    `InputError` where the folder holds no run, or a damaged one.
+    same structure. A run in an environment that is more than a name needs `environment` to be evaluated. One of an
+    algorithm of the user's own needs `settings` where its networks are not a plain actor-critic, or `register` for its
+    class. Raises `InputError` where the folder holds no run, or a damaged one.
     """
     config = read_config(Path(folder))
     if model is None and config.model != "network":
         raise InputError(f"{folder} holds a model of your own ({config.model}): give one like it as model=.")
-    given, key = (config.obs_space, config.action_space), jax.random.key(0)
-    if model is None:
-        skeleton = eqx.filter_eval_shape(make_actor_critic, *given, config.settings.network, key=key)
-    else:
-        skeleton = as_actor_critic(model, *given, key)
-    models = tuple(load_arrays(Path(folder) / policy_file(seed), skeleton) for seed in config.seeds)
+    if settings is not None:
+        config = dataclasses.replace(config, settings=given_settings(Path(folder), config.settings, settings))
+    like = skeleton(config, config.settings.network if model is None else model)
+    models = tuple(load_arrays(Path(folder) / policy_file(seed), like) for seed in config.seeds)
     return dataclasses.replace(config, models=models, history=read_rows(Path(folder)), environment=environment)
+
+
+def skeleton(run: Run, network: Any) -> PyTree:
+    """Networks of the structure that a run has trained."""
+    settings, key = run.settings, jax.random.key(0)
+    algorithm = settings.algorithm if isinstance(settings.algorithm, AbstractAlgorithm) else PPO()
+    spec = Spec(run.obs_space, run.action_space, settings.num_envs, settings.rollout_length)
+    if isinstance(network, Network):
+        return eqx.filter_eval_shape(algorithm.build, spec, network, key)
+    return algorithm.build(spec, network, key)
 
 
 def read_config(folder: Path) -> Run:
@@ -177,5 +261,5 @@ def read_config(folder: Path) -> Run:
     entries = read_entries(folder)
     return Run(
         entries["env"], entries["settings"], entries["seeds"], (), entries["obs_space"], entries["action_space"], [],
-        entries["summary"], entries["versions"], entries["model"], named=entries["named"],
+        entries["summary"], entries["versions"], entries["measurements"], entries["model"], named=entries["named"],
     )  # fmt: skip

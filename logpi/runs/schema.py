@@ -7,8 +7,10 @@ import dataclasses
 import functools
 import json
 import math
+import re
 import types
 import typing
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,17 +18,22 @@ import jax
 import numpy as np
 
 from .. import spaces
+from ..advantages import Standardised, Unchanged
 from ..algorithms import A2C, PPO, REINFORCE
 from ..credit import GAE, MonteCarlo, NStep
-from ..errors import check_whole, InputError, shown
+from ..errors import check_whole, InputError, said, shown
+from ..experience import Latest, Replay
 from ..learners.optimisers import Adam
+from ..measurements import Measurement
 from ..models import Network
 from ..transforms import RewardScaling
-from .files import read_json as read_json
-from .files import write_atomically
+from .files import as_json, spelled, write_atomically
 from .settings import Settings
 
-PARTS = (PPO, A2C, REINFORCE, GAE, MonteCarlo, NStep, Adam, Network, RewardScaling, Settings)
+PARTS: list[type] = [
+    PPO, A2C, REINFORCE, GAE, MonteCarlo, NStep, Standardised, Unchanged, Latest, Replay, Adam, Network,
+    RewardScaling, Settings, Measurement,
+]  # fmt: skip
 SPACES = (spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary, spaces.Box, spaces.Dict, spaces.Tuple)
 KNOWN: dict[str, Any] = {kind.__name__: kind for kind in (*PARTS, *SPACES)}
 MOST_ENTRIES = 2**26  # numbers in an observation or action
@@ -35,11 +42,35 @@ _DTYPES = ("bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16
            "float64", "bfloat16")  # fmt: skip
 
 
+def register(kind: type) -> type:
+    """Lets files name a dataclass of the user's own, so that runs with it are read and resumed without giving it again.
+
+    It is made from its fields, which must be numbers, texts, truths, tuples, or of known kinds themselves. To be called
+    wherever such runs are written or read, as a decorator or a function. A class that is defined anew, in a notebook
+    say, takes the place of the one before. Raises `InputError` for what is no dataclass, and for a name that another
+    kind has.
+    """
+    if not isinstance(kind, type) or not dataclasses.is_dataclass(kind):
+        raise InputError(f"{shown(kind)} is no dataclass, of whose fields a file could hold the values: give a class.")
+    before = KNOWN.get(kind.__name__, kind)
+    if (before.__module__, before.__qualname__) != (kind.__module__, kind.__qualname__):
+        raise InputError(f"{kind.__name__} is the name of another kind already: give your class a name of its own.")
+    PARTS[:] = [known for known in PARTS if known is not before] + [kind]
+    KNOWN[kind.__name__] = kind
+    return kind
+
+
 @dataclasses.dataclass(frozen=True)
 class Custom:
     """What stands in a configuration for an object of the user's own: how it printed itself. It can do nothing."""
 
     text: str
+
+
+def name_of_kind(thing: Any) -> str:
+    """The name of an object's class; of one of which only a text is kept, the word that the text begins with."""
+    word = re.match(r"[A-Za-z]\w{0,99}", thing.text) if isinstance(thing, Custom) else None
+    return word.group() if word else type(thing).__name__
 
 
 def build(name: str, fields: dict[str, Any]) -> Any:
@@ -56,8 +87,9 @@ def build(name: str, fields: dict[str, Any]) -> Any:
         if kind in SPACES:
             _check_space(made)
     except TypeError as error:
-        said = shown(str(error), 160)[1:-1]
-        raise InputError(f"The configuration of {name} lacks something ({said}): the run folder is damaged.") from None
+        raise InputError(
+            f"The configuration of {name} lacks something ({said(error, 160)}): the run folder is damaged."
+        ) from None
     return made
 
 
@@ -78,7 +110,7 @@ def _hints(kind: type) -> dict[str, Any]:
 
 def _is_one(value: Any, hint: Any) -> bool:
     """Whether a value from a file is of the kind that a field is declared to be."""
-    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):  # pyright: ignore[reportDeprecated]
         return any(_is_one(value, part) for part in typing.get_args(hint))
     if typing.get_origin(hint) is Literal:
         return isinstance(value, str) and value in typing.get_args(hint)
@@ -86,10 +118,21 @@ def _is_one(value: Any, hint: Any) -> bool:
         return isinstance(value, (int, float)) and not isinstance(value, bool)
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, hint) or (isinstance(value, Custom) and hint.__name__.startswith("Abstract"))
+    if typing.get_origin(hint) is tuple:
+        if not isinstance(value, tuple):
+            return False
+        parts = typing.get_args(hint)
+        kinds = parts[:1] * len(value) if parts[1:] == (...,) else parts
+        return len(kinds) == len(value) and all(map(_is_one, value, kinds))
+    if hint is Any or not isinstance(hint, type):
+        return True  # nothing that could be asked for
+    return isinstance(value, hint) or (isinstance(value, Custom) and hint not in _PLAIN)
 
 
-def _check_space(space: Any) -> None:
+_PLAIN = (str, bool, tuple, types.NoneType)  # which a file holds itself, and never as the text of an object
+
+
+def _check_space(space: spaces.Space) -> None:
     """Raises `InputError` for a space that none of an environment can be; parts have been checked before it."""
     match space:
         case spaces.Discrete():
@@ -149,17 +192,13 @@ def to_json(value: Any) -> Any:
 
     Numbers that JSON lacks are written as text ("inf"); an object of an unknown kind as its `repr`, under `custom`.
     """
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if isinstance(value, (list, tuple)):
-        return [to_json(item) for item in value]
-    if isinstance(value, dict):
-        return {str(name): to_json(item) for name, item in value.items()}
+    return as_json(value, spelled, _described)
+
+
+def _described(value: Any) -> Any:
+    """In words that JSON knows, or holding what can be described again."""
     if type(value).__name__ in KNOWN and KNOWN[type(value).__name__] is type(value):
-        fields = {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
-        return {"kind": type(value).__name__, **fields}
+        return {"kind": type(value).__name__, **{f.name: getattr(value, f.name) for f in dataclasses.fields(value)}}
     if isinstance(value, (np.ndarray, np.generic, jax.Array)):
         return np.asarray(value).tolist()
     return {"custom": value.text if isinstance(value, Custom) else repr(value)}
@@ -188,3 +227,36 @@ def from_json(data: Any) -> Any:
 def write_json(path: Path, value: Any) -> None:
     """`to_json` of a value, indented, atomically."""
     write_atomically(path, (json.dumps(to_json(value), indent=2) + "\n").encode())
+
+
+def differences(mine: Any, theirs: Any, path: str = "settings") -> Iterator[tuple[str, str, str]]:
+    """Where two configurations in JSON differ: the place, and both values as text, without addresses of objects."""
+    if isinstance(mine, dict) and isinstance(theirs, dict) and mine.get("kind") == theirs.get("kind"):
+        for name in {**mine, **theirs}:
+            # What an older logpi did not write stands at its default.
+            if name in mine and name in theirs:
+                yield from differences(mine[name], theirs[name], path if name == "custom" else f"{path}.{name}")
+        return
+    if isinstance(mine, dict) and "custom" in mine and isinstance(theirs, dict) and "kind" in theirs:
+        return  # registered since: only its text was kept, with which nothing can be compared
+    if isinstance(mine, list) and isinstance(theirs, list) and len(mine) == len(theirs):
+        for i, pair in enumerate(zip(mine, theirs, strict=True)):
+            yield from differences(*pair, f"{path}[{i}]")
+        return
+    before, now = (_ADDRESS.sub("", repr(side)) for side in (mine, theirs))
+    if before != now:
+        yield path, *_where_they_part(before, now)
+
+
+def _where_they_part(one: str, other: str) -> tuple[str, str]:
+    """Two texts from shortly before they differ: a long beginning in common says nothing."""
+    common = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    start = max(0, common - 20) if max(len(one), len(other)) > 60 else 0
+    return _cut(one, start), _cut(other, start)
+
+
+def _cut(text: str, start: int) -> str:
+    return ("..." if start else "") + text[start : start + 60] + ("..." if len(text) > start + 60 else "")
+
+
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")

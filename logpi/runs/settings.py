@@ -8,6 +8,8 @@ from ..errors import check_part, check_whole, choice, InputError, shown
 from ..models import Network
 from ..transforms import RewardScaling
 
+ROW_STEPS = 16  # agent steps that a row of the metrics is of at least: each takes 400 bytes
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
@@ -25,6 +27,8 @@ class Settings:
     """The way of a continuous action to its environment: clipped to the bounds, or -1 and 1 put on them."""
     reward_scaling: RewardScaling | None = None
     """What happens to rewards on their way to the algorithm."""
+    log_every: int | None = None
+    """Iterations in a row of the metrics; as few as make 16 agent steps, if not given."""
     source: str = "logpi's defaults"
     """Where these values come from, in a line."""
 
@@ -41,6 +45,7 @@ class Settings:
                 f"steps is {shown(self.steps)} with {shown(self.steps_per_rollout)} in a rollout, but it must be less "
                 "than 2^31 rollouts: give fewer steps or larger rollouts."
             )
+        check_whole("log_every", self.log_every, 1, 2**20, optional=True)
         choice("actions", self.actions, ("clip", "rescale"))
         check_part("algorithm", self.algorithm, "PPO()")
         check_part("network", self.network, "Network()")
@@ -51,6 +56,11 @@ class Settings:
     def steps_per_rollout(self) -> int:
         """Agent steps in one rollout of all environments."""
         return self.num_envs * self.rollout_length
+
+    @property
+    def iterations_per_row(self) -> int:
+        """Iterations, each of a rollout and an update, that a row of the metrics is of."""
+        return self.log_every or -(-ROW_STEPS // self.steps_per_rollout)
 
     @property
     def num_updates(self) -> int:

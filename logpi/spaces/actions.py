@@ -1,24 +1,18 @@
 """The way of an action to its environment: clipped or rescaled to the bounds of its space."""
 
 import functools
-import math
 
 import numpy as np
 
-from .. import spaces
 from ..errors import InputError
-from .kinds import Bound, Box, Discrete, MultiDiscrete, Space
+from .kinds import Box, Discrete, MultiDiscrete, Space
+from .membership import full, shape_of
 
 
 @functools.lru_cache(maxsize=256)
 def bounds(space: Box) -> tuple[np.ndarray, np.ndarray]:
     """The least and greatest member of a `Box`, each of its shape, as float32."""
-
-    def full(bound: Bound) -> np.ndarray:
-        flat = np.asarray(bound, np.float32).reshape(-1)
-        return np.broadcast_to(flat, math.prod(space.shape)).reshape(space.shape)
-
-    return full(space.low), full(space.high)
+    return full(space.low, space.shape, np.float32), full(space.high, space.shape, np.float32)
 
 
 def _aligned(bound: np.ndarray, action) -> np.ndarray:
@@ -38,7 +32,7 @@ def clip_to(space: Space, action):
         case MultiDiscrete():
             starts = np.asarray(space.starts, np.int32)
             shifted = action + _aligned(starts, action) if starts.any() else action
-            return shifted.reshape(*shifted.shape[:-1], *(space.shape or (len(space.sizes),)))
+            return shifted.reshape(*shifted.shape[:-1], *shape_of(space))
         case Box():
             low, high = bounds(space)
             return action.clip(_aligned(low, action), _aligned(high, action))
@@ -69,4 +63,4 @@ def _finite_bounds(space: Box) -> tuple[np.ndarray, np.ndarray]:
     return low, high
 
 
-ACTION_MAPS = {"clip": spaces.clip_to, "rescale": spaces.rescale_to}
+ACTION_MAPS = {"clip": clip_to, "rescale": rescale_to}

@@ -17,7 +17,7 @@ def is_image(space: Space) -> bool:
 
 
 @functools.singledispatch
-def encode(space: Space, member: PyTree[Array]) -> Float[Array, " size"]:
+def encode(space: Space, member: PyTree[Array]) -> Float[Array, " size"]:  # pyright: ignore[reportUnusedParameter]
     """A member of a space as one vector of floats: one-hot for integers, raveled for the rest."""
     raise InputError(f"No encoding is known for {space!r}: give a space of `logpi.spaces`.")
 
@@ -36,7 +36,7 @@ def _(space: MultiDiscrete, member):
 
 @encode.register(Box)
 @encode.register(MultiBinary)
-def _(space, member):
+def _(_space, member):
     return jnp.ravel(member).astype(jnp.float32)
 
 

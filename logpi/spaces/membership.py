@@ -6,29 +6,90 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, PyTree
+from jaxtyping import Bool, Float
 
 from ..errors import InputError, shown
-from .kinds import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space, Tuple
+from .kinds import Bound, Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space, Tuple
 
-ROUNDING = 1e-6  # of a bound: float32 and float64 write the same number differently
+ROUNDING = 1e-5  # of a bound: environments compute in 32 bits or in 64
 CORNERS = 64  # looked at, of an action space that has more
 FEATURES = 512  # numbers of an observation that are compared by distance
+Member = Any  # an array, a number, a dictionary or a tuple of members; to import `PyTree` would be to import JAX
+
+
+def shape_of(space: Space) -> tuple[int, ...]:
+    """The shape of a member, as the environment has it. Raises `InputError` for a space of several parts."""
+    match space:
+        case Discrete():
+            return ()
+        case MultiDiscrete():
+            return space.shape or (len(space.sizes),)
+        case MultiBinary() | Box():
+            return space.shape
+        case _:
+            raise InputError(f"{space} has several parts, and no shape: give one of them.")
+
+
+def parts_of(space: Dict | Tuple, given: Any) -> list[tuple[Any, Space, Any]] | None:
+    """Of each part its name or number, its space, and what was given for it; `None` where the parts are others."""
+    if isinstance(space, Dict):
+        if not isinstance(given, dict) or set(given) != {name for name, _ in space.parts}:
+            return None
+        return [(name, part, given[name]) for name, part in space.parts]
+    if not isinstance(given, tuple | list) or len(given) != len(space.parts):
+        return None
+    return [(i, part, one) for i, (part, one) in enumerate(zip(space.parts, given, strict=True))]
+
+
+class Range:
+    """The numbers of a space of one part: from `low` to `high`, arrays of the shape of a member, and `whole` or not.
+
+    Raises `InputError` for a space of several parts.
+    """
+
+    def __init__(self, space: Space):
+        shape = shape_of(space)
+        low, high = 0, 1
+        match space:
+            case Discrete():
+                low, high = space.start, space.start + space.n - 1
+            case MultiDiscrete():
+                starts = np.asarray(space.starts or 0)
+                low, high = starts, starts + np.asarray(space.sizes) - 1
+            case Box():
+                low, high = space.low, space.high
+            case _:
+                pass
+        self.whole = not isinstance(space, Box)
+        self.low, self.high = full(low, shape), full(high, shape)
+        self._least = self.low if self.whole else self.low - _rounding(self.low)
+        self._most = self.high if self.whole else self.high + _rounding(self.high)
+
+    def strays(self, values: np.ndarray) -> Bool[np.ndarray, "..."]:
+        """Which numbers of an array of the space's shape are none of its own; NaN is none, what rounding does is."""
+        bad = ~((values >= self._least) & (values <= self._most))
+        return np.asarray(bad | (values != np.floor(values)) if self.whole else bad)
+
+
+def full(bound: Bound | np.ndarray, shape: tuple[int, ...], dtype: Any = np.float64) -> np.ndarray:
+    """A bound for each entry of an array of this shape."""
+    flat = np.asarray(bound, dtype).reshape(-1)
+    return np.broadcast_to(flat, math.prod(shape)).reshape(shape)
+
+
+def _rounding(bound: np.ndarray) -> np.ndarray:
+    return np.where(np.isfinite(bound), ROUNDING * np.maximum(1.0, np.abs(bound)), 0.0)
 
 
 def misfit(space: Space, given: Any, where: str = "") -> str:
     """What is wrong with the type or the shape of an observation; empty where nothing is. `where` names it."""
     match space:
-        case Dict():
-            if not isinstance(given, dict) or set(given) != {name for name, _ in space.parts}:
-                return f"{where} has not the parts {', '.join(name for name, _ in space.parts)}"
-            return next(
-                filter(None, (misfit(part, given[name], f"{where}[{name!r}]") for name, part in space.parts)), ""
-            )
-        case Tuple():
-            if not isinstance(given, tuple | list) or len(given) != len(space.parts):
-                return f"{where} has not {len(space.parts)} parts"
-            return next(filter(None, (misfit(p, g, f"{where}[{i}]") for i, (p, g) in _paired(space, given))), "")
+        case Dict() | Tuple():
+            parts = parts_of(space, given)
+            if parts is None:
+                names = ", ".join(name for name, _ in space.parts) if isinstance(space, Dict) else ""
+                return f"{where} has not {f'the parts {names}' if names else f'{len(space.parts)} parts'}"
+            return next(filter(None, (misfit(part, one, f"{where}[{name!r}]") for name, part, one in parts)), "")
         case Discrete():
             whole = isinstance(given, int | np.integer) or (isinstance(given, np.ndarray) and given.shape == ())
             fits = whole and np.issubdtype(np.asarray(given).dtype, np.integer)
@@ -37,12 +98,8 @@ def misfit(space: Space, given: Any, where: str = "") -> str:
             return _array_misfit(space, given, where)
 
 
-def _paired(space: Tuple, given: Any) -> Iterator[tuple[int, tuple[Space, Any]]]:
-    return enumerate(zip(space.parts, given, strict=True))
-
-
 def _array_misfit(space: Box | MultiBinary | MultiDiscrete, given: Any, where: str) -> str:
-    shape = (space.shape or (len(space.sizes),)) if isinstance(space, MultiDiscrete) else space.shape
+    shape = shape_of(space)
     if not isinstance(given, np.ndarray | np.generic):
         return f"{where} is {_shown(given)}, but an array is announced"
     if given.shape != shape:
@@ -56,31 +113,16 @@ def _array_misfit(space: Box | MultiBinary | MultiDiscrete, given: Any, where: s
 
 def outside(space: Space, given: Any, where: str = "") -> str:
     """Which number of a fitting observation lies outside of its space; empty where none does."""
-    match space:
-        case Dict():
-            return next(filter(None, (outside(p, given[name], f"{where}[{name!r}]") for name, p in space.parts)), "")
-        case Tuple():
-            return next(filter(None, (outside(p, g, f"{where}[{i}]") for i, (p, g) in _paired(space, given))), "")
-        case Discrete():
-            low, high = np.asarray(space.start, float), np.asarray(space.start + space.n - 1, float)
-        case MultiDiscrete():
-            low = np.asarray(space.starts or (0,) * len(space.sizes), float)
-            high = low + np.asarray(space.sizes) - 1
-        case MultiBinary():
-            low, high = np.zeros(()), np.ones(())
-        case Box():
-            low, high = np.asarray(space.low, float), np.asarray(space.high, float)
-    values = np.asarray(given, float).reshape(-1)
-    low, high = (np.broadcast_to(bound.reshape(-1), values.shape) for bound in (low, high))
-    bad = ~((values >= low - _slack(low)) & (values <= high + _slack(high)))  # NaN is bad
+    if isinstance(space, Dict | Tuple):
+        parts = parts_of(space, given) or []
+        return next(filter(None, (outside(part, one, f"{where}[{name!r}]") for name, part, one in parts)), "")
+    range, values = Range(space), np.asarray(given, float)
+    bad = range.strays(values)
     if not bad.any():
         return ""
     i = int(np.argmax(bad))
-    return f"entry {i} of {where} is {values[i]:g}, outside of {low[i]:g} to {high[i]:g}"
-
-
-def _slack(bound: np.ndarray) -> np.ndarray:
-    return np.where(np.isfinite(bound), ROUNDING * np.maximum(1.0, np.abs(bound)), 0.0)
+    low, high = range.low.flat[i], range.high.flat[i]
+    return f"entry {i} of {where} is {values.flat[i]:g}, outside of {low:g} to {high:g}"
 
 
 def _shown(given: Any) -> str:
@@ -89,7 +131,7 @@ def _shown(given: Any) -> str:
     return f"{type(given).__name__} {given!r}"[:60]
 
 
-def draw(space: Space, rng: np.random.Generator) -> PyTree:
+def draw(space: Space, rng: np.random.Generator) -> Member:
     """A random action as an environment takes it: uniform where the space has bounds, normal where it has none."""
     match space:
         case Dict():
@@ -103,14 +145,14 @@ def draw(space: Space, rng: np.random.Generator) -> PyTree:
         case MultiBinary():
             return rng.integers(0, 2, space.shape).astype(np.int8)
         case Box():
-            low, high = _limits(space)
+            low, high = (full(bound, space.shape) for bound in (space.low, space.high))
             within = np.where(np.isfinite(low) & np.isfinite(high), rng.random(space.shape), np.nan)
             uniform = np.where(np.isnan(within), 0.0, low + within * (high - low)) if np.isfinite(low).any() else within
             normal = np.clip(rng.standard_normal(space.shape), low, high)
             return np.where(np.isnan(within), normal, uniform).astype(space.dtype)
 
 
-def corners(space: Space) -> list[PyTree]:
+def corners(space: Space) -> list[Member]:
     """Actions at the edge of the space: every one of few, else the least, the greatest, and both in turn."""
     match space:
         case Discrete():
@@ -123,7 +165,8 @@ def corners(space: Space) -> list[PyTree]:
         case MultiBinary():
             return [np.full(space.shape, bit, np.int8) for bit in (0, 1)]
         case Box():
-            low, high = (np.nan_to_num(bound, posinf=1.0, neginf=-1.0) for bound in _limits(space))
+            bounds = (full(bound, space.shape) for bound in (space.low, space.high))
+            low, high = (np.nan_to_num(bound, posinf=1.0, neginf=-1.0) for bound in bounds)
             turns = np.arange(math.prod(space.shape)).reshape(space.shape) % 2 == 0
             some = [low, high, np.where(turns, low, high), (low + high) / 2]
             return [np.asarray(each).astype(space.dtype) for each in some]
@@ -143,16 +186,10 @@ def _together(pieces: list[list[Any]]) -> Iterator[tuple[Any, ...]]:
 
 def _combined(space: MultiDiscrete, values: np.ndarray) -> np.ndarray:
     starts = np.asarray(space.starts or (0,) * len(space.sizes))
-    return (starts + values).reshape(space.shape or (len(space.sizes),)).astype(np.int64)
+    return (starts + values).reshape(shape_of(space)).astype(np.int64)
 
 
-def _limits(space: Box) -> tuple[np.ndarray, np.ndarray]:
-    low, high = (np.asarray(bound, float).reshape(-1) for bound in (space.low, space.high))
-    size = math.prod(space.shape)
-    return np.broadcast_to(low, size).reshape(space.shape), np.broadcast_to(high, size).reshape(space.shape)
-
-
-def numbers(given: PyTree) -> Float[np.ndarray, " n"]:
+def numbers(given: Member) -> Float[np.ndarray, " n"]:
     """The numbers of an observation in a row; of many, evenly chosen ones."""
     if isinstance(given, dict):
         parts = [numbers(given[name]) for name in sorted(given, key=str)]
@@ -164,7 +201,7 @@ def numbers(given: PyTree) -> Float[np.ndarray, " n"]:
     return row[:: max(1, len(row) // FEATURES)]
 
 
-def same(first: PyTree, second: PyTree) -> bool:
+def same(first: Member, second: Member) -> bool:
     """Whether two observations are equal bit by bit; NaN equals NaN."""
     if isinstance(first, dict):
         return (
@@ -179,27 +216,23 @@ def same(first: PyTree, second: PyTree) -> bool:
     return bool(np.array_equal(one, other, equal_nan=True))
 
 
-def as_member(space: Space, given: PyTree) -> PyTree[np.ndarray]:
+def as_member(space: Space, given: Member) -> Member:
     """A member of a space as NumPy arrays, from arrays, numbers or lists.
 
     Raises `InputError` where a part is missing or has another shape.
     """
-    match space:
-        case Dict():
-            if not isinstance(given, dict) or set(given) != {name for name, _ in space.parts}:
-                raise InputError(f"{given!r} is no member of {space}: give a dictionary of its parts.")
-            return {name: as_member(part, given[name]) for name, part in space.parts}
-        case Tuple():
-            if not isinstance(given, (tuple, list)) or len(given) != len(space.parts):
-                raise InputError(f"{given!r} is no member of {space}: give a tuple of its parts.")
-            return tuple(as_member(part, item) for part, item in zip(space.parts, given, strict=True))
-        case Discrete():
-            shape, dtype = (), np.int32
-        case MultiDiscrete():
-            shape, dtype = space.shape or (len(space.sizes),), np.int32
-        case _:
-            shape = space.shape
-            dtype = np.uint8 if isinstance(space, Box) and space.dtype == "uint8" else np.float32
+    if isinstance(space, Dict | Tuple):
+        parts = parts_of(space, given)
+        if parts is None:
+            kind = "dictionary" if isinstance(space, Dict) else "tuple"
+            raise InputError(f"{given!r} is no member of {space}: give a {kind} of its parts.")
+        members = {name: as_member(part, one) for name, part, one in parts}
+        return members if isinstance(space, Dict) else tuple(members.values())
+    shape = shape_of(space)
+    if isinstance(space, Discrete | MultiDiscrete):
+        dtype = np.int32
+    else:
+        dtype = np.uint8 if isinstance(space, Box) and space.dtype == "uint8" else np.float32
     try:
         array = np.asarray(given, dtype)
     except (TypeError, ValueError, OverflowError):

@@ -1,27 +1,37 @@
 r"""Signal and noise of a gradient, from independent estimates of it.
 
-All of it is a function of the Gram matrix $K_{ij} = g_i \cdot g_j$ of the estimates: it is small, however many
+All but the first are functions of the Gram matrix $K_{ij} = g_i \cdot g_j$ of the estimates: it is small, however many
 parameters there are.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+
+from .jackknife import standard_error
 
 Gram = Float[np.ndarray, "batches batches"]
 SPLITS = 64  # random halves
 
 
-def signal_and_noise(gram: Gram) -> tuple[float, float]:
-    r"""$|G|^2$ and $\mathrm{tr}\,\Sigma$ of one batch's gradient, both without bias; the first may come out negative.
+def signal_and_variance(square_of_mean: Any, mean_of_squares: Any, n: Any) -> tuple[Any, Any]:
+    r"""$|G|^2$ and $\mathrm{tr}\,\Sigma / n$, the variance of the mean, both unbiased; the first may come out negative.
 
-    McCandlish et al. 2018 (arXiv:1812.06162), appendix A.1, with all batches for the large one.
+    From $|\bar g|^2$ and the mean of $|g_i|^2$ of `n` independent estimates, two or more; numbers or arrays of any
+    library. McCandlish et al. 2018 (arXiv:1812.06162), appendix A.1, with one estimate for the small batch and all of
+    them for the large one.
     """
+    variance = (mean_of_squares - square_of_mean) / (n - 1)
+    return square_of_mean - variance, variance
+
+
+def signal_and_noise(gram: Gram) -> tuple[float, float]:
+    r"""$|G|^2$ and $\mathrm{tr}\,\Sigma$ of a single batch's gradient; the first may come out negative."""
     batches = len(gram)
-    mean_square = float(gram.sum()) / batches**2
-    noise = (float(np.trace(gram)) / batches - mean_square) * batches / (batches - 1)
-    return mean_square - noise / batches, noise
+    signal, variance = signal_and_variance(float(gram.sum()) / batches**2, float(np.trace(gram)) / batches, batches)
+    return signal, variance * batches
 
 
 def signal_to_noise(gram: Gram) -> float:
@@ -33,11 +43,10 @@ def signal_to_noise(gram: Gram) -> float:
 
 
 def jackknife(statistic: Callable[[Gram], float], gram: Gram) -> tuple[float, float]:
-    """A statistic of the batches, and its standard error by leaving out one at a time (Efron & Stein 1981, eq. 1.2)."""
-    batches = len(gram)
-    left = np.array([statistic(np.delete(np.delete(gram, i, 0), i, 1)) for i in range(batches)])
-    error = np.sqrt((batches - 1) / batches * np.sum((left - left.mean()) ** 2)) if np.isfinite(left).all() else 0.0
-    return statistic(gram), float(error)
+    """A statistic of the batches, and its standard error by leaving out one at a time; 0 where it is not known."""
+    left_out = [statistic(np.delete(np.delete(gram, i, 0), i, 1)) for i in range(len(gram))]
+    error = standard_error(np.array(left_out))
+    return statistic(gram), error if np.isfinite(error) else 0.0
 
 
 def cosine_of_halves(gram: Gram) -> tuple[float, float]:

@@ -1,9 +1,13 @@
 """Averages with their intervals. Agarwal et al. 2021 (arXiv:2108.13264) for those over seeds."""
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+
+from .bootstrap import percentile_interval, RESAMPLES, Sample
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,11 +41,18 @@ def interquartile_mean(values: Float[np.ndarray, "*batch n"]) -> Float[np.ndarra
     return np.asarray(middle.mean(-1))
 
 
-def iqm_interval(values: Float[np.ndarray, " n"], resamples: int = 2000) -> Interval:
-    """The interquartile mean over seeds, and its percentile bootstrap interval (always the same resamples)."""
-    values = np.asarray(values, np.float64)
-    if len(values) < 2:
-        return Interval(float(values[0]), float("nan"), float("nan"))
-    drawn = np.random.default_rng(0).choice(values, (resamples, len(values)))
-    low, high = np.quantile(interquartile_mean(drawn), [0.025, 0.975])
-    return Interval(float(interquartile_mean(values)), float(low), float(high))
+def bootstrap_interval(statistic: Callable[..., Any], *samples: Sample, resamples: int = RESAMPLES) -> Interval:
+    """A statistic, and its percentile bootstrap interval, stratified by columns; always the same resamples.
+
+    NaN bounds where a single row leaves nothing to draw from.
+    """
+    value = float(statistic(*samples))
+    if min(len(sample) for sample in samples) < 2:
+        return Interval(value, float("nan"), float("nan"))
+    low, high = percentile_interval(statistic, *samples, resamples=resamples)
+    return Interval(value, float(low), float(high))
+
+
+def iqm_interval(values: Float[np.ndarray, " n"], resamples: int = RESAMPLES) -> Interval:
+    """The interquartile mean over seeds, and its percentile bootstrap interval."""
+    return bootstrap_interval(interquartile_mean, np.asarray(values, np.float64), resamples=resamples)

@@ -1,20 +1,18 @@
 """Comparisons of runs by the definitions of Agarwal et al. 2021 (arXiv:2108.13264), as rliable has them.
 
-Scores are (runs, tasks): a row for each seed, a column for each environment. The bootstrap is stratified: it draws
-seeds anew for each task, because only they are chance.
+Scores are (runs, tasks): a row for each seed, a column for each environment. Their intervals are
+`bootstrap_interval`'s: seeds are drawn anew for each task, because only they are chance.
 """
-
-from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Float
 
 from ..errors import InputError
-from .intervals import interquartile_mean, Interval
+from .bootstrap import percentile_interval, RESAMPLES
+from .intervals import interquartile_mean
 
 Scores = Float[np.ndarray, "runs tasks"]
 Any2D = Float[np.ndarray, "_ _"]  # scores of several algorithms, each with runs of its own
-RESAMPLES = 2000
 
 
 def mean(scores: Scores) -> float:
@@ -55,34 +53,11 @@ def performance_profile(scores: Scores, thresholds: Float[np.ndarray, " points"]
     return (scores.ravel()[:, None] > thresholds).mean(0)
 
 
-def resampled(scores: Scores, rng: np.random.Generator) -> Scores:
-    """As many runs, drawn with replacement for each task by itself."""
-    drawn = rng.integers(len(scores), size=scores.shape)
-    return np.take_along_axis(scores, drawn, axis=0)
-
-
-def interval(statistic: Callable[..., float], *scores: Any2D, resamples: int = RESAMPLES) -> Interval:
-    """A statistic, and its stratified percentile bootstrap interval of 95 %; always the same resamples.
-
-    NaN bounds where a single run leaves nothing to draw from.
-    """
-    value = float(statistic(*scores))
-    if min(len(each) for each in scores) < 2:
-        return Interval(value, float("nan"), float("nan"))
-    rng = np.random.default_rng(0)
-    found = [statistic(*(resampled(each, rng) for each in scores)) for _ in range(resamples)]
-    low, high = np.quantile(found, [0.025, 0.975])
-    return Interval(value, float(low), float(high))
-
-
 def profile_band(
     scores: Scores, thresholds: Float[np.ndarray, " points"], resamples: int = RESAMPLES
 ) -> tuple[Float[np.ndarray, " points"], Float[np.ndarray, " points"]]:
     """The pointwise stratified bootstrap band of 95 % around a performance profile."""
-    rng = np.random.default_rng(0)
-    found = np.stack([performance_profile(resampled(scores, rng), thresholds) for _ in range(resamples)])
-    low, high = np.quantile(found, [0.025, 0.975], axis=0)
-    return low, high
+    return percentile_interval(lambda drawn: performance_profile(drawn, thresholds), scores, resamples=resamples)
 
 
 def _check_tasks(one: Any2D, other: Any2D) -> None:

@@ -1,13 +1,16 @@
-"""Events of a training: what it tells while it goes on."""
+"""Events of a training, and the listeners that hear them: each is a function of one event."""
 
-import abc
 import dataclasses
+from collections.abc import Callable
 from typing import Any
+
+from ..errors import InputError, shown
+from ..measurements import Measurement
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
-    """What is about to be done."""
+class Planned:
+    """The first event: what is about to be done."""
 
     env: str
     note: str  # which twin of the environment runs, and the like; may be empty
@@ -19,53 +22,75 @@ class Plan:
     source: str  # of the settings
     device: str
     out: str | None
+    measurements: tuple[Measurement, ...] = ()  # of the algorithm: columns of the rows to come
+    every: int = 1  # iterations that a row is of
 
 
-class AbstractListener(abc.ABC):
-    """Hears what a training does. All calls come from the thread that trains."""
-
-    @abc.abstractmethod
-    def planned(self, plan: Plan) -> None:
-        """First of all."""
-
-    @abc.abstractmethod
-    def compiling(self) -> None:
-        """Before the program is compiled."""
-
-    @abc.abstractmethod
-    def compiled(self, seconds: float) -> None:
-        """After it was."""
-
-    @abc.abstractmethod
-    def advanced(self, rows: list[dict[str, Any]], steps: int, seconds: float) -> None:
-        """After some iterations: their rows of all seeds, the steps so far over all seeds, and the time for them."""
-
-    @abc.abstractmethod
-    def warned(self, sentence: str) -> None:
-        """When something is not as it should be, and training goes on."""
-
-    @abc.abstractmethod
-    def finished(self, interrupted: bool) -> None:
-        """When no more will come."""
+@dataclasses.dataclass(frozen=True)
+class Compiling:
+    """The program is about to be compiled."""
 
 
-class Silent(AbstractListener):
-    """Says nothing."""
+@dataclasses.dataclass(frozen=True)
+class Compiled:
+    """The program has been compiled."""
 
-    def planned(self, plan: Plan) -> None:
-        """Nothing."""
+    seconds: float
 
-    def compiling(self) -> None:
-        """Nothing."""
 
-    def compiled(self, seconds: float) -> None:
-        """Nothing."""
+@dataclasses.dataclass(frozen=True)
+class Advanced:
+    """Some iterations of every seed are done.
 
-    def advanced(self, rows: list[dict[str, Any]], steps: int, seconds: float) -> None:
-        """Nothing."""
+    `rows` are theirs, as in `metrics.jsonl`. Every row has seed, iteration, steps, episodes, return_mean,
+    return_squares, length_mean and reward; other columns are the algorithm's own, so ask for them by `row.get(name)`.
+    What could not be measured is `None`. The rows are those of the run's history: copy one before changing it.
+    """
 
-    def warned(self, sentence: str) -> None:
-        """Nothing."""
+    rows: list[dict[str, Any]]
+    steps: int  # so far, over all seeds
+    seconds: float  # of training so far, without compiling
 
-    def finished(self, interrupted: bool) -> None:
-        """Nothing."""
+
+@dataclasses.dataclass(frozen=True)
+class Warned:
+    """Something is not as it should be, and training goes on."""
+
+    sentence: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Finished:
+    """The last event: no more iterations will come. The policies are written after it."""
+
+    interrupted: bool
+
+
+Event = Planned | Compiling | Compiled | Advanced | Warned | Finished
+
+# Hears every event, in the thread that trains. What it returns is dropped. What it raises ends the training as any
+# exception does: rows and states up to the last round are in the run folder, for `resume` to go on from; without a
+# run folder they are lost.
+Listener = Callable[[Event], object]
+
+
+def fan_out(*listeners: Listener) -> Listener:
+    """One listener that passes each event on to all of these, in their order."""
+
+    def pass_on(event: Event) -> None:
+        for listener in listeners:
+            listener(event)
+
+    return pass_on
+
+
+def as_listener(listener: Any) -> Listener:
+    """The listener itself, or for `None` one that ignores every event. Raises `InputError` for what is no function."""
+    if listener is None:
+        return fan_out()
+    if not callable(listener):
+        raise InputError(
+            f"listener is {shown(listener)}, but it must be a function of an event (logpi.training.events): give "
+            "listener=print to see them."
+        )
+    return listener

@@ -1,9 +1,9 @@
-"""The loop around rollout and update: the only one, and the only place that asks whether environments are compiled."""
+"""The loop around rollout and update: the only one."""
 
 import functools
 import threading
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -11,26 +11,28 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int, PRNGKeyArray, PyTree
 
-from ..algorithms import AbstractAlgorithm
+from ..algorithms import AbstractAlgorithm, Spec
+from ..errors import EnvironmentFault, InputError
 from ..evaluation.episodes import EpisodeRows, follow, no_episodes, OpenEpisodes
-from ..models import AbstractActorCritic, AbstractPolicy
+from ..models import AbstractPolicy
 from ..parameters import trainable
 from ..rollout import AbstractRollout
 from ..runs.metrics import Metrics
 from ..trajectory import Trajectory
 from ..transforms import RewardScaling, RewardStatistics
 
-BUFFER = 128  # iterations that one call of the compiled loop can do
+BUFFER = 128  # rows of metrics that one call of the compiled loop can give
 _RESUMING = 0x5E5  # sets the keys of resumed environments apart from those of iterations
 
 
 class TrainingState(eqx.Module):
-    """All of a training under way, in one tree: what a checkpoint holds."""
+    """All of a training under way, in one tree. A checkpoint on the way holds all of it but `buffer`."""
 
-    algorithm: PyTree
-    rollout: PyTree
+    learner: PyTree  # what the algorithm remembers
+    rollout: PyTree  # where the environments stand
     open_episodes: OpenEpisodes
     rewards: RewardStatistics
+    buffer: PyTree  # of the experience
     iteration: Int[Array, ""]
     key: PRNGKeyArray
 
@@ -38,59 +40,90 @@ class TrainingState(eqx.Module):
 class Trainer(eqx.Module):
     """An algorithm, a rollout, and what happens to rewards between them.
 
-    An update that leads to NaN or infinity is dropped with `skip`; without it, the loop ends at that update.
+    An update that leads to NaN or infinity is dropped with `skip`; without it, the loop ends before that update.
     """
 
     algorithm: AbstractAlgorithm
     rollout: AbstractRollout
     scaling: RewardScaling | None = None
     skip: bool = eqx.field(static=True, default=False)
+    every: int = eqx.field(static=True, default=1)  # iterations of a row of metrics
 
-    def init(self, model: AbstractActorCritic, num_updates: int | Int[Array, ""], key: PRNGKeyArray) -> TrainingState:
+    @property
+    def spec(self) -> Spec:
+        """What the algorithm may know of the interaction."""
+        return Spec.of(self.rollout)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The algorithm's measurements, in their order."""
+        return tuple(measurement.name for measurement in self.algorithm.measurements)
+
+    def init(self, networks: PyTree, num_updates: int | Int[Array, ""], key: PRNGKeyArray) -> TrainingState:
         """Before the first iteration."""
-        algorithm_key, rollout_key, key = jax.random.split(key, 3)
-        state = self.algorithm.init(model, num_updates, algorithm_key)
-        return self._started(state, (self.scaling or RewardScaling()).init(self.rollout.num_envs), key, 0, rollout_key)
+        _, rollout_key, _ = jax.random.split(key, 3)
+        state = self.blank(networks, num_updates, key)
+        rollout = self.rollout.init(self.algorithm.acting(state.learner), rollout_key)
+        return self._in(rollout, state)
 
-    def blank(self, model: AbstractActorCritic, num_updates: int | Int[Array, ""], key: PRNGKeyArray) -> TrainingState:
-        """The same without environments: what `portable` gives of it."""
-        algorithm_key, _, key = jax.random.split(key, 3)
-        state = self.algorithm.init(model, num_updates, algorithm_key)
+    def blank(self, networks: PyTree, num_updates: int | Int[Array, ""], key: PRNGKeyArray) -> TrainingState:
+        """The same without environments and experience: the structure of what `stored` gives where these cannot be."""
+        learner_key, _, key = jax.random.split(key, 3)
+        learner = self.algorithm.init(networks, self.spec, num_updates, learner_key)
         num_envs = self.rollout.num_envs
         rewards = (self.scaling or RewardScaling()).init(num_envs)
-        return TrainingState(state, None, no_episodes(num_envs), rewards, jnp.zeros((), jnp.int32), key)
+        return TrainingState(learner, None, no_episodes(num_envs), rewards, None, jnp.zeros((), jnp.int32), key)
 
-    def portable(self, state: TrainingState) -> TrainingState:
-        """What of a state can be stored: all of it, but for environments on the host."""
-        return state if self.rollout.compiled else _without_rollout(state)
+    def _in(self, rollout: PyTree, state: TrainingState) -> TrainingState:
+        """The state with environments that stand there, and an empty experience."""
+        experience = self.algorithm.experience
+        example = self.rollout.example(self.algorithm.acting(state.learner), rollout) if experience.capacity else None
+        buffer = None if example is None else experience.init(example)
+        return _with(state, rollout=rollout, buffer=buffer)
+
+    def stored(self, state: TrainingState) -> TrainingState:
+        """What a checkpoint holds of a state."""
+        return _with(state, rollout=self.rollout.stored(state.rollout), buffer=None)
 
     def resumed(self, stored: TrainingState) -> TrainingState:
-        """Where `portable` was stored. Environments on the host start new episodes, seeded by key and iteration."""
-        if self.rollout.compiled:
-            return stored
+        """Where `stored` was taken from, with an empty experience.
+
+        Where episodes have to begin anew, their environments are seeded by key and iteration.
+        """
         key = jax.random.fold_in(jax.random.fold_in(stored.key, stored.iteration), _RESUMING)
-        num_envs = self.rollout.num_envs
-        rewards = eqx.tree_at(lambda r: r.discounted, stored.rewards, jnp.zeros(num_envs))
-        return self._started(stored.algorithm, rewards, stored.key, stored.iteration, key)
+        rollout, anew = self.rollout.resumed(stored.rollout, self.algorithm.acting(stored.learner), key)
+        if anew:
+            num_envs = self.rollout.num_envs
+            rewards = eqx.tree_at(lambda r: r.discounted, stored.rewards, jnp.zeros(num_envs))
+            stored = _with(stored, rewards=rewards, open_episodes=no_episodes(num_envs))
+        return self._in(rollout, stored)
 
-    def _started(self, algorithm: PyTree, rewards: RewardStatistics, key, iteration, rollout_key) -> TrainingState:
-        """With new episodes in all environments."""
-        rollout = self.rollout.init(self.algorithm.policy(algorithm), rollout_key)
-        episodes = no_episodes(self.rollout.num_envs)
-        return TrainingState(algorithm, rollout, episodes, rewards, jnp.asarray(iteration, jnp.int32), key)
+    def with_experience(self, state: TrainingState, buffer: PyTree) -> TrainingState:
+        """The state with an experience that was stored, cut where environments began anew; or with an empty one."""
+        if buffer is None:
+            return self._in(state.rollout, state)
+        begun_anew = self.rollout.stored(state.rollout) is None
+        return _with(state, buffer=self.algorithm.experience.cut(buffer) if begun_anew else buffer)
 
-    def policy(self, state: TrainingState) -> AbstractPolicy:
-        """The policy as it stands."""
-        return self.algorithm.policy(state.algorithm)
+    def networks(self, state: TrainingState) -> PyTree:
+        """The networks as they stand."""
+        return self.algorithm.networks(state.learner)
+
+    def acting(self, state: TrainingState) -> AbstractPolicy:
+        """Who collects the next trajectory."""
+        return self.algorithm.acting(state.learner)
 
     def keys(self, state: TrainingState) -> tuple[PRNGKeyArray, PRNGKeyArray]:
         """For the rollout and the update of the next iteration. They depend on its number, not on how it is run."""
-        return _iteration_keys(state.key, state.iteration)
+        return iteration_keys(state.key, state.iteration)
 
     def learn(
-        self, state: TrainingState, trajectory: Trajectory, rollout_state: PyTree, key: PRNGKeyArray
+        self, state: TrainingState, trajectory: Trajectory, rollout: PyTree, key: PRNGKeyArray
     ) -> tuple[TrainingState, Metrics]:
-        """One iteration from the trajectory on."""
+        """One iteration from the trajectory on, after which the environments stand at `rollout`.
+
+        Where something is not finite, the state stays as it was, or with `skip` as far as it was learned.
+        """
         rows, open_episodes = follow(trajectory, state.open_episodes)
         steps = jnp.sum(trajectory.valid * 1.0)
         reward = jnp.sum(trajectory.reward) / jnp.maximum(steps, 1)
@@ -98,13 +131,42 @@ class Trainer(eqx.Module):
         rewards = state.rewards
         if self.scaling is not None:
             trajectory, rewards = self.scaling(trajectory, rewards)
-        algorithm, info = self.algorithm.update(state.algorithm, trajectory, key)
-        policy = self.algorithm.policy(algorithm)
-        finite &= all_finite((info.gradient_norm, eqx.filter(policy, trainable(policy))))
+        buffer, view = self.algorithm.experience.add(state.buffer, trajectory)
+        learner, shown = self.algorithm.update(state.learner, view, key)
+        self._check(shown)
+        networks = self.algorithm.networks(learner)
+        finite &= all_finite((self._watched(shown), eqx.filter(networks, trainable(networks))))
+        after = TrainingState(learner, rollout, open_episodes, rewards, buffer, state.iteration + 1, state.key)
+        metrics = Metrics(shown, jnp.ones(()), *_episodes(rows), reward, steps, finite)
+        return self._kept(finite, after, state), metrics
+
+    def _check(self, shown: dict[str, Array]) -> None:
+        """Raises `InputError` unless an update shows what its algorithm says that it measures."""
+        if set(shown) != set(self.names):
+            name = type(self.algorithm).__name__
+            raise InputError(
+                f"update of {name} shows {', '.join(sorted(shown)) or 'nothing'}, but its measurements are "
+                f"{', '.join(sorted(self.names)) or 'none'}: return a number for each, and declare each."
+            )
+
+    def _watched(self, shown: dict[str, Array]) -> list[Array]:
+        """The measurements that stop a training where they are not finite."""
+        return [shown[m.name] for m in self.algorithm.measurements if m.watch == "explodes"]
+
+    def _kept(self, finite: Bool[Array, ""], after: TrainingState, before: TrainingState) -> TrainingState:
+        """What stays of an iteration. The buffer itself is never chosen between: it would be copied."""
         if self.skip:
-            algorithm, rewards = _chosen(finite, (algorithm, rewards), (state.algorithm, state.rewards))
-        metrics = Metrics(info, *_episodes(rows), reward, steps, finite)
-        return TrainingState(algorithm, rollout_state, open_episodes, rewards, state.iteration + 1, state.key), metrics
+            learner, rewards = _chosen(finite, (after.learner, after.rewards), (before.learner, before.rewards))
+            return _with(after, learner=learner, rewards=rewards)
+        unadded = self.algorithm.experience.restored(after.buffer, before.buffer)
+        # Of the ring itself both are the same array, so that only where it is written next is chosen.
+        kept = _chosen(finite, _with(after, buffer=None), _with(before, buffer=None))
+        return _with(kept, buffer=_chosen(finite, after.buffer, unadded))
+
+
+def _with(state: TrainingState, **changes: Any) -> TrainingState:
+    names = ("learner", "rollout", "open_episodes", "rewards", "buffer", "iteration", "key")
+    return TrainingState(**{name: changes.get(name, getattr(state, name)) for name in names})
 
 
 def _episodes(rows: EpisodeRows) -> tuple[Array, Array, Array, Array]:
@@ -125,13 +187,14 @@ def all_finite(tree: PyTree) -> Bool[Array, ""]:
 
 def _chosen(use_first: Bool[Array, ""], first: PyTree, second: PyTree) -> PyTree:
     def choose(a, b):
-        return jnp.where(use_first, a, b) if eqx.is_array(a) else a
+        return a if a is b or not eqx.is_array(a) else jnp.where(use_first, a, b)
 
     return jax.tree.map(choose, first, second)
 
 
 @jax.jit
-def _iteration_keys(key: PRNGKeyArray, iteration: Int[Array, ""]) -> tuple[PRNGKeyArray, PRNGKeyArray]:
+def iteration_keys(key: PRNGKeyArray, iteration: Int[Array, ""]) -> tuple[PRNGKeyArray, PRNGKeyArray]:
+    """For the rollout and the update of an iteration."""
     rollout_key, update_key = jax.random.split(jax.random.fold_in(key, iteration))
     return rollout_key, update_key
 
@@ -142,40 +205,61 @@ def with_traced_numbers(tree: PyTree) -> PyTree:
 
 
 def _iterate(trainer: Trainer, state: TrainingState) -> tuple[TrainingState, Metrics]:
-    trajectory, rollout_state = _collected(trainer, state)
-    return trainer.learn(state, trajectory, rollout_state, trainer.keys(state)[1])
+    trajectory, rollout = _collected(trainer, state)
+    return trainer.learn(state, trajectory, rollout, trainer.keys(state)[1])
 
 
 def _collected(trainer: Trainer, state: TrainingState) -> tuple[Trajectory, PyTree]:
-    return trainer.rollout.collect(trainer.policy(state), state.rollout, trainer.keys(state)[0])
+    return trainer.rollout.collect(trainer.acting(state), state.rollout, trainer.keys(state)[0])
 
 
-def _iterations(static: PyTree, dynamic: PyTree, count: Int[Array, ""]):
-    """Up to `count` iterations, at most `BUFFER`; how many were done, and the metrics of each: (BUFFER,).
+class Iterated(NamedTuple):
+    """What some iterations of a seed came to."""
+
+    state: TrainingState  # after the last of them that was finite
+    metrics: Metrics  # a row for each `every` of them, in NumPy
+    failed: Metrics | None  # of the iteration that was not finite and was not kept, in NumPy
+    trajectory: Trajectory | None  # what was collected in it
+    broken: EnvironmentFault | None = None  # what ended them, where that was an environment
+
+
+def _iterations(static: PyTree, given: PyTree, donated: PyTree, count: Int[Array, ""]):
+    """Up to `count` iterations; how many were done, the metrics of the last, and those of each row: (BUFFER,).
 
     Ends after the first that led to NaN, unless the trainer skips those.
     """
-    trainer_arrays, state_arrays = dynamic
-    goes_on = static[0].skip
+    trainer_arrays, kept = given
+    every, goes_on = static[0].every, static[0].skip
 
     @jax.jit  # so that asking for the shapes and running share one trace
-    def one(state_arrays):
-        trainer, state = eqx.combine((trainer_arrays, state_arrays), static)
+    def one(arrays):
+        trainer, state = eqx.combine((trainer_arrays, arrays), static)
         state, metrics = _iterate(trainer, state)
         return eqx.filter(state, eqx.is_array), metrics
 
-    shapes = jax.eval_shape(one, state_arrays)[1]
-    history = jax.tree.map(lambda s: jnp.zeros((BUFFER, *s.shape), s.dtype), shapes)
+    start = eqx.combine(kept, donated)
+    none = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(one, start)[1])
+    rows = jax.tree.map(lambda x: jnp.zeros((BUFFER, *x.shape), x.dtype), none)
 
     def body(carry):
-        i, _, state_arrays, history = carry
-        state_arrays, metrics = one(state_arrays)
-        history = jax.tree.map(lambda h, m: h.at[i].set(m), history, metrics)
-        return i + 1, metrics.finite | goes_on, state_arrays, history
+        i, _, _, arrays, rows = carry
+        arrays, metrics = one(arrays)
+        goes = metrics.finite | goes_on
+        row = metrics
+        if every > 1:  # added to those of its row before it; one that is not kept stays apart
+            before = jax.tree.map(lambda h: h[i // every], rows)
+            row = _chosen(goes & (i % every > 0), before.with_next(metrics), metrics)
+            row = _chosen(goes | (i % every == 0), row, before)
+        rows = jax.tree.map(lambda h, m: h.at[i // every].set(m), rows, row)
+        return i + 1, goes, metrics, arrays, rows
 
-    start = jnp.zeros((), jnp.int32), jnp.ones((), bool), state_arrays, history
-    done, _, state_arrays, history = jax.lax.while_loop(lambda c: (c[0] < count) & c[1], body, start)
-    return done, state_arrays, history
+    first = jnp.zeros((), jnp.int32), jnp.ones((), bool), none, start, rows
+    done, _, last, arrays, rows = jax.lax.while_loop(lambda c: (c[0] < count) & c[1], body, first)
+    return done, last, arrays, rows
+
+
+def _donated(state: TrainingState) -> list[Any]:
+    return jax.tree.leaves((state.rollout, state.buffer))
 
 
 def _is_array_or_shape(leaf: Any) -> bool:
@@ -185,31 +269,42 @@ def _is_array_or_shape(leaf: Any) -> bool:
 class CompiledLoop:
     """Iterations as one compiled program. Safe to call from several threads, each with a state of its own.
 
-    `state` may be one of shapes (`jax.ShapeDtypeStruct`): only those count.
+    Environments and experience of a state are handed over to the program: a state can be gone on from once. `state` may
+    be one of shapes (`jax.ShapeDtypeStruct`): only those count.
     """
 
     def __init__(self, trainer: Trainer, state: TrainingState):
         started = time.perf_counter()
-        dynamic, static = eqx.partition((trainer, state), _is_array_or_shape)
-        self._trainer, (self._static_trainer, self._static) = dynamic[0], static
-        program = jax.jit(functools.partial(_iterations, static))
-        self._program = program.lower(dynamic, jnp.zeros((), jnp.int32)).compile()
+        (self._trainer, arrays), static = eqx.partition((trainer, state), _is_array_or_shape)
+        self._static_trainer, self._static = static
+        program = jax.jit(functools.partial(_iterations, static), donate_argnums=1)
+        self._program = program.lower(*self._arguments(arrays), jnp.zeros((), jnp.int32)).compile()
+        self._every = trainer.every
+        self.late_compile_seconds = 0.0  # that went into compiling while the training was timed
         self.compile_seconds = time.perf_counter() - started
 
-    def advance(self, state: TrainingState, count: int) -> tuple[TrainingState, Metrics]:
-        """Up to `count` iterations further (no more than fit a call), and the metrics of all of them, in NumPy.
+    def advance(self, state: TrainingState, count: int) -> Iterated:
+        """Up to `count` iterations further, no more than fit a call."""
+        count = min(count, BUFFER * self._every)
+        arguments = self._arguments(eqx.filter(state, eqx.is_array))
+        done, last, arrays, rows = self._program(*arguments, jnp.asarray(count, jnp.int32))
+        after = eqx.combine(arrays, self._static)
+        kept = int(after.iteration - state.iteration)
+        metrics = jax.tree.map(lambda h: np.asarray(h)[: -(-kept // self._every)], rows)
+        if kept == int(done):
+            return Iterated(after, metrics, None, None)
+        return Iterated(after, metrics, jax.tree.map(np.asarray, last), self._collect(after))
 
-        The last one is not finite if there are fewer than asked for.
-        """
-        arrays = eqx.filter(state, eqx.is_array)
-        done, arrays, history = self._program((self._trainer, arrays), jnp.asarray(min(count, BUFFER), jnp.int32))
-        return eqx.combine(arrays, self._static), jax.tree.map(lambda h: np.asarray(h)[: int(done)], history)
+    def _arguments(self, arrays: TrainingState) -> tuple[PyTree, PyTree]:
+        """What the program may read, and what is handed over to it."""
+        nothing = jax.tree.map(lambda _: False, arrays)
+        donated, kept = eqx.partition(arrays, eqx.tree_at(_donated, nothing, replace_fn=lambda _: True))
+        return (self._trainer, kept), donated
 
-    def trajectory_after(self, state: TrainingState) -> Trajectory:
-        """What was collected in the iteration after `state`: it is collected again, and is the same."""
+    def _collect(self, state: TrainingState) -> Trajectory:
+        """What is collected in the iteration after `state`: each time the same."""
         trainer = eqx.combine(self._trainer, self._static_trainer)
-        collect = eqx.filter_jit(lambda trainer, state: _collected(trainer, state)[0])
-        return collect(trainer, state)
+        return eqx.filter_jit(lambda trainer, state: _collected(trainer, state)[0])(trainer, state)
 
 
 class HostLoop:
@@ -220,41 +315,67 @@ class HostLoop:
 
     def __init__(self, trainer: Trainer, state: TrainingState):
         self._trainer = trainer
-        _iteration_keys(state.key, state.iteration)  # compiles it, before the training is timed
+        iteration_keys(state.key, state.iteration)  # compiles it, before the training is timed
         self._program = None
         self._compiling = threading.Lock()
-        self._bad: dict[int, Trajectory] = {}  # by the environments, which cannot be asked again
         self.compile_seconds = 0.0
 
-    def advance(self, state: TrainingState, count: int) -> tuple[TrainingState, Metrics]:
-        """One iteration further whatever `count` is: one on the host takes long enough to look in between."""
-        on_device = _without_rollout(state)
-        rollout_key, update_key = _iteration_keys(state.key, state.iteration)
-        policy = self._trainer.policy(state)
-        trajectory, rollout_state = self._trainer.rollout.collect(policy, state.rollout, rollout_key)
-        arguments = (self._trainer, on_device, trajectory, None, update_key)
+    @property
+    def late_compile_seconds(self) -> float:
+        """That went into compiling while the training was timed."""
+        return self.compile_seconds
+
+    def advance(self, state: TrainingState, count: int) -> Iterated:
+        """One row of metrics further whatever `count` is: it takes long enough to look in between."""
+        row: Metrics | None = None
+        for _ in range(min(count, self._trainer.every)):
+            before = int(state.iteration)
+            try:
+                state, metrics, trajectory = self._one(state)
+            except EnvironmentFault as fault:  # not raised: what was learned before it would be lost
+                return Iterated(state, self._rows(row), None, None, fault)
+            if int(state.iteration) == before:
+                return Iterated(state, self._rows(row), metrics, trajectory)
+            row = metrics if row is None else jax.tree.map(np.asarray, _merged(row, metrics))
+        return Iterated(state, self._rows(row), None, None)
+
+    def _rows(self, row: Metrics | None) -> Metrics:
+        """One row as several: one, or none."""
+        if row is not None:
+            return jax.tree.map(lambda x: np.asarray(x)[None], row)
+        none = jnp.zeros(0)
+        rows = Metrics(dict.fromkeys(self._trainer.names, none), none, none, none, none, none, none, none, none > 0)
+        return jax.tree.map(np.asarray, rows)
+
+    def _one(self, state: TrainingState) -> tuple[TrainingState, Metrics, Trajectory]:
+        rollout_key, update_key = iteration_keys(state.key, state.iteration)
+        trajectory, rollout = self._trainer.rollout.collect(self._trainer.acting(state), state.rollout, rollout_key)
+        program = self._compiled(state, trajectory, update_key)
+        arrays = eqx.filter(_with(state, rollout=None), eqx.is_array)
+        after, metrics = program(_with(arrays, buffer=None), arrays.buffer, trajectory, update_key)
+        static = eqx.filter(_with(state, rollout=None), eqx.is_array, inverse=True)
+        return _with(eqx.combine(after, static), rollout=rollout), jax.tree.map(np.asarray, metrics), trajectory
+
+    def _compiled(self, state: TrainingState, trajectory: Trajectory, key: PRNGKeyArray) -> Any:
         with self._compiling:
             if self._program is None:
                 started = time.perf_counter()
-                program: Any = eqx.filter_jit(Trainer.learn)
-                self._program = program.lower(*arguments).compile()
+                arrays, static = eqx.partition(_with(state, rollout=None), eqx.is_array)
+                trainer_arrays, trainer_static = eqx.partition(self._trainer, eqx.is_array)
+
+                def learn(trainer_arrays, arrays, buffer, trajectory, key):
+                    trainer = eqx.combine(trainer_arrays, trainer_static)
+                    state = eqx.combine(_with(arrays, buffer=buffer), static)
+                    state, metrics = trainer.learn(state, trajectory, None, key)
+                    return eqx.filter(state, eqx.is_array), metrics
+
+                program = jax.jit(learn, donate_argnums=2)
+                arguments = trainer_arrays, _with(arrays, buffer=None), arrays.buffer, trajectory, key
+                self._program = functools.partial(program.lower(*arguments).compile(), trainer_arrays)
                 self.compile_seconds = time.perf_counter() - started
-        on_device, metrics = self._program(*arguments)
-        after = eqx.tree_at(lambda s: s.rollout, on_device, rollout_state, is_leaf=lambda x: x is None)
-        metrics = jax.tree.map(lambda x: np.asarray(x)[None], metrics)
-        if not metrics.finite.all():
-            self._bad[id(state.rollout.env)] = trajectory
-        return after, metrics
-
-    def trajectory_after(self, state: TrainingState) -> Trajectory | None:
-        """What was collected in the iteration after `state`, if it led to NaN."""
-        return self._bad.get(id(state.rollout.env))
+        return self._program
 
 
-def _without_rollout(state: TrainingState) -> TrainingState:
-    return TrainingState(state.algorithm, None, state.open_episodes, state.rewards, state.iteration, state.key)
-
-
-def make_loop(trainer: Trainer, state: TrainingState) -> CompiledLoop | HostLoop:
-    """The loop for a trainer whose rollout is compiled, or is not."""
-    return (CompiledLoop if trainer.rollout.compiled else HostLoop)(trainer, state)
+@jax.jit  # one operation after the other would take longer than a short rollout does
+def _merged(row: Metrics, following: Metrics) -> Metrics:
+    return row.with_next(following)

@@ -3,14 +3,13 @@
 import dataclasses
 from typing import Any
 
-import equinox as eqx
 import jax
 import numpy as np
 from jaxtyping import PyTree
 
 from ..errors import TrainingFault
 from ..trajectory import Trajectory
-from .loop import CompiledLoop, HostLoop, Trainer, TrainingState
+from .loop import Iterated, Trainer
 
 LAST_ACTIONS = 5
 _CURES = {
@@ -18,10 +17,9 @@ _CURES = {
     "reward": "mend the environment",
     "action": "the policy's own numbers have grown too large: lower the learning rate",
     "log-probability": "the policy's own numbers have grown too large: lower the learning rate",
-    "loss": "lower the learning rate, scale the rewards, or bound the observations",
-    "gradient": "lower the learning rate, scale the rewards, or bound the observations",
     "parameters": "lower the learning rate",
 }
+_CURE = "lower the learning rate, scale the rewards, or bound the observations"  # of a measurement
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,38 +39,31 @@ class Fault:
         where = "" if self.environment is None else f" in environment {self.environment} at step {self.step} of it"
         acted = f", after the actions {self.last_actions}" if self.last_actions else ""
         what = f"is {self.value}" if self.value is not None else "is not finite"
+        cure = _CURES.get(self.quantity, _CURE)
         return TrainingFault(
             f"The {self.quantity} {what} in rollout {self.update} of seed {self.seed}{where}{acted}; training stopped "
-            f"there, and the update before it is saved: {_CURES[self.quantity]}, or drop such updates (--on-nan skip)."
+            f"there, and the update before it is saved: {cure}, or drop such updates (--on-nan skip)."
         )
 
 
-def find_fault(trainer: Trainer, loop: CompiledLoop | HostLoop, state: TrainingState, seed: int) -> Fault | None:
-    """What is not finite in the update after `state`; `None` if all is."""
-    trajectory = loop.trajectory_after(state)
-    if trajectory is None:
-        return None
-    update = int(state.iteration) + 1
-    rows = {
+def find_fault(trainer: Trainer, result: Iterated, seed: int) -> Fault:
+    """What was not finite in the iteration that ended a loop."""
+    update = int(result.state.iteration) + 1
+    trajectory, failed = result.trajectory, result.failed
+    rows = {} if trajectory is None else {
         "observation": jax.tree.map(_with_last, trajectory.obs, trajectory.last_obs),
         "action": trajectory.action,
         "log-probability": trajectory.log_prob,
         "reward": trajectory.reward,
-    }
+    }  # fmt: skip
     # The row that is first in time, and in a row what comes first in it.
     found = [(at[1], i, name, at) for i, (name, x) in enumerate(rows.items()) if (at := _first_bad(x)) is not None]
-    if found:
+    if found and trajectory is not None:
         _, _, name, (environment, step, value) = min(found)
         return Fault(name, seed, update, environment, step, value, _actions(trajectory, environment, step))
-    _, metrics = eqx.filter_jit(Trainer.learn)(trainer, state, trajectory, None, trainer.keys(state)[1])
-    if bool(metrics.finite):
-        return None
-    record = metrics.update.record
-    if not np.isfinite([float(record.surrogate), float(record.value_error)]).all():
-        return Fault("loss", seed, update)
-    if not np.isfinite(float(metrics.update.gradient_norm)):
-        return Fault("gradient", seed, update)
-    return Fault("parameters", seed, update)
+    shown = {} if failed is None else failed.shown
+    bad = [m.name for m in trainer.algorithm.measurements if not np.isfinite(shown.get(m.name, 0.0))]
+    return Fault(bad[0].replace("_", " ") if bad else "parameters", seed, update)
 
 
 def _with_last(obs: Any, last: Any) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What a training does about trouble: how often it is stored, and where it stops or goes on."""
+"""Options of a training: its fault tolerance, which is how often it is stored, and where it stops or goes on."""
 
 import dataclasses
 from typing import Any
@@ -8,8 +8,8 @@ from ..runs.checkpoints import Every
 
 
 @dataclasses.dataclass(frozen=True)
-class Care:
-    """How a training is looked after. None of it changes what is learned from good numbers."""
+class FaultTolerance:
+    """What a training does against loss and trouble. None of it changes what is learned from good numbers."""
 
     every: Every = dataclasses.field(default_factory=lambda: Every(seconds=30.0))
     skip: bool = False  # updates that lead to NaN, in place of stopping there
@@ -17,7 +17,7 @@ class Care:
     step_timeout: float = 120.0  # seconds that environments on the host may take for a step
 
     @classmethod
-    def parse(cls, checkpoint_every: Any, on_nan: str, on_env_error: str, step_timeout: float) -> "Care":
+    def parse(cls, checkpoint_every: Any, on_nan: str, on_env_error: str, step_timeout: float) -> "FaultTolerance":
         """From the arguments of `train`. Raises `InputError` for what they cannot be."""
         check_between("step_timeout", step_timeout, 1e-3)
         return cls(

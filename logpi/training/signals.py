@@ -4,7 +4,7 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -26,7 +26,7 @@ def signal_of(stop: KeyboardInterrupt) -> int:
 
 
 @contextlib.contextmanager
-def handled(numbers: tuple[int, ...], handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+def signal_handler(numbers: tuple[int, ...], handler: Callable[[int, FrameType | None], None]) -> Generator[None]:
     """In here `handler` meets these signals; elsewhere than in the main thread, nothing can be done about them.
 
     A handler that was not installed from Python could not be put back, so it stays. A forked child inherits `handler`,
@@ -55,15 +55,15 @@ def handled(numbers: tuple[int, ...], handler: Callable[[int, FrameType | None],
 
 
 @contextlib.contextmanager
-def catch_interruption() -> Iterator[Interruption]:
+def catch_signals() -> Generator[Interruption]:
     """An event that Ctrl-C and SIGTERM set, so that the loop ends between two rounds; a second one ends it at once."""
     event = Interruption()
     with contextlib.ExitStack() as until_the_first:
 
-        def set_event(number: int, frame: FrameType | None) -> None:
+        def set_event(number: int, _frame: FrameType | None) -> None:
             event.signal = number
             event.set()
             until_the_first.close()
 
-        until_the_first.enter_context(handled(SIGNALS, set_event))
+        until_the_first.enter_context(signal_handler(SIGNALS, set_event))
         yield event

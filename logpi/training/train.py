@@ -15,16 +15,16 @@ from ..errors import check_whole, choice, InputError, shown
 from ..models import AbstractPolicy, Network
 from ..rollout import AbstractRollout
 from ..rollout.make import make_rollout
-from ..rollout.memory import check_network
+from ..rollout.memory import check_experience, check_network
 from ..runs.checkpoints import Every
-from ..runs.config import check_can_train, MOST_SEEDS, own_env
+from ..runs.config import given_settings, MOST_SEEDS, own_env
 from ..runs.presets import algorithm_name, GENERAL, preset
 from ..runs.run import check_spaces, read_config, Run
 from ..runs.settings import Settings
 from ..spaces.actions import ACTION_MAPS
 from ..transforms import RewardScaling
-from .events import AbstractListener, Silent
-from .options import Care
+from .events import as_listener, Listener
+from .options import FaultTolerance
 from .session import Session
 
 
@@ -75,7 +75,7 @@ def train(
     on_nan: Literal["stop", "skip"] = "stop",
     on_env_error: Literal["stop", "restart"] = "stop",
     step_timeout: float = 120.0,
-    listener: AbstractListener | None = None,
+    listener: Listener | None = None,
 ) -> Run:
     """Trains a policy by the policy gradient, and returns the run.
 
@@ -93,13 +93,15 @@ def train(
     - `on_nan`: where NaN or infinity comes up, stop there with all that was good saved, or skip that update.
     - `on_env_error`, `step_timeout`: where an environment on the host breaks down, stop, or restart it and leave its
       step out; where it takes longer than these seconds for a step, training stops.
+    - `listener`: a function of an event, called as the training goes on (`logpi.training.events` has the kinds). What
+      it raises ends the training; what was learned up to then is in the run folder, for `resume` to go on from.
 
     Ctrl-C or SIGTERM ends the training; what was learned so far is returned, and saved. Raises `InputError` for what
     cannot work, and of these `TrainingFault` where NaN, `EnvironmentFault` where an environment stopped it.
     """
     _prepare_jax()
-    care = Care.parse(checkpoint_every, on_nan, on_env_error, step_timeout)
-    source = restarting(resolve(env)) if care.restart else resolve(env)
+    fault_tolerance = FaultTolerance.parse(checkpoint_every, on_nan, on_env_error, step_timeout)
+    source = restarting(resolve(env)) if fault_tolerance.restart else resolve(env)
     changes = {
         "steps": steps,
         "num_envs": num_envs,
@@ -112,42 +114,44 @@ def train(
         settings = make_settings(source.name, algorithm, changes)
     chosen = _chosen_seeds(seed, seeds)
     rollout = _rollout(source, settings, len(chosen))
-    session = Session(source, settings, chosen, rollout, model, env, out, overwrite, listener or Silent(), care)
-    return session.run()
+    return Session(
+        source, settings, chosen, rollout, model, env, out, overwrite, as_listener(listener), fault_tolerance
+    ).run()
 
 
 def resume(
     folder: str | Path,
     *,
+    settings: Settings | None = None,
     model: AbstractPolicy | Callable[..., AbstractPolicy] | None = None,
     environment: Any = None,
     checkpoint_every: str | int | Every | None = "30s",
     on_nan: Literal["stop", "skip"] = "stop",
     on_env_error: Literal["stop", "restart"] = "stop",
     step_timeout: float = 120.0,
-    listener: AbstractListener | None = None,
+    listener: Listener | None = None,
 ) -> Run:
     """Goes on with a training from the newest good checkpoint in its folder, to the steps that were planned.
 
     In compiled environments the result is bit for bit that of a training that was never stopped, on the same machine
-    with the same versions; environments on the host start new episodes. `model` and `environment` are needed where the
-    run had its own. Raises `InputError` where there is nothing to go on from.
+    with the same versions; environments on the host start new episodes. `settings`, `model` and `environment` are
+    needed where the run had its own: those that it was trained with. Raises `InputError` where there is nothing to go
+    on from.
     """
     _prepare_jax()
     folder = Path(folder)
-    care = Care.parse(checkpoint_every, on_nan, on_env_error, step_timeout)
+    fault_tolerance = FaultTolerance.parse(checkpoint_every, on_nan, on_env_error, step_timeout)
     config = read_config(folder)
-    check_can_train(folder, config.settings)
+    settings = given_settings(folder, config.settings, settings)
     source = resolve(environment if environment is not None else own_env(config.env))
-    source = restarting(source) if care.restart else source
-    settings = config.settings
+    source = restarting(source) if fault_tolerance.restart else source
     rollout = _rollout(source, settings, len(config.seeds))
     check_spaces(config, source.name, rollout)
     if config.model != "network" and model is None:
         raise InputError(f"{folder} holds a model of your own ({config.model}): give one like it as model=.")
     session = Session(
-        source, settings, config.seeds, rollout, model, environment or config.env, folder, True, listener or Silent(),
-        care, resume=True,
+        source, settings, config.seeds, rollout, model, environment or config.env, folder, True, as_listener(listener),
+        fault_tolerance, resume=True,
     )  # fmt: skip
     return session.run()
 
@@ -169,6 +173,7 @@ def _rollout(source: EnvSource, settings: Settings, seeds: int) -> AbstractRollo
             "other, or give the function that makes one environment."
         )
     check_network(settings.network, source.obs_space, seeds)
+    check_experience(settings.algorithm.experience.capacity, source.obs_space, source.action_space, seeds)
     return make_rollout(source, settings.num_envs, settings.rollout_length, ACTION_MAPS[settings.actions])
 
 

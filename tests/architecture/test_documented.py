@@ -1,9 +1,12 @@
 """Every public name says what it is, and what must not be in the library is not in it.
 
 Public: every name in `logpi.__all__`, and every class, method and function without a leading underscore in a module
-without one. Not in the library: pickle in any form (a saved model must not be able to run code), `eval`, `exec`,
-`assert` (bad input gets a sentence, and `python -O` removes asserts), and `hasattr` without a comment on its line
-saying whose object it asks (never our own).
+without one. A method that implements an abstract one of ours inherits its docstring (`inspect.getdoc` finds it); one of
+its own says what is different, and does not begin with the same line.
+
+Not in the library: pickle in any form (a saved model must not be able to run code), `eval`, `exec`, `assert` (bad input
+gets a sentence, and `python -O` removes asserts), and `hasattr` without a comment on its line saying whose object it
+asks (never our own).
 """
 
 from __future__ import annotations
@@ -16,9 +19,21 @@ from pathlib import Path
 import pytest
 
 import logpi
-from tests.architecture.source import called, docstring, PACKAGE, plant, Source, sources
+from tests.architecture.source import (
+    Breach,
+    called,
+    docstring,
+    implementations,
+    Method,
+    PACKAGE,
+    plant,
+    Source,
+    sources,
+    unlisted,
+)
 
 PICKLES = {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal", "_pickle"}
+BREACHES_LEFT: tuple[str, ...] = ()
 Documentable = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -40,16 +55,31 @@ def is_overload(node: Documentable) -> bool:
 
 def undocumented(package: Path) -> list[str]:
     """Public modules and definitions without a docstring."""
-    found = []
-    for source in sources(package):
+    found, everything = [], sources(package)
+    inherits = {method for _, _, method, _ in implementations(everything)}
+    for source in everything:
         if any(part.startswith("_") and part != "__init__.py" for part in source.path.parts):
             continue
         if source.lines and docstring(source.tree) is None:
             found.append(f"{source.path}:1 has no docstring")
         for name, node in public(source.tree.body):
-            if docstring(node) is None and not is_overload(node):
+            if docstring(node) is None and node not in inherits and not is_overload(node):
                 found.append(f"{source.at(node)} {name} has no docstring")
     return found
+
+
+def first_line(method: Method) -> str:
+    """The first line of a docstring, without its full stop."""
+    return (ast.get_docstring(method) or "").partition("\n")[0].strip().rstrip(".")
+
+
+def repeated(package: Path) -> list[Breach]:
+    """The implementations that begin with the words of the abstract method."""
+    return [
+        Breach(source.at(method), f"{node.name}.{method.name}", "repeats the docstring that it inherits; leave it out")
+        for source, node, method, promised in implementations(sources(package))
+        if first_line(method) and first_line(method) == first_line(promised)
+    ]
 
 
 def forbidden(source: Source, node: ast.AST) -> str | None:
@@ -94,6 +124,10 @@ def test_every_public_definition_has_a_docstring() -> None:
     assert undocumented(PACKAGE) == []
 
 
+def test_no_inherited_docstring_is_repeated() -> None:
+    assert unlisted(repeated(PACKAGE), BREACHES_LEFT) == []
+
+
 def test_every_exported_name_exists_and_has_a_docstring() -> None:
     assert len(logpi.__all__) > 5
     assert names_without_words(logpi, list(logpi.__all__)) == []
@@ -126,6 +160,34 @@ def test_the_check_of_docstrings_can_fail(case: str, tmp_path: Path) -> None:
     text, sentence = UNDOCUMENTED[case]
     found = undocumented(plant(tmp_path, {"a.py": text}))
     assert len(found) == 1 and sentence in found[0], found
+
+
+ABSTRACT = '''"""M."""
+class AbstractA(eqx.Module):
+    """A."""
+    @property
+    @abc.abstractmethod
+    def f(self):
+        """What is there.
+
+        More of it.
+        """
+'''
+REPEATING = (
+    '"""M."""\nclass B(AbstractA):\n    """B."""\n    @property\n    def f(self):\n        """What is there."""\n'
+)
+
+
+def test_the_check_of_repeated_docstrings_can_fail(tmp_path: Path) -> None:
+    folder = plant(tmp_path, {"a.py": ABSTRACT, "b.py": REPEATING})
+    sentence = "repeats the docstring that it inherits; leave it out"
+    assert list(map(str, repeated(folder))) == [f"b.py:5 B.f {sentence}"]
+
+
+@pytest.mark.parametrize("own", ["'''What is here.'''", "return 1"])
+def test_an_implementation_has_no_docstring_or_its_own(own: str, tmp_path: Path) -> None:
+    folder = plant(tmp_path, {"a.py": ABSTRACT, "b.py": REPEATING.replace('"""What is there."""', own)})
+    assert repeated(folder) == [] and undocumented(folder) == []
 
 
 @pytest.mark.parametrize("case", FORBIDDEN)

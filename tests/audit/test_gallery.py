@@ -1,7 +1,6 @@
 """What the gallery claims of each loss is what the exact expectation over all groups of four finds."""
 
 import dataclasses
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -10,11 +9,12 @@ import pytest
 
 from logpi.audit import gallery
 from logpi.audit.alignment import align
-from logpi.audit.bias_tables import loss_tables
 from logpi.audit.gallery import advantages, kl, losses
-from logpi.audit.losses.audit import audited
-from logpi.audit.losses.kl_checks import frozen
-from logpi.audit.losses.sequences import draw, first_token_right, pass_rates
+from logpi.audit.losses.auditor import audited
+from logpi.audit.losses.direction_checks import first_token_right, pass_rates
+from logpi.audit.losses.kl_checks import known_gradients
+from logpi.audit.losses.sequences import draw
+from tools.audit_tables import DOCUMENT, loss_tables
 
 EXACT = 1e-12
 
@@ -31,7 +31,7 @@ def kl_table():
 
 def test_the_document_holds_both_tables(table, kl_table):
     """Every word as it is, every number to its three digits."""
-    document = (Path(__file__).parents[2] / "docs" / "audit_tables.md").read_text("utf-8")
+    document = DOCUMENT.read_text("utf-8")
     written = document[document.index("## Losses of sequences") :].split("|")
     found = loss_tables(list(table.values()), list(kl_table.values())).split("|")
     assert len(written) == len(found) > 200
@@ -182,7 +182,7 @@ def test_k1_in_the_loss_has_no_expected_gradient_and_over_lengths_one_without_th
     other = dataclasses.replace(silent, reference=-silent.reference)
     found = expected(kl.k1_in_loss_row_mean, silent)
     np.testing.assert_array_equal(found, expected(kl.k1_in_loss_row_mean, other))
-    shorter = frozen(silent)["E[1/length], whatever the reference is"]
+    shorter = known_gradients(silent)["E[1/length], whatever the reference is"]
     np.testing.assert_allclose(found, -kl.BETA * shorter, atol=1e-15)
 
 
@@ -196,7 +196,7 @@ def test_the_gradient_of_the_mean_inverse_length_is_that_of_the_sum():
 
     with jax.enable_x64(True):
         exact = jax.grad(inverse_length)(jnp.asarray(problem.logits))
-    found = frozen(problem)["E[1/length], whatever the reference is"]
+    found = known_gradients(problem)["E[1/length], whatever the reference is"]
     np.testing.assert_allclose(found, np.ravel(exact), atol=1e-15)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 import logpi
 from logpi import audit, InputError
-from logpi.audit.objectives.monte_carlo_update import align_drawn
+from logpi.audit.objectives.monte_carlo_update import align_monte_carlo
 from logpi.audit.problems import bandit, GaussianBandit, small_lqr, three_states
 from tests.audit.planted.objectives import (
     ENTROPY,
@@ -77,7 +77,7 @@ def test_draws_against_a_known_bias():
     truth = np.array([3.0, 4.0])
     rows = truth + 50 * rng.normal(size=(2000, 2))
     found = 2 * rows + np.array([-0.8, 0.6]) + rng.normal(size=(2000, 2))
-    row, error = align_drawn("", found, rows, truth, truth, "")
+    row, error = align_monte_carlo("", found, rows, truth, truth, "")
     assert abs(row.scale - 2) < 0.02 and abs(row.direction_error - 0.1) < 4 * row.error < 0.03
     assert abs(row.cosine - 1 / np.sqrt(1.01)) < 4 * error < 0.01
 
@@ -85,7 +85,7 @@ def test_draws_against_a_known_bias():
 def test_draws_where_nothing_is_to_be_gained():
     """A true gradient of 0 has no direction; it was divided by its norm."""
     found = np.random.default_rng(0).normal(size=(400, 2))
-    row, _ = align_drawn("", found, found, np.zeros(2), np.zeros(2), "")
+    row, _ = align_monte_carlo("", found, found, np.zeros(2), np.zeros(2), "")
     assert row.scale == 0 and np.isnan(row.cosine) and row.direction_error == np.inf
 
 
@@ -94,7 +94,7 @@ def test_draws_without_a_bias_show_none():
     rng, truth = np.random.default_rng(1), np.array([1.0, 0.0])
     none = np.zeros((400, 2))
     squares = [
-        align_drawn("", truth + rng.normal(size=(400, 2)), none, none[0], truth, "")[0].direction_error ** 2
+        align_monte_carlo("", truth + rng.normal(size=(400, 2)), none, none[0], truth, "")[0].direction_error ** 2
         for _ in range(200)
     ]
     assert np.mean(squares) < 0.7 / 400  # 1 / 400 is what the noise alone would be

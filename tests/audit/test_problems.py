@@ -10,7 +10,7 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from logpi import GAE, InputError, MonteCarlo, NStep
-from logpi.audit.objectives.exact_update import Case, Rows
+from logpi.audit.objectives.exact_update import ExactUpdate, RowObjective
 from logpi.audit.problems import bandit, default_problems, GaussianBandit, LQR, small_lqr, TabularMDP, three_states
 from logpi.models import log_probs, unroll
 
@@ -23,7 +23,7 @@ def surrogate(model, batch):
     return log_probs(output.policy, batch.action) * batch.advantage
 
 
-SCORE = Rows(surrogate)
+SCORE = RowObjective(surrogate)
 
 
 def random_mdp(seed: int, **kind) -> TabularMDP:
@@ -74,7 +74,7 @@ def test_the_value_recursion_is_the_sum_over_all_episodes(seed, observation):
 def expected(problem, credit, **how) -> np.ndarray:
     """The expected update of the score surrogate."""
     with jax.enable_x64(True):
-        return Case(problem, SCORE, credit).update(**how)
+        return ExactUpdate(problem, SCORE, credit).expected(**how)
 
 
 @pytest.mark.parametrize("limit", ["terminates", "truncates", "rollout"])

@@ -16,8 +16,9 @@ import pytest
 
 import logpi
 from logpi import audit, InputError, spaces
+from logpi.audit.losses.direction_checks import first_token_right, pass_rates
 from logpi.audit.losses.frameworks import _is_derivative
-from logpi.audit.losses.sequences import draw, first_token_right, pass_rates
+from logpi.audit.losses.sequences import draw
 from logpi.audit.problems import default_problems, GaussianBandit, small_lqr, TabularMDP
 from logpi.audit.programs.reference import reference
 from logpi.audit.runs.audit import _one_sided
@@ -52,12 +53,13 @@ class Lazy(logpi.algorithms.base.AbstractSingleStep):
 
     optimiser: AbstractOptimiser = logpi.Adam()
     credit: logpi.credit.AbstractCredit = logpi.MonteCarlo()
+    advantages: logpi.advantages.AbstractAdvantages = logpi.advantages.Unchanged()
     value_coef: float = 0.5
     segment_length: int | None = eqx.field(static=True, default=None)
 
     def objective(self, model, batch):
         nothing = jnp.zeros_like(batch.log_prob)
-        return nothing, logpi.algorithms.Record(*[nothing] * 5)
+        return nothing, dict.fromkeys(("entropy", "kl", "surrogate", "value_error"), nothing)
 
 
 def test_an_update_that_goes_nowhere_does_not_pass() -> None:

@@ -1,6 +1,7 @@
 """Audits of runs: numbers that are known, and a run that is in order. The bugs are in the zoo."""
 
 import dataclasses
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -13,6 +14,7 @@ from logpi.algorithms import AbstractAlgorithm
 from logpi.audit.runs.audit import run as audit_run
 from logpi.audit.runs.critic import critic_error, returns_to_go, Stream
 from logpi.errors import InputError
+from logpi.experience import AbstractExperience, Latest
 from logpi.models import make_actor_critic
 from logpi.spaces.kinds import Box, Discrete
 from logpi.statistics.gradient_noise import (
@@ -128,14 +130,26 @@ def healthy(trained):
 class Mine(AbstractAlgorithm):
     """An algorithm whose objective is nowhere said."""
 
-    def init(self, model, num_updates, key):
-        return model
+    measurements: ClassVar = ()
+    experience: AbstractExperience = Latest()
 
-    def policy(self, state):
+    def build(self, spec, network, key):
+        return network
+
+    def init(self, networks, spec, num_updates, key):
+        return networks
+
+    def networks(self, state):
         return state
 
-    def update(self, state, trajectory, key):
-        return state, None
+    def policy(self, networks):
+        return networks
+
+    def acting(self, state):
+        return state
+
+    def update(self, state, view, key):
+        return state, {}
 
 
 def by_name(report):
@@ -149,6 +163,8 @@ def test_a_healthy_run_passes(healthy):
     assert 0 < checks["effective sample size"].size <= 1
     assert 0 <= checks["clipped rows"].size <= 1
     assert any(name.startswith("signal-to-noise actor") for name in checks)
+    assert any(check.key.startswith("signal_to_noise.actor") for check in healthy.checks)
+    assert {check.chart for check in healthy.checks} == {"by_layer", "last_update"}
     # The noise scale is the rows of a rollout over its signal-to-noise: McCandlish et al. 2018, eq. 2.9.
     ratio, scale = checks["signal-to-noise"].size, checks["gradient noise scale"].size
     assert ratio * scale == pytest.approx(16 * 32 * 6 / 7, rel=0.05)  # a row in 7 only resets
@@ -187,5 +203,5 @@ def test_mistakes_are_told(trained):
         audit_run(trained, KEY, batches=2)
     with pytest.raises(InputError, match="does not exist"):
         audit_run("nowhere", KEY)
-    with pytest.raises(InputError, match="knows the gradients"):
+    with pytest.raises(InputError, match="objective of an AbstractOnPolicy"):
         audit_run(runs.with_algorithm(trained, Mine()), KEY)

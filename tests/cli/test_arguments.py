@@ -84,7 +84,8 @@ def test_every_setting_is_a_flag_with_a_help_text(algorithm: str, credit: str) -
     assert len(names) == len(set(names))
     assert [flag.name for flag in flags if not flag.help] == []
     part = settings_for("CartPole-v1", algorithm, credit).algorithm
-    assert {f.name for f in dataclasses.fields(part)} - {"optimiser", "credit"} <= {flag.name for flag in flags}
+    fields = {f.name for f in dataclasses.fields(part)} - {"optimiser", "credit", "advantages"}
+    assert fields <= {flag.name for flag in flags}
 
 
 def other(value: Any, kind: Any) -> Any:

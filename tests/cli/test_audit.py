@@ -121,21 +121,10 @@ def test_the_gradient_of_a_run(trained: Path, capsys: pytest.CaptureFixture[str]
     assert {"signal-to-noise", "return rises"} <= {check["name"] for check in report["checks"]}
 
 
-def test_the_tables_are_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from logpi import audit
-
-    monkeypatch.setattr(audit, "tables", lambda: "# Tables\n")  # which take a minute
-    assert main(["audit", "tables"]) == 0 and capsys.readouterr().out == "# Tables\n"
-    assert main(["audit", "tables", "--write", str(tmp_path / "t.md")]) == 0
-    assert (tmp_path / "t.md").read_text() == "# Tables\n" and capsys.readouterr().out == ""
-
-
 def test_help_lists_the_kinds(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["audit", "--help"]) == 0
     said = capsys.readouterr().out
-    kinds = ("policy", "program", "objective", "loss", "env", "run", "tables")
+    kinds = ("policy", "program", "objective", "loss", "env", "run")
     assert all(f"\n  {kind} " in said for kind in kinds)
     assert main(["audit"]) == 2
 
@@ -157,7 +146,6 @@ def test_help_lists_the_kinds(capsys: pytest.CaptureFixture[str]) -> None:
         (["loss", "{}:line"], "asks for rewards"),
         (["env", "{}:params"], "is no environment"),
         (["run", "runs/none"], "runs/none"),
-        (["tables", "--write", "nowhere/tables.md"], "its folder does not exist"),
         (["policy", "{}:params"], "no distribution"),
         (["policy", "{}:normal", "--samples", "1"], "samples is 1, but it must be 100 or more"),
         (["policy", "runs/none"], "runs/none"),

@@ -14,7 +14,7 @@ import pytest
 import logpi
 from logpi.cli import main as main_module
 from logpi.cli.terminal import uninterrupted
-from logpi.training.signals import catch_interruption, handled, SIGNALS
+from logpi.training.signals import catch_signals, signal_handler, SIGNALS
 from tests.cli.conftest import SMALL
 
 RUN = [sys.executable, "-c", "import sys; from logpi.cli.main import main; sys.exit(main())"]
@@ -90,7 +90,7 @@ sys.exit(status)
 @pytest.mark.parametrize("number", SIGNALS)
 def test_after_an_import_the_handler_from_before_acts(number: signal.Signals) -> None:
     done: list[object] = []
-    with handled(SIGNALS, lambda number, frame: done.append(number)):
+    with signal_handler(SIGNALS, lambda number, frame: done.append(number)):
         with uninterrupted():
             os.kill(os.getpid(), number)
             done.append("imported")
@@ -139,7 +139,7 @@ def test_a_handler_that_is_not_pythons_stays(monkeypatch: pytest.MonkeyPatch) ->
     before = signal.getsignal(signal.SIGTERM)
     with monkeypatch.context() as patch:
         patch.setattr(signal, "getsignal", lambda number: None)
-        with catch_interruption(), uninterrupted():
+        with catch_signals(), uninterrupted():
             patch.undo()
             assert signal.getsignal(signal.SIGTERM) == before
     assert signal.getsignal(signal.SIGTERM) == before

@@ -8,8 +8,8 @@ import jax
 import pytest
 
 import logpi
-from logpi.cli.ahead import compile_evaluation
 from logpi.cli.main import main
+from logpi.cli.precompilation import compile_evaluation
 from logpi.envs import resolve
 from tests.cli.conftest import SMALL
 
@@ -88,12 +88,12 @@ def test_environments_on_the_host(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert json.loads(said.out)["env"] == "gymnasium:CartPole-v1" and "compiled in" in said.err
 
 
-def test_the_evaluation_is_compiled_ahead(trained: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_evaluation_is_precompiled(trained: Path, caplog: pytest.LogCaptureFixture) -> None:
     run, source = logpi.load(trained, environment=resolve("CartPole-v1")), resolve("CartPole-v1")
     episodes = 37  # as many environments as nothing else has here
     with jax.log_compiles():
         compile_evaluation(source, run.settings, episodes)
-        assert "_compiled_rollout" in caplog.text
+        assert "_run" in caplog.text
         caplog.clear()
         run.evaluate(episodes)
     assert "Compiling" not in caplog.text

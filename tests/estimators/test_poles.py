@@ -12,7 +12,7 @@ from jax.scipy.special import xlogy
 import logpi
 from logpi import InputError
 from logpi.jaxprs.discontinuities import jumps
-from logpi.jaxprs.intervals import ANY, POSITIVE
+from logpi.jaxprs.interval_arithmetic import ANY, POSITIVE
 from logpi.jaxprs.singularities import Poles, Value
 
 EYE, PAIR, INF = jnp.eye(2), jnp.ones(2), jnp.inf

@@ -10,7 +10,7 @@ from scipy import special
 import logpi
 from logpi import InputError
 from logpi.distributions import FromNumpyro
-from logpi.distributions.numpyro.boundary import log_prob_of
+from logpi.distributions.probabilities import log_prob_of_draw
 
 KEY = jax.random.key(0)
 TABLE = jnp.asarray([5.0, 1.0, 2.0])
@@ -232,7 +232,7 @@ def test_a_host_function_has_no_derivative_in_what_it_is_given():
 
 def log_mass(of, event):
     """The gradient, in a concentration, of the log-probability that an event counts with."""
-    return jax.grad(lambda a: log_prob_of(FromNumpyro(of(a)), jnp.asarray(event)))
+    return jax.grad(lambda a: log_prob_of_draw(FromNumpyro(of(a)), jnp.asarray(event)))
 
 
 def test_draws_on_the_rim_count_with_the_probability_that_they_stand_for():

@@ -12,7 +12,7 @@ from scipy import stats
 
 import logpi as le
 from logpi.distributions import as_distribution, Bernoulli, Categorical, Joint, Normal
-from logpi.distributions.quantiles import from_uniform, num_uniforms
+from logpi.distributions.quantiles import quantiles_of
 from logpi.estimators.weak_derivatives import RULES
 
 DRAWS = 400_000
@@ -187,8 +187,8 @@ def test_continuous_quantiles_give_the_right_law(name):
     """Against SciPy's law, or the sampler's own: each a Kolmogorov-Smirnov test with a false-alarm rate of 1e-6."""
     theirs, law = QUANTILES[name]
     d = as_distribution(theirs)
-    uniform = jax.random.uniform(jax.random.key(2), (20_000, num_uniforms(d)), minval=1e-7)
-    events = np.asarray(jax.jit(jax.vmap(lambda u: from_uniform(d, u)))(uniform)).reshape(20_000, -1)
+    uniform = jax.random.uniform(jax.random.key(2), (20_000, quantiles_of(d).num_uniforms), minval=1e-7)
+    events = np.asarray(jax.jit(jax.vmap(quantiles_of(d).event))(uniform)).reshape(20_000, -1)
     drawn = np.asarray(d.sample(jax.random.key(3), (20_000,))).reshape(20_000, -1)
     for column, other in zip(events.T, drawn.T, strict=True):
         p = stats.kstest(column, law).pvalue if law else stats.ks_2samp(column, other).pvalue
@@ -201,8 +201,8 @@ def test_finite_quantiles_give_the_right_law(name):
     """Frequencies within 4.5 standard errors of the probabilities, which sum to 1."""
     d = as_distribution(FINITE[name])
     count = 100_000
-    uniform = jax.random.uniform(jax.random.key(2), (count, num_uniforms(d)), minval=1e-7)
-    events = np.asarray(jax.jit(jax.vmap(lambda u: from_uniform(d, u)))(uniform))
+    uniform = jax.random.uniform(jax.random.key(2), (count, quantiles_of(d).num_uniforms), minval=1e-7)
+    events = np.asarray(jax.jit(jax.vmap(quantiles_of(d).event))(uniform))
     rows, counts = np.unique(events.reshape(count, -1), axis=0, return_counts=True)
     probs = np.exp([float(d.log_prob(jnp.asarray(row.reshape(events.shape[1:])))) for row in rows])
     np.testing.assert_allclose(probs.sum(), 1.0, rtol=1e-5)

@@ -7,8 +7,10 @@ import numpy as np
 import optax
 import pytest
 
-from logpi import A2C, GAE, Optax, PPO
-from logpi.batch import prepare, with_standard_advantage
+from logpi import A2C, GAE, Optax, PPO, spaces
+from logpi.advantages import Standardised
+from logpi.algorithms import Spec
+from logpi.batch import prepare, with_advantages
 from logpi.learners.steps import gradient
 from logpi.parameters import trainable
 from tests.exactness.test_log_prob import collected, make
@@ -18,6 +20,9 @@ SAME = {"credit": GAE(0.95, 0.9), "value_coef": 0.7, "entropy_coef": 0.03}
 RATE = 0.1  # of plain gradient descent, so that one update shows its gradient
 PLAIN = Optax(optax.sgd(RATE))
 ONE_STEP = PPO(PLAIN, clip=0.1, value_clip=0.2, num_epochs=1, num_minibatches=1, **SAME)
+
+
+SPEC = Spec(spaces.Box((3,)), spaces.Box((2,)), 4, 16)  # of which nothing on policy makes any use
 
 
 def same(first, second) -> None:
@@ -32,10 +37,10 @@ def same(first, second) -> None:
 def gradients(model, trajectory):
     """A2C's, plain and with standard advantages; PPO's, plain; and the model after one update of PPO."""
     batch = prepare(model, trajectory, SAME["credit"], None)
-    both = jax.tree.map(lambda *x: jnp.stack(x), batch, with_standard_advantage(batch))
+    both = jax.tree.map(lambda *x: jnp.stack(x), batch, with_advantages(batch, Standardised()))
     a2c = jax.vmap(lambda batch: gradient(A2C(PLAIN, **SAME).objective, model, batch)[0])(both)
     ppo, _ = gradient(ONE_STEP.objective, model, batch)
-    state, _ = ONE_STEP.update(ONE_STEP.init(model, 1, jax.random.key(0)), trajectory, jax.random.key(1))
+    state, _ = ONE_STEP.update(ONE_STEP.init(model, SPEC, 1, jax.random.key(0)), trajectory, jax.random.key(1))
     return *(jax.tree.map(lambda g, i=i: g[i], a2c) for i in (0, 1)), ppo, state.model
 
 

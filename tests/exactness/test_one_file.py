@@ -11,12 +11,14 @@ import numpy as np
 
 from examples import ppo_in_one_file as one_file
 from logpi import Adam, GAE, PPO, spaces
-from logpi.learners.shuffle import random_order
+from logpi.algorithms import Spec
+from logpi.learners.steps import random_order
 from logpi.models import make_actor_critic
 from logpi.trajectory import Trajectory
 from tests.weights import filled
 
 STREAMS, TIME, UPDATES = 4, 24, 5
+SPEC = Spec(spaces.Box((4,)), spaces.Discrete(2), STREAMS, TIME)
 NAMES = ("reward", "terminated", "truncated", "valid")
 
 
@@ -72,13 +74,13 @@ def test_its_update_is_the_librarys():
     )
     rows = {name: jnp.asarray(x) for name, x in any_rows().items()}
     model = filled(make_actor_critic, spaces.Box((4,)), spaces.Discrete(2))
-    state, params, adam_state = algorithm.init(model, UPDATES, jax.random.key(0)), as_params(model), None
+    state, params, adam_state = algorithm.init(model, SPEC, UPDATES, jax.random.key(0)), as_params(model), None
     library_update, its_update = eqx.filter_jit(algorithm.update), jax.jit(one_file.update)
     adam_state = one_file.init_adam(params)
     for i in range(2):
         key = jax.random.key(i)
         state, info = library_update(state, as_trajectory(rows), key)
-        assert 0.05 < info.record.clipped < 0.95  # both sides of the clip are tried
+        assert 0.05 < info["clipped"] < 0.95  # both sides of the clip are tried
         orders = jnp.stack([random_order(k, STREAMS * TIME) for k in jax.random.split(key, one_file.EPOCHS)])
         rate = one_file.LEARNING_RATE * (1 - i / UPDATES)
         params, adam_state = its_update(params, adam_state, rows, orders, rate)

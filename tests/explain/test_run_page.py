@@ -19,16 +19,17 @@ from logpi.cli.explain import explain_command
 from logpi.envs import resolve
 from logpi.errors import InputError
 from logpi.explain import network
-from logpi.explain.batch_rows import Rows
+from logpi.explain.batch_rows import BatchRows
 from logpi.explain.network import KL, look
-from logpi.explain.trained import _finite, as_data
+from logpi.explain.trained import as_data
 from logpi.models import make_actor_critic, Network
 from logpi.parameters import trainable
+from logpi.runs.files import as_json
 from logpi.runs.run import Run
 from logpi.runs.settings import Settings
 from tests.pages import chromium
 
-FOUND = Report("PPO", (Check("policy gradient", 1e-16, 0.0, 1e-6, "part of the update across the gradient", ""),))
+FOUND = Report("PPO", (Check("policy_gradient", 1e-16, 0.0, 1e-6, "part of the update across the gradient", ""),))
 
 
 def untrained(algorithm, env="gymnasium:CartPole-v1", **network) -> Run:
@@ -82,7 +83,7 @@ def test_the_hardest_push_is_found_among_all_rows(ppo):
     norms, valid = np.full((200, 1), 0.01), np.ones((200, 1), bool)
     norms[100], norms[120] = 50.0, 1e6
     valid[120] = False
-    rows = Rows(
+    rows = BatchRows(
         advantage, np.zeros((200, 1)), np.zeros((200, 1)), valid, norms, np.zeros((200, 1, 2)), np.zeros((200, 1)),
         None, None,
     )  # fmt: skip
@@ -125,7 +126,7 @@ def test_the_step_goes_uphill_as_far_as_it_says(ppo):
 def test_gaussians_and_memories_have_a_page_too():
     gaussian = look(untrained(logpi.REINFORCE(), "gymnasium:Pendulum-v1", memory="gru"), jax.random.key(2))
     assert not gaussian.standardised and "std" in gaussian.rows.pushed(-1, 1)[0]["policies"][0]
-    json.dumps(_finite(as_data(gaussian, FOUND)), allow_nan=False)
+    json.dumps(as_json(as_data(gaussian, FOUND)), allow_nan=False)
 
 
 def test_with_a_memory_and_many_rows_some_are_scored_and_the_page_says_how_many(tmp_path, monkeypatch):
@@ -137,7 +138,7 @@ def test_with_a_memory_and_many_rows_some_are_scored_and_the_page_says_how_many(
     scored = seen.rows.scored
     assert scored.sum() <= 10 < every.scored.sum() == every.valid.sum() and scored.any(axis=1).all()
     np.testing.assert_allclose(seen.rows.score_norms[scored], every.score_norms[scored], rtol=1e-6)
-    data = _finite(as_data(seen, FOUND))
+    data = as_json(as_data(seen, FOUND))
     assert data["summary"]["scored"] == scored.sum() == len(data["points"]["push"])
     assert data["summary"]["gain"] == pytest.approx(
         as_data(dataclasses.replace(seen, rows=every), FOUND)["summary"]["gain"]
@@ -159,7 +160,7 @@ def _in_browser(path, data):
 
 @pytest.mark.skipif(chromium.find() is None, reason="there is no Chromium on this machine")
 def test_the_page_in_a_browser(ppo, tmp_path):
-    data = _finite(as_data(ppo[1], FOUND))
+    data = as_json(as_data(ppo[1], FOUND))
     document = _in_browser(tmp_path / "run.html", data)
     assert "Of all rows, those with the largest push" in document and not re.search(r"A dot is one of \d", document)
     assert 'data-ready="yes"' in document and "data-error" not in document

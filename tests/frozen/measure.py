@@ -28,6 +28,7 @@ import numpyro.distributions as dist
 
 import logpi
 from logpi import audit
+from tools import audit_tables
 
 NUMBERS = Path(__file__).with_name("numbers.json")
 PACKAGES = ("jax", "jaxlib", "numpy", "equinox", "optax", "numpyro", "gymnasium")
@@ -62,6 +63,13 @@ def processor() -> str:
     return f"{name[1] if name else platform.processor()}, {digest(can[1].encode())[:16] if can else 'features unknown'}"
 
 
+# Of a row, in the order in which they were frozen; what an algorithm did not measure was written as 0.
+COLUMNS = (
+    "seed", "iteration", "steps", "episodes", "return_mean", "return_squares", "length_mean", "entropy", "kl",
+    "clipped", "surrogate", "value_error", "explained_variance", "gradient_norm", "signal_to_noise", "reward",
+)  # fmt: skip
+
+
 def digest(*parts: bytes) -> str:
     """The SHA-256 of some bytes."""
     return hashlib.sha256(b"".join(parts)).hexdigest()
@@ -71,8 +79,9 @@ def of_run(run: logpi.Run) -> dict[str, Any]:
     """Every policy's parameters and every row; the first row of each seed to read."""
     leaves = [np.asarray(x) for x in jax.tree.leaves(run.models) if isinstance(x, jax.Array | np.ndarray)]
     policies = digest(*(f"{x.dtype}{x.shape}".encode() + x.tobytes() for x in leaves))
-    history = digest(json.dumps(run.history).encode())  # a float is written with all its digits
-    return {"bits": {"policies": policies, "history": history}, "near": run.history[: len(run.seeds)]}
+    rows = [{name: row.get(name, 0.0) for name in COLUMNS} for row in run.history]
+    history = digest(json.dumps(rows).encode())  # a float is written with all its digits
+    return {"bits": {"policies": policies, "history": history}, "near": rows[: len(run.seeds)]}
 
 
 @functools.cache
@@ -177,12 +186,12 @@ def estimated(name: str) -> dict[str, Any]:
 
 def loss_tables() -> dict[str, Any]:
     """The audit's tables of losses and KL terms."""
-    return text(audit.loss_tables())
+    return text(audit_tables.loss_tables())
 
 
 def objective_tables() -> dict[str, Any]:
     """The audit's table of PPO, on the quickest of its problems only: all take a minute."""
-    return text(audit.objective_tables([audit.objective(logpi.PPO(), audit.problems.bandit())]))
+    return text(audit_tables.objective_tables([audit.objective(logpi.PPO(), audit.problems.bandit())]))
 
 
 def text(words: str) -> dict[str, Any]:

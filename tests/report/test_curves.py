@@ -10,7 +10,6 @@ import pytest
 from scipy import stats
 
 from logpi import InputError, PPO, Run, Settings
-from logpi.runs.plot import plot_curves
 from logpi.spaces.kinds import Discrete
 from logpi.statistics.intervals import interquartile_mean, mean_interval
 
@@ -32,10 +31,10 @@ def history(
     return rows
 
 
-def run(seeds: tuple[int, ...], rows: list[dict[str, Any]], **summary: Any) -> Run:
-    """A run that shows these rows."""
+def plotted(seeds: tuple[int, ...], rows: list[dict[str, Any]], path: Path | None = None, **summary: Any) -> Any:
+    """The figure of a run that shows these rows."""
     space = Discrete(2)
-    return Run("Env-v0", Settings(PPO(), steps=5000), seeds, (), space, space, rows, summary, {})
+    return Run("Env-v0", Settings(PPO(), steps=5000), seeds, (), space, space, rows, summary, {}).plot(path)
 
 
 def curves(drawn: Any) -> list[np.ndarray]:
@@ -45,7 +44,7 @@ def curves(drawn: Any) -> list[np.ndarray]:
 
 def test_several_seeds_show_each_and_their_interquartile_mean() -> None:
     seeds = tuple(range(8))
-    drawn = plot_curves(run(seeds, history(seeds, value=lambda seed, i: 10.0 * seed)))
+    drawn = plotted(seeds, history(seeds, value=lambda seed, i: 10.0 * seed))
     assert isinstance(drawn, figure.Figure) and len(drawn.axes) == 6
     *faint, middle = curves(drawn)
     np.testing.assert_allclose([line[-1] for line in faint], [10.0 * seed for seed in seeds])
@@ -55,7 +54,7 @@ def test_several_seeds_show_each_and_their_interquartile_mean() -> None:
 
 
 def test_one_seed_has_the_error_of_its_episodes() -> None:
-    drawn = plot_curves(run((3,), history((3,), value=lambda seed, i: 7.0)))
+    drawn = plotted((3,), history((3,), value=lambda seed, i: 7.0))
     (line,) = curves(drawn)
     np.testing.assert_allclose(line[~np.isnan(line)], 7.0)
     band = drawn.axes[0].collections[0].get_paths()[0].vertices
@@ -65,19 +64,18 @@ def test_one_seed_has_the_error_of_its_episodes() -> None:
 
 
 def test_a_curve_follows_what_it_smooths() -> None:
-    (line,) = curves(plot_curves(run((0,), history((0,), iterations=2000, value=lambda seed, i: 0.01 * i))))
+    (line,) = curves(plotted((0,), history((0,), iterations=2000, value=lambda seed, i: 0.01 * i)))
     x = np.linspace(0, 20, len(line))
     inside = slice(10, -10)
     np.testing.assert_allclose(line[inside], x[inside], atol=0.05)
 
 
 def test_axes_have_titles_and_units() -> None:
-    drawn = plot_curves(run((0, 1), history((0, 1))))
+    drawn = plotted((0, 1), history((0, 1)))
     large, *small = drawn.axes
     assert large.get_ylabel() == "return of an episode" and large.get_xlabel() == "agent steps of each seed"
     titles = [axes.get_title(loc="left") for axes in small]
-    assert titles == ["entropy, nats", "KL of an update, nats", "explained variance", "gradient norm",
-                      "gradient signal / noise"]  # fmt: skip
+    assert titles == ["entropy, nats", "KL, nats", "expl. var., share", "grad. norm, norm", "signal/noise, ratio"]
 
 
 @pytest.mark.parametrize(
@@ -91,28 +89,27 @@ def test_axes_have_titles_and_units() -> None:
     ],
 )
 def test_gaps_are_no_trouble(rows: list[dict[str, Any]], tmp_path: Path) -> None:
-    plot_curves(run((0, 1), rows, interrupted=True), tmp_path / "curve.png")
+    plotted((0, 1), rows, tmp_path / "curve.png", interrupted=True)
     assert (tmp_path / "curve.png").stat().st_size > 0
 
 
 def test_steps_of_which_none_counts_are_drawn() -> None:
     """Where all environments broke down in the first rollout."""
     rows = [row | {"steps": 0} for row in history((0,), iterations=1)]
-    assert plot_curves(run((0,), rows)).axes
+    assert plotted((0,), rows).axes
 
 
 def test_it_is_written_as_its_name_says(tmp_path: Path) -> None:
-    shown = run((0,), history((0,)))
-    plot_curves(shown, tmp_path / "deeper" / "curve.svg")
+    plotted((0,), history((0,)), tmp_path / "deeper" / "curve.svg")
     assert "<svg" in (tmp_path / "deeper" / "curve.svg").read_text()
     with pytest.raises(InputError, match=r"a name that ends in \.png"):
-        plot_curves(shown, tmp_path / "curve.xyz")
+        plotted((0,), history((0,)), tmp_path / "curve.xyz")
 
 
 def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
     with pytest.raises(InputError, match=r'pip install "logpi\[plot\]"'):
-        plot_curves(run((0,), history((0,))))
+        plotted((0,), history((0,)))
 
 
 @pytest.mark.parametrize("n", range(2, 14))

@@ -7,14 +7,17 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from logpi.progress.console import plain_line, PlainProgress, plan_lines, Speaker, Tally
+import logpi
+from logpi.algorithms.base import ENTROPY
+from logpi.measurements import Measurement
+from logpi.progress.console import LineWriter, plain_line, PlainProgress, plan_lines, ProgressTracker
 from logpi.progress.live import drawn, TerminalProgress
-from logpi.training.events import Plan
+from logpi.training.events import Advanced, Compiled, Compiling, Finished, Planned
 
 
-def plan(seeds: tuple[int, ...] = (0,)) -> Plan:
+def plan(seeds: tuple[int, ...] = (0,), measurements: tuple[Measurement, ...] = logpi.PPO.measurements) -> Planned:
     """Ten iterations of 100 steps for each seed."""
-    return Plan("Env-v0", "the twin.", "PPO", seeds, 1000, 10, 10, "somewhere", "cpu", "runs/x")
+    return Planned("Env-v0", "the twin.", "PPO", seeds, 1000, 10, 10, "somewhere", "cpu", "runs/x", measurements)
 
 
 def row(seed: int, iteration: int, mean: float | None = 1.0, episodes: int = 10, **numbers: Any) -> dict[str, Any]:
@@ -34,50 +37,64 @@ def test_the_plan_says_everything() -> None:
 
 
 def test_the_interval_of_one_seed_is_over_its_last_episodes() -> None:
-    tally = Tally(plan())
-    tally.add([row(0, 1, mean=1000.0, episodes=100)], 100, 0.1)
-    tally.add([row(0, 2, mean=50.0, episodes=100)], 200, 0.2)
-    numbers = tally.numbers()
-    assert numbers.average == 50.0  # the earlier hundred are forgotten
-    assert numbers.margin == pytest.approx(1.96 * math.sqrt(4.0 / 99))
+    tracker = ProgressTracker(plan())
+    tracker.add([row(0, 1, mean=1000.0, episodes=100)], 100, 0.1)
+    tracker.add([row(0, 2, mean=50.0, episodes=100)], 200, 0.2)
+    now = tracker.snapshot()
+    assert now.average == 50.0  # the earlier hundred are forgotten
+    assert now.margin == pytest.approx(1.96 * math.sqrt(4.0 / 99))
 
 
 def test_the_interval_of_several_seeds_is_over_seeds() -> None:
-    tally = Tally(plan((0, 1)))
-    tally.add([row(0, 1, mean=1.0), row(1, 1, mean=3.0)], 200, 1.0)
-    numbers = tally.numbers()
-    assert numbers.average == 2.0
-    assert numbers.margin == pytest.approx(12.706, abs=1e-3)  # Student's t with one degree of freedom, error 1
-    assert numbers.done == 0.1
+    tracker = ProgressTracker(plan((0, 1)))
+    tracker.add([row(0, 1, mean=1.0), row(1, 1, mean=3.0)], 200, 1.0)
+    now = tracker.snapshot()
+    assert now.average == 2.0
+    assert now.margin == pytest.approx(12.706, abs=1e-3)  # Student's t with one degree of freedom, error 1
+    assert now.done == 0.1
 
 
 def test_before_any_episode_has_ended_there_is_no_return() -> None:
-    tally = Tally(plan())
-    tally.add([row(0, 1, mean=None, kl=None)], 100, 1.0)
-    assert dict(tally.numbers().measurements())["return"] == "-"
-    assert dict(tally.numbers().measurements())["KL"] == "-"
+    tracker = ProgressTracker(plan())
+    tracker.add([row(0, 1, mean=None, kl=None)], 100, 1.0)
+    assert dict(tracker.snapshot().measurements())["return"] == "-"
+    assert dict(tracker.snapshot().measurements())["KL"] == "-"
+
+
+def test_only_what_the_algorithm_measures_is_shown() -> None:
+    tracker = ProgressTracker(plan(measurements=(ENTROPY,)))
+    assert tracker.snapshot().measurements() == [("return", "-"), ("entropy", "-")]  # nothing yet
+    own = {"seed": 0, "iteration": 1, "steps": 100, "episodes": 0, "return_mean": None, "return_squares": None}
+    tracker.add([own | {"entropy": 0.5, "temperature": 0.2}], 100, 1.0)
+    assert tracker.snapshot().measurements() == [("return", "-"), ("entropy", "0.5")]
+
+
+def test_an_update_that_was_dropped_is_shown_beside_others() -> None:
+    tracker = ProgressTracker(plan())
+    tracker.add([row(0, 1, kl=None, dropped=True), row(0, 2, kl=0.25)], 200, 1.0)
+    assert dict(tracker.snapshot().measurements())["KL"] == "0.25"
 
 
 def test_the_remaining_time_is_that_of_the_newest_pace() -> None:
-    tally = Tally(plan())
-    tally.add([row(0, 1)], 100, 100.0)  # slow at first: it compiled
+    tracker = ProgressTracker(plan())
+    tracker.add([row(0, 1)], 100, 100.0)  # slow at first: it compiled
     for i in range(2, 6):
-        tally.add([row(0, i)], 100 * i, 100.0 + 10.0 * (i - 1))
-    numbers = tally.numbers()
-    assert numbers.steps_per_second == pytest.approx(10.0)
-    assert numbers.seconds_left == pytest.approx(50.0)
-    assert plain_line(numbers).startswith("500 steps  50%  10 steps/s  0:50 left  return 1 ±")
+        tracker.add([row(0, i)], 100 * i, 100.0 + 10.0 * (i - 1))
+    now = tracker.snapshot()
+    assert now.steps_per_second == pytest.approx(10.0)
+    assert now.seconds_left == pytest.approx(50.0)
+    assert plain_line(now).startswith("500 steps  50%  10 steps/s  0:50 left  return 1 ±")
 
 
 def test_a_log_gets_plain_lines() -> None:
     file = io.StringIO()
     progress = PlainProgress(file)
-    progress.planned(plan())
-    progress.compiling()
-    progress.compiled(1.25)
+    progress(plan())
+    progress(Compiling())
+    progress(Compiled(1.25))
     for i in range(1, 11):
-        progress.advanced([row(0, i)], 100 * i, 0.1 * i)
-    progress.finished(interrupted=True)
+        progress(Advanced([row(0, i)], 100 * i, 0.1 * i))
+    progress(Finished(interrupted=True))
     lines = file.getvalue().splitlines()
     assert lines[4:6] == ["compiling ...", "compiled in 1.2 s"]
     assert lines[6].startswith("1,000 steps  100%  1,000 steps/s  return 1 ± 0.394  entropy 0.5  KL 0.5")
@@ -91,20 +108,20 @@ def test_silence_once_nobody_reads() -> None:
         def write(self, text: str) -> int:
             raise BrokenPipeError
 
-    say = Speaker(Closed())
-    say("one")
-    say("two")
+    write = LineWriter(Closed())
+    write("one")
+    write("two")
 
 
 def test_a_terminal_gets_a_bar_and_the_numbers() -> None:
     file = io.StringIO()
     progress = TerminalProgress(file)
-    progress.planned(plan())
-    progress.compiling()
-    progress.compiled(1.25)
-    progress.advanced([row(0, 1)], 100, 0.1)
-    progress.advanced([row(0, i) for i in range(2, 11)], 1000, 1.0)
-    progress.finished(interrupted=False)
+    progress(plan())
+    progress(Compiling())
+    progress(Compiled(1.25))
+    progress(Advanced([row(0, 1)], 100, 0.1))
+    progress(Advanced([row(0, i) for i in range(2, 11)], 1000, 1.0))
+    progress(Finished(interrupted=False))
     text = file.getvalue()
     for piece in ("Env-v0 with PPO", "runs/x", "compiled in 1.2 s", "1,000 of 1,000 steps", "signal/noise 0.5"):
         assert piece in text
@@ -115,8 +132,8 @@ def test_whatever_goes_wrong_the_cursor_comes_back(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("FORCE_COLOR", "1")
     file = io.StringIO()
     progress = TerminalProgress(file)
-    progress.planned(plan())
-    progress.compiling()
+    progress(plan())
+    progress(Compiling())
     progress.close()
     hidden, shown = "\x1b[?25l", "\x1b[?25h"
     assert hidden in file.getvalue() and file.getvalue().rindex(shown) > file.getvalue().rindex(hidden)
@@ -124,9 +141,9 @@ def test_whatever_goes_wrong_the_cursor_comes_back(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("width", [60, 100, 160])
 def test_the_live_view_fits_the_terminal(width: int) -> None:
-    tally = Tally(plan())
-    tally.add([row(0, 1, mean=-12345.678)], 100, 0.1)
+    tracker = ProgressTracker(plan())
+    tracker.add([row(0, 1, mean=-12345.678)], 100, 0.1)
     console = Console(file=io.StringIO(), width=width, force_terminal=True)
     with console.capture() as captured:
-        console.print(drawn(tally.numbers(), 1000))
+        console.print(drawn(tracker.snapshot(), 1000))
     assert "steps/s" in captured.get() and "-1.23e+04" not in captured.get()

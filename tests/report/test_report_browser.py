@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from logpi.report import page
-from logpi.report.charts import Columns, Estimate, Heat, Intervals, Level, Line, Lines, Stack
+from logpi.report.charts import Columns, Heat, IntervalRow, Intervals, Level, Line, Lines, Stack
 from logpi.report.document import _document, Section
 from logpi.report.folders import tell, with_names
-from logpi.report.measure import Measured
+from logpi.report.measure import Examination
 from tests.pages import chromium
 from tests.report.report_runs import embedded, folder, row, rows
 
@@ -80,14 +80,14 @@ def test_every_kind_of_chart_is_drawn_on_a_phone(tmp_path: Path) -> None:
     bars = (Stack("terminated: 0", np.zeros(1)), Stack("truncated: 9", np.array([9.0]), 1))
     columns = Columns("bars", "Lengths", "About.", "steps", "episodes", np.array([499.5, 500.5]), bars)
     long = "critic: explained variance of Monte-Carlo returns, of a run with a long name"
-    estimates = (Estimate(long, 0.5, 0.1, 0.9), Estimate("short", -0.2))
+    estimates = (IntervalRow(long, 0.5, 0.1, 0.9), IntervalRow("short", -0.2))
     levels = (Level(1.0, "as much noise as signal"),)
     intervals = Intervals("ratios", "Ratios", "About.", "ratio", estimates, levels)
     steps = np.arange(5.0)
     curve = Line("run", steps, 0.5 + 0.0005 * steps)
     flat = Lines("flat", "Flat", "About.", "steps", "probability", (curve,), (Level(0.5, "half of all"),), span=0.2)
     charts = (heat, columns, intervals, flat)
-    html = _document(told, [Measured()], [Section("behaviour", "Behaviour", charts)], [], None)
+    html = _document(told, [Examination()], [Section("behaviour", "Behaviour", charts)], [], None)
     file = tmp_path / "report.html"
     file.write_text(html.replace("</body>", MEASURES))
     dom = chromium.dom(file, width=390, height=800)

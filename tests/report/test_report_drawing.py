@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 import logpi.report
-from logpi.report.charts import Columns, Estimate, Heat, Intervals, Level, Stack
+from logpi.report.charts import Columns, Heat, IntervalRow, Intervals, Level, Stack
 from logpi.report.document import gather
 from logpi.report.drawing import draw
 from tests.report.report_runs import folder, rows
@@ -44,7 +44,7 @@ def test_a_curve_has_the_pages_numbers(runs: list[Path]) -> None:
 
 
 def test_intervals_stand_in_the_order_of_the_list() -> None:
-    rows = (Estimate("all", 3.0, 2.0, 4.0), Estimate("seed 0", 2.5, strong=False))
+    rows = (IntervalRow("all", 3.0, 2.0, 4.0), IntervalRow("seed 0", 2.5, strong=False))
     figure = draw(Intervals("key", "Title", "About.", "return", rows, (Level(1.0, "a level"),)))
     axes = figure.axes[0]
     assert [text.get_text() for text in axes.get_yticklabels()] == ["all", "seed 0"]

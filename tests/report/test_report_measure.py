@@ -39,15 +39,16 @@ def full(value: float) -> Evaluation:
 
 
 @pytest.fixture(scope="module")
-def measured(trained: Path) -> measuring.Measured:
+def measured(trained: Path) -> measuring.Examination:
     """All of it, but for the audit, which has tests of its own."""
-    wrong = Check("critic's explained variance", -1.0, 0.01, 0.05, "of returns", "raise value_coef")
+    words = ("of returns", "raise value_coef", "critic's explained variance")
+    wrong = Check("explained_variance", -1.0, 0.01, 0.05, *words, "last_update")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(measuring, "audit_run", lambda run, env=None: Report("PPO", (wrong,)))
         return measure(tell(trained), EPISODES)
 
 
-def test_episodes_are_whole_and_told_apart(measured: measuring.Measured) -> None:
+def test_episodes_are_whole_and_told_apart(measured: measuring.Examination) -> None:
     assert measured.notes == () and set(measured.evaluations) == {False, True}
     drawn = measured.evaluations[False]
     assert not drawn.deterministic and measured.evaluations[True].deterministic
@@ -58,7 +59,7 @@ def test_episodes_are_whole_and_told_apart(measured: measuring.Measured) -> None
     np.testing.assert_array_equal(measured.episodes.terminated, measured.episodes.lengths < 500)
 
 
-def test_the_probe_asks_the_policies_themselves(trained: Path, measured: measuring.Measured) -> None:
+def test_the_probe_asks_the_policies_themselves(trained: Path, measured: measuring.Examination) -> None:
     probe = measured.probe
     assert probe is not None and not probe.continuous and probe.actions == ("0", "1")
     assert probe.stages[0].name == "before training"
@@ -70,9 +71,9 @@ def test_the_probe_asks_the_policies_themselves(trained: Path, measured: measuri
     assert not np.allclose(probe.stages[0].first, probe.stages[-1].first, atol=1e-4)
 
 
-def test_the_last_stage_is_the_saved_policy(trained: Path, measured: measuring.Measured) -> None:
+def test_the_last_stage_is_the_saved_policy(trained: Path, measured: measuring.Examination) -> None:
     told = tell(trained)
-    rollout = measuring.make_rollout(resolve("CartPole-v1"), EPISODES, measuring.CHUNK, measuring.ACTION_MAPS["clip"])
+    rollout = told.run.rollout(resolve("CartPole-v1"), EPISODES, measuring.CHUNK)
     model = told.run.models[0]
     _, trajectory = measuring.play(model, rollout, 0, jax.random.key(1))
     first = jax.tree.map(lambda x: x[0, 0], trajectory.obs)
@@ -81,13 +82,13 @@ def test_the_last_stage_is_the_saved_policy(trained: Path, measured: measuring.M
     np.testing.assert_allclose(measured.probe.stages[-1].first[0], expected, rtol=1e-5)
 
 
-def test_findings_of_the_audit_are_told(trained: Path, measured: measuring.Measured) -> None:
+def test_findings_of_the_audit_are_told(trained: Path, measured: measuring.Examination) -> None:
     found = of_measured(tell(trained), measured)
     assert any("critic's explained variance: -1 ± 0.01" in finding.text for finding in found)
 
 
 def test_where_all_episodes_are_equal_the_numbers_of_the_last_policy_are_said_to_be_noise(
-    trained: Path, measured: measuring.Measured
+    trained: Path, measured: measuring.Examination
 ) -> None:
     """A solved CartPole: no advice about a critic that has nothing to explain, but why its numbers look bad."""
     told = tell(trained)
@@ -102,15 +103,29 @@ def test_where_all_episodes_are_equal_the_numbers_of_the_last_policy_are_said_to
     assert chart.key == "last_update" and finding.text in chart.about
 
 
+def test_charts_find_the_checks_of_an_audit_by_their_keys(trained: Path) -> None:
+    keys = ("signal_to_noise", "surrogate_signal_to_noise", "signal_to_noise.actor.layers[0].weight", "clipped_rows")
+    audit = Report("PPO", tuple(Check(key, 0.5, 0.1, np.inf, "", "", "other words") for key in keys))
+    by_layer, last_update = updates.gradient([tell(trained)], [measuring.Examination(audit=audit)])[-2:]
+    assert by_layer.key == "by_layer" and last_update.key == "last_update"
+    shown = [(row.name, row.strong) for row in by_layer.rows]
+    assert shown == [("all", True), ("surrogate alone", False), ("actor.layers[0].weight", False)]
+    assert [row.name for row in last_update.rows] == ["clipped rows"]
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_returns_that_are_no_numbers_are_not_equal(value: float, trained: Path, measured: measuring.Measured) -> None:
+def test_returns_that_are_no_numbers_are_not_equal(
+    value: float, trained: Path, measured: measuring.Examination
+) -> None:
     broken = dataclasses.replace(full(500.0), returns=np.full((1, EPISODES), value))
     found = of_measured(tell(trained), dataclasses.replace(measured, evaluations={False: broken}))
     assert [finding.level for finding in found] == ["warning"]
 
 
 @pytest.mark.parametrize("name", ["returns", "lengths"])
-def test_one_episode_that_differs_is_something_to_climb(name: str, trained: Path, measured: measuring.Measured) -> None:
+def test_one_episode_that_differs_is_something_to_climb(
+    name: str, trained: Path, measured: measuring.Examination
+) -> None:
     one = full(500.0)
     getattr(one, name)[0, 3] = 499.0
     found = of_measured(tell(trained), dataclasses.replace(measured, evaluations={False: one}))
@@ -119,7 +134,7 @@ def test_one_episode_that_differs_is_something_to_climb(name: str, trained: Path
     assert "noise" not in last.about
 
 
-def test_probabilities_that_hardly_differ_look_so(trained: Path, measured: measuring.Measured) -> None:
+def test_probabilities_that_hardly_differ_look_so(trained: Path, measured: measuring.Examination) -> None:
     """0.499 beside 0.501 is no drama: the axis spans a fifth at least, on the page and in a figure."""
     chart = behaviour.charts(tell(trained), measured)[1]
     assert isinstance(chart, Lines) and chart.y == "probability" and chart.span == 0.2
@@ -128,7 +143,7 @@ def test_probabilities_that_hardly_differ_look_so(trained: Path, measured: measu
     assert np.ptp(axes.get_ylim()) == pytest.approx(0.2)
 
 
-def test_behaviour_has_its_charts(trained: Path, measured: measuring.Measured) -> None:
+def test_behaviour_has_its_charts(trained: Path, measured: measuring.Examination) -> None:
     charts = behaviour.charts(tell(trained), measured)
     assert [chart.key for chart in charts] == ["lengths-0", "actions-0", "probe-0"]
 

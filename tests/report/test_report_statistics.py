@@ -9,15 +9,14 @@ import pytest
 import scipy.stats
 
 from logpi.errors import InputError
+from logpi.statistics.intervals import bootstrap_interval
 from logpi.statistics.scores import (
-    interval,
     iqm,
     mean,
     median,
     performance_profile,
     probability_of_improvement,
     profile_band,
-    resampled,
     spread,
 )
 
@@ -79,24 +78,15 @@ def test_a_profile_is_the_share_above(scores) -> None:
     assert ((low <= high) & (low >= 0) & (high <= 1)).all()
 
 
-def test_the_bootstrap_draws_within_each_task() -> None:
-    scores = np.arange(12.0).reshape(4, 3)
-    drawn = resampled(scores, np.random.default_rng(0))
-    for task in range(3):
-        assert set(drawn[:, task]) <= set(scores[:, task])
-    # Tasks are drawn apart from each other: rows do not stay together.
-    assert any(len({int(x) // 3 for x in resampled(scores, np.random.default_rng(i))[0]}) > 1 for i in range(9))
-
-
 def test_the_interval_of_a_mean_covers_as_often_as_it_says() -> None:
     """Of 200 normal samples of 30, the percentile bootstrap covers some 93 %; fewer than 170 in one of 10^9."""
     rng, hits = np.random.default_rng(0), 0
     for _ in range(200):
-        found = interval(mean, rng.normal(size=(30, 1)), resamples=200)
+        found = bootstrap_interval(mean, rng.normal(size=(30, 1)), resamples=200)
         hits += found.low <= 0 <= found.high
     assert 170 <= hits < 200, hits
 
 
 def test_a_single_run_has_no_interval() -> None:
-    found = interval(iqm, np.array([[3.0]]))
+    found = bootstrap_interval(iqm, np.array([[3.0]]))
     assert found.value == 3.0 and np.isnan(found.low) and np.isnan(found.high)

@@ -29,7 +29,7 @@ class Unclosable(Fragile):
 def test_what_cannot_be_closed_costs_no_finished_run(tmp_path: Path) -> None:
     recorder = Recorder()
     run = logpi.train(lambda: Unclosable("never"), out=tmp_path / "run", listener=recorder, **SMALL)
-    assert len(run.history) == 6 and [CLOSING in sentence for sentence in recorder.warnings] == [True]
+    assert run.summary["updates"] == 6 and [CLOSING in sentence for sentence in recorder.warnings] == [True]
     with pytest.warns(RuntimeWarning, match="could not be closed"):
         assert run.evaluate(2).returns.shape == (1, 2)
     with pytest.warns(RuntimeWarning, match="could not be closed"):

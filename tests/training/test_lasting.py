@@ -23,13 +23,13 @@ from logpi.errors import EnvironmentFault, TrainingFault
 from logpi.evaluation.episodes import follow, no_episodes
 from logpi.explain import run_page
 from logpi.models import make_actor_critic
-from logpi.progress.console import Tally
+from logpi.progress.console import ProgressTracker
 from logpi.report import page
 from logpi.report.folders import tell
 from logpi.runs.checkpoints import Every
 from logpi.runs.metrics import recent_return
 from logpi.runs.times import FILE, read_times
-from logpi.training.events import Plan, Silent
+from logpi.training.events import Compiled, Event, Planned
 from logpi.trajectory import Trajectory
 from tests.reliability.folders import run as blank_run
 
@@ -65,7 +65,8 @@ class Line(gymnasium.Env):
 
 def test_many_quick_updates_on_the_host() -> None:
     """The number of updates in a round used to grow without bound where a round is one update."""
-    run = logpi.train(Line, logpi.REINFORCE(), steps=500, num_envs=1, rollout_length=1)
+    settings = logpi.Settings(logpi.REINFORCE(), steps=500, num_envs=1, rollout_length=1, log_every=1)
+    run = logpi.train(Line, settings=settings)
     assert len(run.history) == 500
 
 
@@ -142,10 +143,9 @@ def test_what_was_there_before_outlives_a_mistake(tmp_path: Path) -> None:
     assert len(logpi.load(tmp_path).history) == 4
 
 
-class Killed(Silent):
+def killed(event: Event) -> None:
     """Ends the training as soon as it has been compiled, as a kill would."""
-
-    def compiled(self, seconds: float) -> None:
+    if isinstance(event, Compiled):
         raise KeyboardInterrupt
 
 
@@ -154,7 +154,7 @@ def test_a_run_of_an_own_model_says_so_from_the_start(tmp_path: Path) -> None:
         return eqx.tree_at(lambda m: m, make_actor_critic(obs_space, action_space, key=key), replace_fn=lambda m: m)
 
     with pytest.raises(KeyboardInterrupt):
-        logpi.train("CartPole-v1", steps=64, out=tmp_path, model=own, listener=Killed(), **SMALL)
+        logpi.train("CartPole-v1", steps=64, out=tmp_path, model=own, listener=killed, **SMALL)
     with pytest.raises(InputError, match="give one like it as model="):
         logpi.resume(tmp_path)
 
@@ -219,13 +219,21 @@ def test_how_often_is_checked(wrong: dict) -> None:
 
 
 def test_progress_goes_on_where_a_training_was_resumed() -> None:
-    plan = Plan("Env", "", "PPO", (0, 1), 800, 1, 8, "", "cpu", None)  # a hundred updates of each seed
-    tally = Tally(plan)
+    plan = Planned("Env", "", "PPO", (0, 1), 800, 1, 8, "", "cpu", None)  # a hundred updates of each seed
+    tracker = ProgressTracker(plan)
     for i in (51, 52):
-        tally.add([{"seed": s, "iteration": i, "return_mean": None} for s in (0, 1)], 16 * i, (i - 50) * 0.1)
-    numbers = tally.numbers()
-    assert abs(numbers.done - 0.52) < 1e-9 and abs(numbers.steps_per_second - 160) < 2
-    assert abs(numbers.seconds_left - 4.8) < 0.1
+        tracker.add([{"seed": s, "iteration": i, "return_mean": None} for s in (0, 1)], 16 * i, (i - 50) * 0.1)
+    now = tracker.snapshot()
+    assert abs(now.done - 0.52) < 1e-9 and abs(now.steps_per_second - 160) < 2
+    assert abs(now.seconds_left - 4.8) < 0.1
+
+
+def test_progress_knows_how_much_the_first_rows_are_of() -> None:
+    """Of a training that is resumed after 400 of its 800 updates, each row of which is of 16."""
+    tracker = ProgressTracker(Planned("Env", "", "PPO", (0,), 800, 1, 1, "", "cpu", None, every=16))
+    tracker.add([{"seed": 0, "iteration": i, "return_mean": None} for i in (416, 432, 448)], 448, 4.8)
+    now = tracker.snapshot()
+    assert now.steps_per_second == pytest.approx(10) and now.seconds_left == pytest.approx(35.2)
 
 
 def test_a_run_prints_as_a_line() -> None:

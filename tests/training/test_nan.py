@@ -12,8 +12,10 @@ import pytest
 import logpi
 from logpi import PPO
 from logpi.runs.checkpoints import listed
-from logpi.runs.metrics import REAL, WHOLE
+from logpi.runs.metrics import real_columns, WHOLE
 from tests.training.test_resume import train
+
+COLUMNS = [m.name for m in real_columns(logpi.PPO.measurements)]
 
 
 class Failing(gymnasium.Env):
@@ -52,7 +54,7 @@ def test_nan_can_be_skipped_and_is_counted(tmp_path: Path) -> None:
     assert [row.get("dropped", False) for row in run.history] == [False, True] + [False] * 8
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(eqx.filter(run.models, eqx.is_array)))
     json.loads((tmp_path / "run/metrics.jsonl").read_text().splitlines()[1], parse_constant=pytest.fail)
-    assert all(row.keys() - {"dropped"} == {*WHOLE, *REAL} for row in run.history)
+    assert all(row.keys() - {"dropped"} == {*WHOLE, *COLUMNS} for row in run.history)
     assert logpi.load(tmp_path / "run").history == run.history
 
 

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,33 +15,26 @@ import pytest
 import logpi
 from logpi import A2C, GAE, InputError, Network, PPO, REINFORCE, RewardScaling
 from logpi.runs.checkpoints import Every, listed
-from logpi.training.events import AbstractListener, Plan
+from logpi.training.events import Advanced, Event, Warned
 
 SMALL = {"num_envs": 4, "rollout_length": 16, "steps": 640}  # ten updates
 STOP = 7
 
 
-class Recorder(AbstractListener):
+class Recorder:
     """Keeps the warnings, and dies (as the process might) once so many updates are done."""
 
-    def __init__(self, after: int = 10**9):
-        self.after, self.rows, self.warnings = after, 0, []
+    def __init__(self, after: int = 10**9, die: Callable[[int], object] = os._exit):
+        self.after, self.die, self.rows, self.warnings = after, die, 0, []
 
-    def planned(self, plan: Plan) -> None: ...
-
-    def compiling(self) -> None: ...
-
-    def compiled(self, seconds: float) -> None: ...
-
-    def advanced(self, rows: list[dict[str, Any]], steps: int, seconds: float) -> None:
-        self.rows += len(rows)
-        if self.rows >= self.after:
-            os._exit(9)
-
-    def warned(self, sentence: str) -> None:
-        self.warnings.append(sentence)
-
-    def finished(self, interrupted: bool) -> None: ...
+    def __call__(self, event: Event) -> None:
+        match event:
+            case Advanced(rows):
+                self.rows += len(rows)
+                if self.rows >= self.after:
+                    self.die(9)
+            case Warned(sentence):
+                self.warnings.append(sentence)
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -203,13 +197,13 @@ def test_two_processes_do_not_share_a_folder(tmp_path: Path) -> None:
 def test_a_full_disk_costs_checkpoints_not_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from logpi.runs import checkpoints as checkpoint
 
-    def full(path, data):
-        path.write_bytes(data[: len(data) // 2])
+    def full(path, tree):
+        path.write_bytes(b"\0" * 100)
         raise OSError(28, "No space left on device")
 
     recorder = Recorder()
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "write_and_sync", full)
+        patch.setattr(checkpoint, "write_arrays", full)
         run = train(tmp_path / "run", checkpoint_every=5, listener=recorder)
     assert len(run.history) == 10 and all("No space left" in sentence for sentence in recorder.warnings)
     assert len(recorder.warnings) >= 2 and not list((tmp_path / "run/checkpoints").iterdir())

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,22 +62,13 @@ def test_what_an_environment_stopped_is_unfinished_and_the_command_resumes_it(
     assert len(logpi.load(stopped).history) == 10 and tell(stopped).status == "complete"
 
 
-class Dies(Recorder):
-    """Ends the process, as far as a test can, after so many updates: nothing is summed up."""
-
-    def advanced(self, rows, steps, seconds) -> None:
-        self.rows += len(rows)
-        if self.rows >= self.after:
-            raise SystemExit(9)
-
-
 def test_a_summary_from_before_does_not_speak_for_what_was_resumed(tmp_path: Path) -> None:
     """NaN stops it, a resume that skips NaN is killed: neither the fault nor the end of the resume is in the folder."""
     Failing.steps = 0
     with pytest.raises(TrainingFault):
         train(tmp_path, Failing)
     with pytest.raises(SystemExit):
-        logpi.resume(tmp_path, environment=Failing, on_nan="skip", listener=Dies(2))
+        logpi.resume(tmp_path, environment=Failing, on_nan="skip", listener=Recorder(2, sys.exit))
     assert read_config(tmp_path).summary and not (tmp_path / "fault.json").exists()
     assert not is_complete(read_config(tmp_path), tmp_path) and tell(tmp_path).status == "unfinished"
 
@@ -92,14 +84,14 @@ def test_a_signal_before_the_first_round_of_a_resume_is_not_forgotten(
         yield event
 
     with monkeypatch.context() as patch:
-        patch.setattr(session, "catch_interruption", at_once)
+        patch.setattr(session, "catch_signals", at_once)
         train(tmp_path)
         run = logpi.resume(tmp_path)
     assert run.summary["interrupted"] is True and run.summary["signal"] == signal.SIGTERM
     assert not is_complete(run) and tell(tmp_path).status == "interrupted"
     assert len(logpi.resume(tmp_path).history) == 10 and is_complete(logpi.load(tmp_path))
     with monkeypatch.context() as patch:  # after the last round it interrupts nothing
-        patch.setattr(session, "catch_interruption", at_once)
+        patch.setattr(session, "catch_signals", at_once)
         assert logpi.resume(tmp_path).summary["interrupted"] is False
     assert is_complete(read_config(tmp_path), tmp_path)
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from logpi import A2C, GAE, InputError, MonteCarlo, NStep
-from logpi.batch import explained_variance, prepare, with_standard_advantage
+from logpi.advantages import Standardised
+from logpi.batch import explained_variance, prepare, with_advantages
 from logpi.learners.steps import gradient
 from logpi.models import unroll
 from tests.exactness import definitions
@@ -29,7 +30,7 @@ def prepared(model, trajectory, credit=CREDIT, length=None):
 @eqx.filter_jit
 def learned_from(model, trajectory):
     """What an algorithm takes from a trajectory: standard advantages and targets that count, and a gradient."""
-    batch = with_standard_advantage(prepare(model, trajectory, CREDIT, None))
+    batch = with_advantages(prepare(model, trajectory, CREDIT, None), Standardised())
     kept = jnp.where(batch.weight > 0, batch.advantage, 0.0), jnp.where(batch.weight > 0, batch.target, 0.0)
     return kept, gradient(A2C().objective, model, batch)[0], explained_variance(batch)
 

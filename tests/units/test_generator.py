@@ -9,7 +9,7 @@ import pytest
 
 from logpi.audit import program as audit_program
 from logpi.distributions import FromNumpyro, Normal
-from logpi.threefry import fold_in, quick, split, STORED_FROM
+from logpi.threefry import fast_key, fold_in, split, STORED_FROM
 
 KEYS = {
     "new": lambda: jax.random.key(3),
@@ -42,9 +42,9 @@ def test_keys_are_jax_s(kind):
 def test_numbers_are_jax_s(kind, shape):
     key = KEYS[kind]()
     for dtype in (jnp.uint8, jnp.uint16, jnp.uint32):
-        same(jax.random.bits(quick(key), shape, dtype), jax.random.bits(key, shape, dtype))
+        same(jax.random.bits(fast_key(key), shape, dtype), jax.random.bits(key, shape, dtype))
     with jax.enable_x64(True):
-        same(jax.random.bits(quick(key), shape, jnp.uint64), jax.random.bits(key, shape, jnp.uint64))
+        same(jax.random.bits(fast_key(key), shape, jnp.uint64), jax.random.bits(key, shape, jnp.uint64))
 
 
 def test_numbers_are_jax_s_for_many_keys_at_once():
@@ -53,14 +53,14 @@ def test_numbers_are_jax_s_for_many_keys_at_once():
     def draws(prepared):
         return lambda key: (jax.random.bits(prepared(key), (2000,)), jax.random.permutation(prepared(key), 3000))
 
-    ours, theirs = (jax.jit(jax.vmap(draws(prepared)))(keys) for prepared in (quick, lambda key: key))
+    ours, theirs = (jax.jit(jax.vmap(draws(prepared)))(keys) for prepared in (fast_key, lambda key: key))
     jax.tree.map(same, ours, theirs)
 
 
 def test_jax_s_older_way_of_counting_is_kept():
     key = jax.random.key(3)
     with jax.threefry_partitionable(False):
-        same(jax.random.bits(quick(key), (5000,)), jax.random.bits(key, (5000,)))
+        same(jax.random.bits(fast_key(key), (5000,)), jax.random.bits(key, (5000,)))
         same(split(key, 3), jax.random.split(key, 3))
 
 
@@ -83,14 +83,14 @@ def test_a_key_used_twice_is_still_seen(reused, size):
 def test_it_is_written_out_on_a_cpu_and_put_into_memory():
     """No loop over rounds is left, and a branch keeps large draws from being worked out anew by all that uses them."""
     key = jax.random.key(3)
-    assert quick(key).dtype != key.dtype
+    assert fast_key(key).dtype != key.dtype
 
     def compiled(draw, size):
         return jax.jit(lambda key: jnp.mean(jax.random.uniform(draw(key), (size,)))).lower(key).compile().as_text()
 
     assert "while(" in compiled(lambda key: key, 100)
-    assert "while(" not in compiled(quick, 100)
-    assert "conditional(" in compiled(quick, STORED_FROM)
+    assert "while(" not in compiled(fast_key, 100)
+    assert "conditional(" in compiled(fast_key, STORED_FROM)
 
 
 def test_draws_outside_of_jit_are_compiled_once():

@@ -10,13 +10,14 @@ import pytest
 import logpi
 from logpi import InputError, Settings, spaces
 from logpi.runs.folder import versions
-from logpi.runs.metrics import REAL
+from logpi.runs.metrics import real_columns
 from logpi.runs.run import Run
 from tests.exactness.test_log_prob import make
 
 OBS_SPACE, ACTION_SPACE = spaces.Box((3,)), spaces.Box((2,), -1.0, 1.0)
 HISTORY = [
-    dict.fromkeys(REAL, value) | {"seed": seed, "iteration": i, "steps": 8 * i, "episodes": 1 - i}
+    dict.fromkeys([m.name for m in real_columns(logpi.PPO.measurements)], value)
+    | {"seed": seed, "iteration": i, "steps": 8 * i, "episodes": 1 - i}
     for seed in (3, 5)
     for i, value in enumerate((0.1 + 0.2, None))
 ]

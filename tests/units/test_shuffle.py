@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from logpi.learners.shuffle import random_order, SORTED_BELOW
+from logpi.learners.steps import random_order, SORTED_BELOW
 
 RARE = 1e-6
 KEYS = 6000

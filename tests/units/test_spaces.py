@@ -11,6 +11,7 @@ from logpi.spaces.actions import bounds, clip_to, rescale_to
 from logpi.spaces.encoding import encode, encoded_size, is_image
 from logpi.spaces.gymnasium import from_gymnasium
 from logpi.spaces.kinds import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
+from logpi.spaces.membership import as_member, misfit, outside, Range, shape_of
 
 IMAGE = gym.Box(0, 255, (4, 3, 2), np.uint8)
 GYMNASIUM = {
@@ -140,3 +141,61 @@ def test_rescaling_does_not_lead_out_of_the_space():
     for end in (-1, 1):
         reached = rescale_to(space, np.full(space.shape, end, np.float32))
         assert (reached >= least).all() and (reached <= most).all()
+
+
+def _leaves(space):
+    if isinstance(space, gym.Dict | gym.Tuple):
+        return [leaf for part in (space.values() if isinstance(space, gym.Dict) else space) for leaf in _leaves(part)]
+    return [space]
+
+
+LEAVES = [leaf for space in GYMNASIUM.values() for leaf in _leaves(space)]
+
+
+@pytest.mark.parametrize("theirs", LEAVES, ids=str)
+def test_the_numbers_of_a_space_are_those_that_gymnasium_contains(theirs):
+    ours = from_gymnasium(theirs)
+    numbers, rng = Range(ours), np.random.default_rng(0)
+    assert shape_of(ours) == theirs.shape == numbers.low.shape == numbers.high.shape
+    for _ in range(40):
+        member = np.asarray(theirs.sample(), theirs.dtype)
+        moved = member + rng.integers(-3, 4, member.shape).astype(theirs.dtype)
+        for each in (member, np.asarray(moved, theirs.dtype)):
+            assert (not numbers.strays(each).any()) == theirs.contains(each)
+
+
+def test_what_strays():
+    box = Range(Box((3,), 0.0, 1.0))
+    np.testing.assert_array_equal(box.strays(np.array([1 + 1e-6, 1.001, np.nan])), [False, True, True])
+    # However large, a whole number is one or not.
+    np.testing.assert_array_equal(
+        Range(Discrete(10**8)).strays(np.array([10.0**8, 10.0**8 - 1, 0.5])), [True, False, True]
+    )
+    with pytest.raises(InputError, match="several parts"):
+        Range(Tuple((Discrete(2),)))
+
+
+NESTED = Dict((("a", Box((2,), -1.0, 1.0)), ("b", Tuple((Discrete(3, 5), MultiBinary((2,)))))))
+INSIDE = {"a": np.zeros(2, np.float32), "b": (np.int64(7), np.array([0, 1], np.int8))}
+
+
+def test_why_something_is_no_member():
+    assert misfit(NESTED, INSIDE, "x") == outside(NESTED, INSIDE, "x") == ""
+    assert misfit(NESTED, {"a": INSIDE["a"]}, "x") == "x has not the parts a, b"
+    assert misfit(NESTED, INSIDE | {"b": (1, 2, 3)}, "x") == "x['b'] has not 2 parts"
+    assert misfit(NESTED, INSIDE | {"a": np.zeros(3)}, "x") == "x['a'] has the shape (3,), but (2,) is announced"
+    above = INSIDE | {"b": (np.int64(8), INSIDE["b"][1])}
+    assert outside(NESTED, above, "x") == "entry 0 of x['b'][0] is 8, outside of 5 to 7"
+    assert outside(NESTED, INSIDE | {"a": np.array([0, 1.5])}, "x") == "entry 1 of x['a'] is 1.5, outside of -1 to 1"
+
+
+def test_a_member_is_made_of_numbers_and_lists():
+    made = as_member(NESTED, {"b": [7, [0, 1]], "a": [0, 0.5]})
+    assert list(made) == ["a", "b"] and isinstance(made["b"], tuple)
+    assert [x.dtype for x in (made["a"], *made["b"])] == [np.float32, np.int32, np.float32]
+    with pytest.raises(InputError, match="give a dictionary of its parts"):
+        as_member(NESTED, [1, 2])
+    with pytest.raises(InputError, match="give a tuple of its parts"):
+        as_member(NESTED, INSIDE | {"b": (7,)})
+    with pytest.raises(InputError, match=r"has the shape \(3,\), but the policy was trained on \(2,\)"):
+        as_member(NESTED, INSIDE | {"a": [1, 2, 3]})

@@ -9,7 +9,16 @@ import pytest
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from logpi import Adam, InputError, Optax
-from logpi.learners.steps import ascend, climb, epochs, gradient, GradientNoise, init_learner, no_noise, step_up
+from logpi.learners.steps import (
+    accumulated_step,
+    apply_gradient,
+    epochs,
+    gradient,
+    gradient_step,
+    GradientNoise,
+    init_learner,
+    no_noise,
+)
 
 PARAMS = {"a": jnp.asarray([1.0, -2.0]), "b": (jnp.asarray([[0.5]]), jnp.asarray(3.0))}
 
@@ -118,9 +127,9 @@ def test_a_step_goes_up(optimiser):
     def height(model) -> float:
         return float(objective(model, batch)[0] @ batch.weight)
 
-    after, uphill, _ = step_up(objective, learner, batch, optimiser)
+    after, uphill, _ = gradient_step(objective, learner, batch, optimiser)
     assert height(after.model) > height(learner.model)
-    close(after.model, climb(learner, uphill, optimiser).model)
+    close(after.model, apply_gradient(learner, uphill, optimiser).model)
     assert int(after.updates) == 0  # of updates, an algorithm keeps count
 
 
@@ -128,7 +137,7 @@ def test_a_step_goes_up(optimiser):
 def test_a_gradient_taken_in_parts_is_that_of_the_whole(size, parts):
     plain, batch = Optax(optax.sgd(1.0)), rows(size)
     learner = init_learner(PARAMS, plain, 1)
-    after, record, noise = jax.jit(lambda: ascend(objective, learner, batch, plain))()
+    after, record, noise = jax.jit(lambda: accumulated_step(objective, learner, batch, plain))()
     right, right_record = gradient(objective, PARAMS, batch)
     close(jax.tree.map(jnp.subtract, after.model, PARAMS), right, rtol=1e-4)
     close(record, right_record)

@@ -15,6 +15,7 @@ from protocol import answer, arguments, timed, Timing
 from run_logpi import algorithm
 from settings import Setting
 
+from logpi.algorithms import Spec
 from logpi.models import make_actor_critic
 from logpi.spaces.gymnasium import from_gymnasium
 from logpi.trajectory import Trajectory
@@ -77,8 +78,9 @@ def update_seconds(setting: Setting, steps: int, seed: int) -> tuple[float, floa
     env = make(setting, seed, 1)
     spaces = from_gymnasium(env.observation_space), from_gymnasium(env.action_space)
     learner = algorithm(setting)
+    spec = Spec(*spaces, setting.num_envs, setting.rollout_length)
     keys = jax.random.split(jax.random.key(seed), steps // setting.steps_per_iteration)
-    state = learner.init(make_actor_critic(*spaces, key=keys[0]), len(keys), keys[0])
+    state = learner.init(make_actor_critic(*spaces, key=keys[0]), spec, len(keys), keys[0])
     trajectory = trajectory_like(setting, env.observation_space.shape[0], env.action_space.shape[0], seed)
     update = eqx.filter_jit(learner.update)
     compiling, _ = timed(lambda: jax.block_until_ready(update(state, trajectory, keys[0])))

@@ -9,7 +9,17 @@ from ...envs.sources import HostSource
 from ...errors import check_between, check_whole, InputError
 from ...spaces.membership import corners, misfit, outside, same
 from ..reports import Check, Report
-from .checks import alike, anew, count, flag_check, limit_check, observation_checks, reward_check, said, successor_check
+from .checks import (
+    count,
+    flag_check,
+    fresh_start_check,
+    limit_check,
+    observation_checks,
+    reward_check,
+    said,
+    same_episode_check,
+    successor_check,
+)
 from .compiled_checks import compiled_checks
 from .players import AbstractPlayer, CompiledPlayer, GymnasiumPlayer, player_of
 from .walks import HungError, Walk, Walker
@@ -41,7 +51,7 @@ def env(
         try:
             name, player = _player(subject)
         except _ModeError as mode:
-            return Report(mode.name, (count("autoreset mode", [mode.sentence], mode.cure),))
+            return Report(mode.name, (count("autoreset_mode", [mode.sentence], mode.cure),))
         walker = Walker(player, timeout)
         try:
             return _audit(name, walker, seed, steps, time_limit)
@@ -91,7 +101,9 @@ def _audit(name: str, walker: Walker, seed: int, steps: int, time_limit: int | N
     checks = [
         _exception([walk.raised] * bool(walk.raised)),
         _hang([walk.hung] * bool(walk.hung)),
-        count("results of reset and step", walk.malformed, "return (obs, info), and five things from step"),
+        count(
+            "results", walk.malformed, "return (obs, info), and five things from step", name="results of reset and step"
+        ),
         *observation_checks(walk, player.obs_space),
         reward_check(walk),
         flag_check(walk, limit),
@@ -106,11 +118,11 @@ def _audit(name: str, walker: Walker, seed: int, steps: int, time_limit: int | N
 
 
 def _exception(problems: list[str]) -> Check:
-    return count("no exception", problems, "mend the environment, or the space of actions that it announces")
+    return count("no_exception", problems, "mend the environment, or the space of actions that it announces")
 
 
 def _hang(problems: list[str]) -> Check:
-    return count("no hang", problems, "mend what waits, or give a larger timeout")
+    return count("no_hang", problems, "mend what waits, or give a larger timeout")
 
 
 def _walked_again(walker: Walker, walk: Walk, limit: int | None) -> tuple[list[Check], list[str]]:
@@ -122,18 +134,18 @@ def _walked_again(walker: Walker, walk: Walk, limit: int | None) -> tuple[list[C
     successors, unseen = successor_check(walk, walk.starts + walker.starts(RESETS if walk.ends else 0))
     checks += successors + _end_checks(walker, walk)
     cure = "draw from self.np_random alone, seeded by super().reset(seed=seed)"
-    if player.remakes and not walker.watch.stuck:
+    if player.remakes and not walker.watchdog.stuck:
         walker.start()
         third = walker.walk(walk.seed, len(actions), limit, actions)  # in one that is new
-        reproduced = alike("same seed, same episode", walk, third, cure)
+        reproduced = same_episode_check(walk, third, cure)
         checks.append(reproduced)
         if reproduced.passed:
-            check, told = anew("reset starts anew", walk, second, "let reset put back all state")
+            check, told = fresh_start_check(walk, second, "let reset put back all state")
             checks, notes = [*checks, check], notes + told
         else:
             notes.append("what of an episode is left in the next: no seed gives the same episode twice")
     else:
-        checks.append(alike("same seed, same episode", walk, second, f"{cure}; let reset put back all state"))
+        checks.append(same_episode_check(walk, second, f"{cure}; let reset put back all state"))
     checks += _cut_checks(walker, walk)
     checks += compiled_checks(player.env, walk.seed) if isinstance(player, CompiledPlayer) else []
     return checks, notes + unseen
@@ -149,16 +161,16 @@ def _corner_check(walker: Walker, seed: int) -> Check:
         problem = misfit(space, step.obs) or outside(space, step.obs)
         problems += [f"the action {step.action} led to what is wrong{problem}"] * bool(problem)
     cure = "let step take every action of action_space, or announce a smaller one"
-    return count("actions accepted", problems, cure, f"{len(some)} at the corners")
+    return count("actions_accepted", problems, cure, f"{len(some)} at the corners")
 
 
 def _end_checks(walker: Walker, walk: Walk) -> list[Check]:
     """What happens after an end."""
     player = walker.player
-    mode = count("autoreset mode", player.faults, "the step after an end must reset: reward 0, and no flag")
+    mode = count("autoreset_mode", player.faults, "the step after an end must reset: reward 0, and no flag")
     told = [dataclasses.replace(mode, meaning=mode.meaning or player.autoreset)]
     if not player.patient and (answer := walker.beyond(walk)):
-        told.append(said("step after the end", answer))
+        told.append(said("step_after_end", answer, name="step after the end"))
     return told
 
 
@@ -169,7 +181,7 @@ def _cut_checks(walker: Walker, walk: Walk) -> list[Check]:
     other = walker.player.cut_at(limit) if limit >= 1 and not walk.broken else None
     if other is None:
         return []
-    cut = Walker(other, walker.watch.timeout)
+    cut = Walker(other, walker.watchdog.timeout)
     try:
         cut.start()
         short = cut.walk(walk.seed, limit, None, [step.action for step in walk.steps[:limit]])
@@ -186,4 +198,4 @@ def _cut_checks(walker: Walker, walk: Walk) -> list[Check]:
     if not same(last.obs, whole.obs):
         problems.append(f"a limit of {limit} steps shows another observation than the step without it")
     cure = "at the limit, set truncated alone and return what the action led to"
-    return [count("a shorter time limit", problems, cure, f"of {limit} steps")]
+    return [count("shorter_time_limit", problems, cure, f"of {limit} steps", name="a shorter time limit")]

@@ -17,14 +17,14 @@ SHARE = 0.8  # of the ends that look like resets
 JUMPED = 0.2  # of the ends that do so from far away
 
 
-def count(name: str, problems: list[str], cure: str, fine: str = "") -> Check:
+def count(key: str, problems: list[str], cure: str, fine: str = "", *, name: str = "") -> Check:
     """A check whose size is the number of problems; the first is told."""
-    return Check(name, float(len(problems)), 0.0, 0.0, problems[0] if problems else fine, cure)
+    return Check(key, float(len(problems)), 0.0, 0.0, problems[0] if problems else fine, cure, name)
 
 
-def said(name: str, meaning: str) -> Check:
+def said(key: str, meaning: str, *, name: str = "") -> Check:
     """What is only told: it cannot fail."""
-    return Check(name, 0.0, 0.0, math.inf, meaning, "")
+    return Check(key, 0.0, 0.0, math.inf, meaning, "", name)
 
 
 def observation_checks(walk: Walk, space: Space) -> list[Check]:
@@ -38,11 +38,11 @@ def observation_checks(walk: Walk, space: Space) -> list[Check]:
         elif problem := outside(space, obs, name):
             out.append(problem)
     return [
-        count("dtype and shape", odd, "return what observation_space announces, or announce what is returned",
+        count("dtype_and_shape", odd, "return what observation_space announces, or announce what is returned",
               f"of {len(labelled)} observations"),
-        count("observations in the space", out, "clip them, or widen the bounds of observation_space",
-              f"of {len(labelled)} observations"),
-        count("a fresh observation array", walk.changed, "return a copy: obs.copy()"),
+        count("observations_in_space", out, "clip them, or widen the bounds of observation_space",
+              f"of {len(labelled)} observations", name="observations in the space"),
+        count("fresh_observations", walk.changed, "return a copy: obs.copy()", name="a fresh observation array"),
     ]  # fmt: skip
 
 
@@ -56,8 +56,8 @@ def reward_check(walk: Walk) -> Check:
             problems.append(f"the reward of step {i} is {shown}, but must be one number")
         elif not np.isfinite(float(step.reward)):
             problems.append(f"the reward of step {i} is {float(step.reward)}")
-    return count("rewards finite", problems, "return float(reward), and mend what makes it infinite or NaN",
-                 f"of {len(walk.steps)} steps")  # fmt: skip
+    return count("finite_rewards", problems, "return float(reward), and mend what makes it infinite or NaN",
+                 f"of {len(walk.steps)} steps", name="rewards finite")  # fmt: skip
 
 
 def flag_check(walk: Walk, limit: int | None) -> Check:
@@ -83,9 +83,9 @@ def flag_check(walk: Walk, limit: int | None) -> Check:
     ):
         problems.append(f"all {len(ends)} ends set both flags, also before a time limit")
     return count(
-        "terminated and truncated apart", problems,
+        "flags_apart", problems,
         "return (obs, reward, terminated, truncated, info): terminated where the task is over, truncated where a time "
-        "limit cuts it; both bool", f"of {len(walk.ends)} ends",
+        "limit cuts it; both bool", f"of {len(walk.ends)} ends", name="terminated and truncated apart",
     )  # fmt: skip
 
 
@@ -97,7 +97,7 @@ def limit_check(walk: Walk, limit: int | None) -> tuple[list[Check], list[str]]:
     if not reached:
         return [], [f"the time limit: no episode of random actions was as long as {limit} steps"]
     problems = [f"{walk.overrun} episodes went on after {limit} steps"] * bool(walk.overrun)
-    return [count("time limit", problems, "set truncated after max_episode_steps, or wrap it in TimeLimit",
+    return [count("time_limit", problems, "set truncated after max_episode_steps, or wrap it in TimeLimit",
                   f"of {limit} steps, reached {reached} times")], []  # fmt: skip
 
 
@@ -129,7 +129,7 @@ def successor_check(walk: Walk, resets: list[Any]) -> tuple[list[Check], list[st
     wrong = near.mean() >= SHARE and (near & jumps).mean() >= JUMPED
     problems = [f"{int(near.sum())} of {len(ends)} ends came with an observation as of a reset"] * bool(wrong)
     return [
-        count("true successor", problems, "return the observation that the action led to, and leave the reset to the "
+        count("true_successor", problems, "return the observation that the action led to, and leave the reset to the "
               "caller", f"of {len(ends)} ends")
     ], []  # fmt: skip
 
@@ -149,13 +149,13 @@ def _like_resets(ends: list[Step], inner: list[Step], resets: list[Any]) -> tupl
     return distance <= apart.min(1).max() + 1e-9, np.linalg.norm(final - before, axis=1) > 1.2 * ordinary
 
 
-def alike(name: str, first: Walk, second: Walk, cure: str) -> Check:
+def same_episode_check(first: Walk, second: Walk, cure: str) -> Check:
     """Whether two walks with the same seed and actions are equal bit by bit."""
     problems = [f"{label} differs" for label, _ in _differences(first, second)]
-    return _compared(name, problems, first, second, cure)
+    return _compared("same_seed", problems, first, second, cure, name="same seed, same episode")
 
 
-def anew(name: str, first: Walk, second: Walk, cure: str) -> tuple[Check, list[str]]:
+def fresh_start_check(first: Walk, second: Walk, cure: str) -> tuple[Check, list[str]]:
     """Whether a walk is the same in an environment that has a past: from reset to reset, and in its ends.
 
     Where only the steps in between differ, that is told and is no finding: physics engines (Box2D, in Gymnasium's
@@ -167,13 +167,13 @@ def anew(name: str, first: Walk, second: Walk, cure: str) -> tuple[Check, list[s
     notes = [
         f"after other episodes, {label} differs: as where an engine keeps caches" for label, _ in differences[:inner]
     ]
-    return _compared(name, problems, first, second, cure), notes
+    return _compared("reset_starts_anew", problems, first, second, cure), notes
 
 
-def _compared(name: str, problems: list[str], first: Walk, second: Walk, cure: str) -> Check:
+def _compared(key: str, problems: list[str], first: Walk, second: Walk, cure: str, *, name: str = "") -> Check:
     if second.broken and not first.broken:
         problems = [*problems, f"the second walk broke down: {second.raised or second.hung}"]
-    return count(name, problems, cure, f"of {len(second.steps)} steps")
+    return count(key, problems, cure, f"of {len(second.steps)} steps", name=name)
 
 
 def _differences(first: Walk, second: Walk) -> list[tuple[str, bool]]:

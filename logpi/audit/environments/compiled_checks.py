@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from ...envs import AbstractEnv
+from ...errors import said
 from ...spaces.membership import draw
 from ..reports import Check
 from .checks import count
@@ -25,15 +26,18 @@ def compiled_checks(env: AbstractEnv, seed: int) -> list[Check]:
         stable = _unstable(env)
         problems, mapped = ([], []) if stable else _disagreements(env, seed)
     except Exception as error:
-        said = f"{type(error).__name__} ({' '.join(str(error).split())[:200]})"
-        return [count("no exception when compiled", [said], "use jax.numpy, and no Python branch on an array")]
+        raised = f"{type(error).__name__} ({said(error, 200)})"
+        return [count("no_exception_when_compiled", [raised], "use jax.numpy, and no Python branch on an array")]
     return [
         count(
-            "state keeps its types", stable, "cast with jnp.asarray(x, dtype): a scan needs the same types each step"
+            "state_keeps_types",
+            stable,
+            "cast with jnp.asarray(x, dtype): a scan needs the same types each step",
+            name="state keeps its types",
         ),
-        count("compiled and eager agree", problems, "let step depend on its arguments alone", f"of {STEPS} steps"),
+        count("compiled_and_eager_agree", problems, "let step depend on its arguments alone", f"of {STEPS} steps"),
         count(
-            "mapped and single agree", mapped, "index no axis from the front: vmap adds one", f"of {ENVS} environments"
+            "mapped_and_single_agree", mapped, "index no axis from the front: vmap adds one", f"of {ENVS} environments"
         ),
     ]
 

@@ -79,7 +79,6 @@ class GymnasiumPlayer(AbstractPlayer):
             self.limit = next((found for found in named if isinstance(found, int)), None)
 
     def reset(self, seed: int | None) -> Any:
-        """The environment's."""
         return self._env.reset() if seed is None else self._env.reset(seed=seed)
 
     def step(self, action: Any) -> Any:
@@ -88,13 +87,12 @@ class GymnasiumPlayer(AbstractPlayer):
 
     def cut_at(self, limit: int) -> AbstractPlayer | None:
         """Of an environment made by its name."""
-        if not isinstance(getattr(self._make, "__self__", None), GymnasiumMaker):
+        maker = getattr(self._make, "__self__", None)
+        if not isinstance(maker, GymnasiumMaker):
             return None
-        maker: Any = self._make.__self__  # pyright: ignore[reportOptionalMemberAccess, reportFunctionMemberAccess]
         return GymnasiumPlayer(GymnasiumMaker(maker.id, maker.options | {"max_episode_steps": limit}).one)
 
     def close(self) -> None:
-        """Closes what was made here."""
         if self._make is not None and self._env is not None:
             self._env.close()
 
@@ -129,7 +127,6 @@ class VectorPlayer(AbstractPlayer):
         return self._first(obs), {}
 
     def step(self, action: Any) -> Any:
-        """One step of all."""
         if self._env is None:
             raise InputError("the vector has not been reset yet: call reset first.")
         self._actions = np.broadcast_to(action, (self._num_envs, *np.shape(action))).copy()
@@ -146,7 +143,6 @@ class VectorPlayer(AbstractPlayer):
         return VectorPlayer(HostSource(self._source.name, self.obs_space, self.action_space, cut), self._num_envs)
 
     def close(self) -> None:
-        """Closes what was made here."""
         if self._env is not None and self.remakes:
             self._env.close()
 
@@ -166,10 +162,9 @@ class CompiledPlayer(AbstractPlayer):
         self._key = jax.random.key(0)
 
     def start(self) -> None:
-        """Nothing: the state is made by `reset`."""
+        pass
 
     def reset(self, seed: int | None) -> Any:
-        """The first observation."""
         if seed is not None:
             self._key = jax.random.key(seed)
         self._key, key = jax.random.split(self._key)
@@ -177,7 +172,6 @@ class CompiledPlayer(AbstractPlayer):
         return jax.tree.map(np.asarray, timestep.obs), {}
 
     def step(self, action: Any) -> Any:
-        """One step, as arrays of NumPy."""
         self._key, key = jax.random.split(self._key)
         self._state, timestep = self._step(key, self._state, as_jax(action))
         obs, reward, terminated, truncated = jax.tree.map(
@@ -189,7 +183,7 @@ class CompiledPlayer(AbstractPlayer):
         """None: its time limit is its own."""
 
     def close(self) -> None:
-        """Nothing: it holds nothing."""
+        pass
 
 
 def as_jax(action: Any) -> Any:
@@ -203,12 +197,10 @@ def player_of(source: EnvSource) -> AbstractPlayer:
     """The player for what `envs.resolve` found."""
     if not isinstance(source, HostSource):
         return CompiledPlayer(source.env)
-    match source.make:
-        case GymnasiumMaker():
-            return GymnasiumPlayer(source.make.one)
-        case FunctionMaker():
-            return GymnasiumPlayer(source.make.function)
-        case GivenVector():
-            return VectorPlayer(source, source.make.env.num_envs)
-        case _:
-            return VectorPlayer(source)
+    if isinstance(source.make, GymnasiumMaker):
+        return GymnasiumPlayer(source.make.one)
+    if isinstance(source.make, FunctionMaker):
+        return GymnasiumPlayer(source.make.function)
+    if isinstance(source.make, GivenVector):
+        return VectorPlayer(source, source.make.env.num_envs)
+    return VectorPlayer(source)

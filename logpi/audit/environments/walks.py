@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import PyTree
 
+from ...errors import said
 from ...spaces.membership import draw, same
 from .players import AbstractPlayer
 
@@ -21,13 +22,13 @@ class HungError(Exception):
     """A call did not return in time."""
 
 
-class Watch:
+class Watchdog:
     """Calls in a thread of their own, so that one that never returns can be left behind."""
 
     def __init__(self, timeout: float):
         self.timeout, self.stuck = timeout, False
-        self._calls: queue.SimpleQueue = queue.SimpleQueue()
-        self._results: queue.SimpleQueue = queue.SimpleQueue()
+        self._calls: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._results: queue.SimpleQueue[Any] = queue.SimpleQueue()
         threading.Thread(target=self._serve, daemon=True, name="logpi.audit.env").start()
 
     def call(self, function: Callable[..., Any], *arguments: Any, patience: float = 1.0) -> Any:
@@ -103,12 +104,12 @@ class Walker:
     """A player under a watch. Every walk starts with a reset to its seed, and draws the same actions again."""
 
     def __init__(self, player: AbstractPlayer, timeout: float):
-        self.player, self.watch = player, Watch(timeout)
+        self.player, self.watchdog = player, Watchdog(timeout)
         self._stepped = False
 
     def start(self) -> None:
         """Makes the environment anew. Raises what making it raises, and `HungError`."""
-        self.watch.call(self.player.start, patience=MAKING)
+        self.watchdog.call(self.player.start, patience=MAKING)
 
     def walk(self, seed: int, steps: int, limit: int | None = None, actions: list[PyTree] | None = None) -> Walk:
         """Random steps, or the actions given; a new episode after each end, and one step past `limit`."""
@@ -184,18 +185,18 @@ class Walker:
 
     def _call(self, walk: Walk, where: str, patience: float, function: Callable[..., Any], argument: Any) -> Any:
         try:
-            return self.watch.call(function, argument, patience=patience)
+            return self.watchdog.call(function, argument, patience=patience)
         except HungError as error:
             walk.hung = f"{error}, {where}"
         except Exception as error:
-            walk.raised = f"{type(error).__name__} ({' '.join(str(error).split())[:200]}) {where}"
+            walk.raised = f"{type(error).__name__} ({said(error, 200)}) {where}"
         return None
 
     def close(self) -> None:
         """Ends the thread; closes the environment where it answers."""
         with contextlib.suppress(Exception):  # what it raises at its end changes nothing that was found
-            self.watch.call(self.player.close)
-        self.watch.close()
+            self.watchdog.call(self.player.close)
+        self.watchdog.close()
 
 
 def _kind(result: Any) -> str:

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 from jax.lax import stop_gradient
 from jaxtyping import Array, Bool, Float, Int
 
+from ...statistics.leave_one_out import less_others_of_group
+
 Row = Float[Array, " rows"]
 Token = Float[Array, "rows length"]
 Mask = Bool[Array, "rows length"]
@@ -27,10 +29,8 @@ def centred(reward: Row, group: Group) -> Row:
 
 
 def leave_one_out(reward: Row, group: Group) -> Row:
-    r"""$r_i - \frac{1}{G-1} \sum_{j \ne i} r_j$: exact, for the baseline does not know the row. Kool et al. 2019."""
-    total, size = group_sums(reward, group)
-    others = (total - reward) / jnp.maximum(size - 1, 1)
-    return stop_gradient(jnp.where(size > 1, reward - others, 0.0))
+    r"""$r_i - \frac{1}{G-1} \sum_{j \ne i} r_j$: exact, for the baseline does not know the row."""
+    return stop_gradient(less_others_of_group(reward, group))
 
 
 def standardised(reward: Row, group: Group, small: float = 1e-4) -> Row:

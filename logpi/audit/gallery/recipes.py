@@ -5,16 +5,15 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import numpy as np
 
-from ..losses import kl_checks
-from ..losses.audit import audited
-from ..losses.sequences import draw, end_logits, first_token_right, pass_rates, Sequences
+from ..losses.auditor import audited
+from ..losses.direction_checks import end_logits, first_token_right, pass_rates, RATES
+from ..losses.kl_checks import kl_alone, known_kl
+from ..losses.sequences import draw, Sequences
 from . import kl, losses
 
 GROUP_SIZE = 4
 LENGTH = 3
-RATES = (0.05, 0.5)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,11 +104,10 @@ def kl_table(seed: int = 0) -> list[dict[str, Any]]:
     `really` is what it is found to be the gradient of, in words; "" where it is right or nothing that is known.
     """
     main, rows = problem(seed), []
-    silent = dataclasses.replace(main, reward=np.zeros_like(main.reward))
     for recipe in KL_RECIPES:
-        found, alone = kl_checks.alone(audited(recipe.loss, main, GROUP_SIZE).update, silent)
+        found, alone = kl_alone(audited(recipe.loss, main, GROUP_SIZE), main)
         scaled = dataclasses.replace(alone, scale=alone.scale / kl.BETA)
-        rows.append(_row(recipe, scaled) | {"really": kl_checks.named(found, silent, alone)})
+        rows.append(_row(recipe, scaled) | {"really": known_kl(found, main, alone)})
     return rows
 
 

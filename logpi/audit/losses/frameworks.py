@@ -3,7 +3,7 @@
 import importlib
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -11,12 +11,37 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from ...errors import InputError
+from ...errors import InputError, said
 
 STEP = 1e-5  # of central differences: their error is its square, their rounding 1e-16 over it
 
-Batches = Mapping[str, np.ndarray]  # by role; the first axis counts the batches
+Batches = dict[str, np.ndarray]  # by role; the first axis counts the batches
 Derivative = Callable[[Batches], Float[np.ndarray, "batches *rows"]]
+
+
+def derivative_of(loss: Any, framework: str, trial: Batches) -> tuple[Derivative, tuple[str, ...], str]:
+    """A function from batches to d loss / d log_prob, for all batches at once; its roles, and what differentiates.
+
+    `framework` is "jax", "torch", "numpy", or "auto": the first of these that takes the loss. JAX and PyTorch
+    differentiate by themselves. A NumPy loss returns the pair (loss, d loss / d log_prob), or the loss alone, which
+    central differences in float64 then differentiate, through everything that it makes of `log_prob`: NumPy has no
+    stop_gradient. Raises `InputError` where none of them takes it, or it asks for arrays that `trial` has not.
+    """
+    roles = roles_of(loss, tuple(trial))
+    makers = {"jax": _jax, "torch": _torch, "numpy": _numpy}
+    if framework != "auto" and framework not in makers:
+        raise InputError(f"framework is {framework!r}, but it must be auto, jax, torch or numpy: give one of these.")
+    wanted = [framework] if framework != "auto" else [n for n in makers if n != "torch" or "torch" in sys.modules]
+    reasons = []
+    for name in wanted:
+        try:
+            return makers[name](loss, roles, trial), roles, name
+        except InputError:
+            raise
+        except Exception as reason:  # whatever a loss made for another framework raises
+            reasons.append(f"{name}: {said(reason, 160)}")
+    shapes = ", ".join(f"{name} {trial[name].shape[1:]}" for name in roles)
+    raise InputError(f"the loss cannot be called with arrays of shapes {shapes}: {'; '.join(reasons)}.")
 
 
 def roles_of(loss: Any, known: tuple[str, ...]) -> tuple[str, ...]:
@@ -38,37 +63,6 @@ def roles_of(loss: Any, known: tuple[str, ...]) -> tuple[str, ...]:
     if "log_prob" not in names:
         raise InputError("the loss has no argument log_prob, in which its derivative is taken: add it.")
     return names
-
-
-def derivative_of(
-    loss: Callable[..., Any], roles: tuple[str, ...], framework: str, trial: Batches
-) -> tuple[Derivative, str]:
-    """A function from batches to d loss / d log_prob, for all batches at once, and the name of what differentiates.
-
-    `framework` is "jax", "torch", "numpy", or "auto": the first of these that takes the loss. JAX and PyTorch
-    differentiate by themselves. A NumPy loss returns the pair (loss, d loss / d log_prob), or the loss alone, which
-    central differences in float64 then differentiate, through everything that it makes of `log_prob`: NumPy has no
-    stop_gradient. Raises `InputError` where none of them takes it.
-    """
-    makers = {"jax": _jax, "torch": _torch, "numpy": _numpy}
-    if framework != "auto" and framework not in makers:
-        raise InputError(f"framework is {framework!r}, but it must be auto, jax, torch or numpy: give one of these.")
-    wanted = [framework] if framework != "auto" else [n for n in makers if n != "torch" or "torch" in sys.modules]
-    reasons = []
-    for name in wanted:
-        try:
-            return makers[name](loss, roles, trial), name
-        except InputError:
-            raise
-        except Exception as reason:  # whatever a loss made for another framework raises
-            reasons.append(f"{name}: {first_line(reason)}")
-    shapes = ", ".join(f"{name} {trial[name].shape[1:]}" for name in roles)
-    raise InputError(f"the loss cannot be called with arrays of shapes {shapes}: {'; '.join(reasons)}.")
-
-
-def first_line(reason: Exception) -> str:
-    """What an exception says, in one line."""
-    return str(reason).strip().splitlines()[0] if str(reason).strip() else repr(reason)
 
 
 def _scalar(shape: tuple[int, ...]) -> None:

@@ -1,45 +1,54 @@
 """What should make no difference to a loss: what the mask hides, the order of rows, splits, and groups of one."""
 
+from collections.abc import Callable
+
 import numpy as np
 from jaxtyping import Float, Int
 
+from ...errors import said
 from ..reports import Check
-from .batches import arrays, Batches, some_groups
-from .frameworks import Derivative, first_line
+from .auditor import arrays, Auditor, some_groups
+from .frameworks import Batches, Derivative
 from .sequences import Sequences
 
 NUMBER = 32  # of random batches
 LIMIT = 1e-8  # of the largest derivative; rounding, and the error of central differences
 
-Looked = tuple[list[Check], list[str]]
+Index = Int[np.ndarray, "n rows"]  # numbers of sequences, or ids of groups
+OfGroups = Callable[[Index, Index], np.ndarray]  # the derivative for sequences in groups
 
 
-def looks(problem: Sequences, derivative: Derivative, roles: tuple[str, ...], group_size: int, rows: bool) -> Looked:
+def invariance_checks(auditor: Auditor, problem: Sequences) -> tuple[list[Check], list[str]]:
     """All of these checks, with notes on those that this loss does not allow."""
-    checks, notes = [], []
-    coupled = "reward" in roles and "group" not in roles  # then a batch is one group
-    sizes = (group_size,) if coupled else (group_size, group_size)
+
+    def batches(index: Index, ids: Index) -> Batches:
+        return arrays(problem, 0, index, ids, rows=auditor.rows)
+
+    def derivative(index: Index, ids: Index) -> np.ndarray:
+        return auditor.derivative(batches(index, ids))
+
+    checks, notes, one_group = [], [], (auditor.group_size,)
+    coupled = "reward" in auditor.roles and "group" not in auditor.roles  # then a batch is one group
+    sizes = one_group if coupled else 2 * one_group
     index, ids = some_groups(problem, NUMBER, sizes)
-    batches = arrays(problem, 0, index, ids, rows=rows)
     try:
-        base = derivative(batches)
+        base = derivative(index, ids)
     except Exception as reason:  # a loss may be made for one group at a time
-        notes.append(f"two groups at once: {first_line(reason)}")
-        index, ids = some_groups(problem, NUMBER, (group_size,))
-        sizes, batches = (group_size,), arrays(problem, 0, index, ids, rows=rows)
-        base = derivative(batches)
-    if "mask" in roles and not rows:
-        checks += _mask(derivative, batches, base)
+        notes.append(f"two groups at once: {said(reason, 160)}")
+        sizes = one_group
+        index, ids = some_groups(problem, NUMBER, sizes)
+        base = derivative(index, ids)
+    if "mask" in auditor.roles and not auditor.rows:
+        checks += _mask(auditor.derivative, batches(index, ids), base)
     if np.isfinite(base).all():
-        checks.append(_order(problem, derivative, index, ids, rows, base))
+        checks.append(_order(derivative, index, ids, base))
         if len(sizes) == 2:
-            checks.append(_split(problem, derivative, index, ids, rows, base))
+            checks.append(_split(derivative, index, ids, base))
     try:
-        alone, one = np.arange(len(problem.tree.tokens))[:, None], np.zeros((len(problem.tree.tokens), 1), np.int64)
-        single = derivative(arrays(problem, 0, alone, one, rows=rows))
-        checks.append(_single(single))
+        alone = np.arange(len(problem.tree.tokens))[:, None]
+        checks.append(_single(derivative(alone, np.zeros_like(alone))))
     except Exception as reason:  # a loss may be made for groups of one size
-        notes.append(f"groups of one: {first_line(reason)}")
+        notes.append(f"groups of one: {said(reason, 160)}")
     return checks, notes
 
 
@@ -66,47 +75,31 @@ def _mask(derivative: Derivative, batches: Batches, base: np.ndarray) -> list[Ch
             "multiply by the mask before every sum, and count tokens by mask.sum()",
         ),
         Check(
-            "NaN outside of the mask", holes, 0.0, 0.0, "share of batches that it spoils",
+            "nan_outside_mask", holes, 0.0, 0.0, "share of batches that it spoils",
             "select with where(mask, x, 0) before exp and before products: NaN times 0 is NaN",
+            "NaN outside of the mask",
         ),
     ]  # fmt: skip
 
 
-def _order(
-    problem: Sequences,
-    derivative: Derivative,
-    index: Int[np.ndarray, "n rows"],
-    ids: Int[np.ndarray, "n rows"],
-    rows: bool,
-    base: np.ndarray,
-) -> Check:
+def _order(derivative: OfGroups, index: Index, ids: Index, base: np.ndarray) -> Check:
     """The rows in another order, groups interleaved."""
     order = np.random.default_rng(2).permutation(index.shape[1])
-    found = derivative(arrays(problem, 0, index[:, order], ids[:, order], rows=rows))
+    found = derivative(index[:, order], ids[:, order])
     return Check(
-        "row order", _off(found, base[:, order]), 0.0, LIMIT, "change of the gradient by another order of the rows",
+        "row_order", _off(found, base[:, order]), 0.0, LIMIT, "change of the gradient by another order of the rows",
         "find the rows of a group by their group id, not by their place",
     )  # fmt: skip
 
 
-def _split(
-    problem: Sequences,
-    derivative: Derivative,
-    index: Int[np.ndarray, "n rows"],
-    ids: Int[np.ndarray, "n rows"],
-    rows: bool,
-    base: Float[np.ndarray, "n rows *length"],
-) -> Check:
+def _split(derivative: OfGroups, index: Index, ids: Index, base: Float[np.ndarray, "n rows *length"]) -> Check:
     """Two groups at once against one after the other: the same, up to one factor."""
     half = index.shape[1] // 2
-    parts = [
-        derivative(arrays(problem, 0, index[:, part], 0 * ids[:, part], rows=rows))
-        for part in (slice(half), slice(half, None))
-    ]
+    parts = [derivative(index[:, part], 0 * ids[:, part]) for part in (slice(half), slice(half, None))]
     apart = np.concatenate(parts, axis=1)
     factor = float((apart * base).sum()) / max(float((apart * apart).sum()), 1e-30)
     return Check(
-        "split batches", _off(factor * apart, base), 0.0, LIMIT,
+        "split_batches", _off(factor * apart, base), 0.0, LIMIT,
         "change of the gradient if the groups of a batch are taken one by one",
         "divide by a count that is the same for every split, such as the number of sequences: accumulated gradients "
         "are then those of the whole batch",
@@ -116,6 +109,6 @@ def _split(
 def _single(found: Float[np.ndarray, "n 1 *length"]) -> Check:
     bad = float(np.mean(~np.isfinite(found.reshape(len(found), -1)).all(axis=1)))
     return Check(
-        "group of one", bad, 0.0, 0.0, "share of sequences with a gradient that is not finite",
+        "group_of_one", bad, 0.0, 0.0, "share of sequences with a gradient that is not finite",
         "give a group of one the advantage 0: it has no others to compare with",
     )  # fmt: skip

@@ -1,27 +1,25 @@
-r"""Sequence policies so small that every sequence, and every group of sequences, can be listed with its probability.
+r"""Sequence policies so small that every sequence can be listed with its probability.
 
 A sequence is drawn token by token until token 0, the end, or until `length` tokens. The policy is a table of logits for
-each prefix. With 3 tokens and a length of 3 there are 15 sequences, 7 prefixes and 21 parameters, and 3060 groups of 4
-that differ by more than the order of their rows. Everything here is NumPy in float64.
+each prefix. With 3 tokens and a length of 3 there are 15 sequences, 7 prefixes and 21 parameters. Everything here is
+NumPy in float64.
 """
 
 import dataclasses
 import functools
 import itertools
-import math
 
 import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int, PRNGKeyArray
 
-from ...errors import check_between, check_whole, choice, InputError
+from ...errors import check_whole, choice, InputError
 
-GROUPS = 200_000  # the most groups that are listed
 TEMPERATURE = 0.7  # standard deviation of the logits of problems drawn at random
 
 
 @dataclasses.dataclass(frozen=True)
-class Tree:
+class TokenTree:
     """All sequences: their tokens, the prefix that each token follows, and where there is a token."""
 
     tokens: Int[np.ndarray, "sequences length"]
@@ -31,7 +29,7 @@ class Tree:
 
 
 @functools.cache
-def tree(vocabulary: int, length: int) -> Tree:
+def token_tree(vocabulary: int, length: int) -> TokenTree:
     """Lists the sequences of up to `length` tokens, the end (token 0) included; shorter ones come first."""
     words = range(1, vocabulary)
     found = [(*start, 0) for n in range(1, length) for start in itertools.product(words, repeat=n - 1)]
@@ -43,7 +41,7 @@ def tree(vocabulary: int, length: int) -> Tree:
         tokens[i, : len(sequence)] = sequence
         prefix[i, : len(sequence)] = [number[sequence[:t]] for t in range(len(sequence))]
     lengths = np.array([len(sequence) for sequence in found])
-    return Tree(tokens, prefix, np.arange(length) < lengths[:, None], len(starts))
+    return TokenTree(tokens, prefix, np.arange(length) < lengths[:, None], len(starts))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,16 +60,16 @@ class Sequences:
     reward: Float[np.ndarray, "prompts sequences"]
 
     def __post_init__(self):
-        prompts, shape = len(self.logits), tree(self.logits.shape[-1], self.length)
+        prompts, shape = len(self.logits), token_tree(self.logits.shape[-1], self.length)
         table = (prompts, shape.prefixes, self.logits.shape[-1])
         for name in ("logits", "behaviour", "reference"):
             _check_shape(name, getattr(self, name), table, "prompts, prefixes, tokens")
         _check_shape("reward", self.reward, (prompts, len(shape.tokens)), "prompts, sequences")
 
     @property
-    def tree(self) -> Tree:
+    def tree(self) -> TokenTree:
         """All sequences."""
-        return tree(self.logits.shape[-1], self.length)
+        return token_tree(self.logits.shape[-1], self.length)
 
     def log_prob(self, logits: Float[np.ndarray, "p n v"]) -> Float[np.ndarray, "p sequences length"]:
         """Of each token under a table of logits; 0 after the end of a sequence."""
@@ -114,41 +112,8 @@ class Sequences:
         ratio = (self.log_prob(self.logits) - self.log_prob(self.reference)).sum(-1)
         return self.gradient(self._each(self.probability(self.logits) * ratio))
 
-    def expected(
-        self, derivative: Float[np.ndarray, "p groups rows length"], group_size: int, ordered: bool = False
-    ) -> Float[np.ndarray, " parameters"]:
-        r"""The expectation of $\sum_{b,t} d_{bt} \nabla \log \pi(y_{bt})$ over all groups drawn by the sampler."""
-        index, count = groups(len(self.tree.tokens), group_size, ordered)
-        chance = self.probability(self.behaviour)
-        found = np.zeros((*chance.shape, self.length))
-        for prompt in range(len(chance)):
-            weight = count * chance[prompt][index].prod(axis=1)
-            np.add.at(found[prompt], index, weight[:, None, None] * derivative[prompt])
-        return self.gradient(found)
-
     def _each(self, row: Float[np.ndarray, "p sequences"]) -> Float[np.ndarray, "p sequences length"]:
         return np.broadcast_to(row[..., None], (*row.shape, self.length))
-
-
-@functools.cache
-def groups(
-    sequences: int, group_size: int, ordered: bool = False
-) -> tuple[Int[np.ndarray, "groups rows"], Float[np.ndarray, " groups"]]:
-    """All groups as rows of sequence numbers, and in how many orders each can be drawn.
-
-    With `ordered`, every order is listed on its own. Raises `InputError` where that is more than `GROUPS`.
-    """
-    check_between("group_size", group_size, 1)
-    number = sequences**group_size if ordered else math.comb(sequences + group_size - 1, group_size)
-    if number > GROUPS:
-        raise InputError(f"there are {number} groups of {group_size}, the limit is {GROUPS}: give smaller groups.")
-    if ordered:
-        every = np.array(list(itertools.product(range(sequences), repeat=group_size)))
-        return every, np.ones(len(every))
-    every = np.array(list(itertools.combinations_with_replacement(range(sequences), group_size)))
-    factorial = np.array([math.factorial(n) for n in range(group_size + 1)], np.float64)
-    times = np.stack([(every == s).sum(1) for s in range(sequences)], 1)
-    return every, factorial[group_size] / factorial[times].prod(1)
 
 
 def draw(
@@ -169,7 +134,7 @@ def draw(
     if isinstance(reward, str):
         choice("reward", reward, ("binary", "real"))
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
-    shape = tree(vocabulary, length)
+    shape = token_tree(vocabulary, length)
     logits, reference, noise = rng.standard_normal((3, 1, shape.prefixes, vocabulary))
     number = len(shape.tokens)
     if isinstance(reward, str):
@@ -180,35 +145,6 @@ def draw(
     return Sequences(
         name, length, logits, logits + off_policy * noise, logits + TEMPERATURE * reference, np.asarray(reward, float)
     )
-
-
-def first_token_right(right: float = 1 / 3, length: int = 3) -> Sequences:
-    """Reward 1 if the first token is 1, whatever follows: the true gradient leaves every later logit alone.
-
-    `right` is the probability of that; the two other tokens, the end and a wrong one, share the rest. All later tokens
-    are equally likely.
-    """
-    check_between("right", right, 1e-6, 1 - 1e-6)
-    shape = tree(3, length)
-    logits = np.zeros((1, shape.prefixes, 3))
-    logits[0, 0, 1] = math.log(2 * right / (1 - right))
-    reward = (shape.tokens[None, :, 0] == 1).astype(float)
-    return Sequences("first token right", length, logits, logits, logits, reward)
-
-
-def pass_rates(*rates: float) -> Sequences:
-    """Prompts of one token that is right with these probabilities: what a division by the deviation distorts."""
-    for rate in rates:
-        check_between("rates", rate, 1e-6, 1 - 1e-6)
-    logits = np.array([[[math.log((1 - p) / p), 0.0]] for p in rates])
-    reward = np.tile([0.0, 1.0], (len(rates), 1))
-    return Sequences("two pass rates", 1, logits, logits, logits, reward)
-
-
-def end_logits(problem: Sequences) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " m"]]:
-    """Where the logits of the end after a right and after a wrong first token lie, for `first_token_right`."""
-    place = np.arange(problem.logits.size).reshape(problem.logits.shape)
-    return place[:, 1, 0], place[:, 2, 0]
 
 
 def _check_shape(name: str, found: np.ndarray, wanted: tuple[int, ...], axes: str) -> None:

@@ -18,17 +18,17 @@ from ..alignment import Alignment
 from ..problems import AbstractProblem, default_problems, TabularMDP
 from ..reports import Check, Report, z_limit
 from .bias_sources import (
-    case_of,
     check_algorithm,
-    drawn_rows,
     entropy_of,
-    exact_rows,
+    exact_sources,
+    exact_update_of,
+    monte_carlo_sources,
     name_of,
     settings_of,
     with_settings,
 )
 from .common_mistakes import entropy_bonus, every_parameter, importance_weight, next_episode, own_sample, without_bonus
-from .exact_update import Case, Rows, values_of
+from .exact_update import ExactUpdate, RowObjective, values_of
 
 EXACT = 1e-6  # of a direction: far above the rounding of float64, and of float32 where an objective goes through it
 
@@ -51,9 +51,9 @@ def objective(
     function means to have; an algorithm says it itself.
 
     The check `policy gradient` and its kin fail where the update is no multiple of the gradient although the critic is
-    exact and the states are discounted (Sutton et al. 2000, theorem 1). Known sources of bias are rows of the report,
-    not failures. What is drawn has its standard error; a correct algorithm fails in one audit of a million. Raises
-    `InputError` for what is neither an algorithm nor a function.
+    exact and the states are discounted (the policy gradient theorem, Sutton et al. 2000). Known sources of bias are
+    rows of the report, not failures. What is drawn has its standard error; a correct algorithm fails in one audit of a
+    million. Raises `InputError` for what is neither an algorithm nor a function.
     """
     key = check_key(jax.random.key(0) if key is None else key)
     key = key if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else jax.random.wrap_key_data(key)
@@ -74,7 +74,7 @@ def objective(
                 "(model, batch) -> value per row."
             )
         function: Callable[..., Any] = subject
-        cases = [Case(p, Rows(function), _credit_on(p, credit, problem is not None)) for p in problems]
+        cases = [ExactUpdate(p, RowObjective(function), _credit_on(p, credit, problem is not None)) for p in problems]
         return _function(function, cases, float(entropy_coef))
 
 
@@ -106,38 +106,41 @@ def _algorithm(subject: Any, problems: list[AbstractProblem], credit: Any, given
     notes, entropy = [], entropy_of(subject)
     if isinstance(credit, AbstractCredit):
         subject = with_settings(subject, credit=credit)
-    cases = [case_of(subject, p) for p in problems]
+    cases = [exact_update_of(subject, p) for p in problems]
     if credit is not None and not isinstance(credit, AbstractCredit):
         cases = [dataclasses.replace(case, credit=credit) for case in cases]
     rows, checks = [], []
     for case in cases:
-        bonus = case_of(subject, case.problem, entropy_coef=entropy).objective if entropy else None
-        rows.append(exact_rows(case, bonus=bonus, entropy=entropy, own=_own(subject, case, given)))
-    bases = [case.update() for case in cases]
+        bonus = exact_update_of(subject, case.problem, entropy_coef=entropy).objective if entropy else None
+        rows.append(exact_sources(case, bonus=bonus, entropy=entropy, own=_own(subject, case, given)))
+    bases = [case.expected() for case in cases]
     checks += _gradients(cases, [r[0] for r in rows])
-    checks += _faults(cases, bases, notes)
+    checks += _common_mistakes(cases, bases, notes)
     if entropy:
-        whole = dataclasses.replace(cases[0], objective=case_of(subject, problems[0], entropy_coef=entropy).objective)
+        whole = dataclasses.replace(
+            cases[0], objective=exact_update_of(subject, problems[0], entropy_coef=entropy).objective
+        )
         checks += entropy_bonus(whole, entropy)[0]
     flat = [row for r in rows for row in r]
     if isinstance(cases[0].credit, AbstractCredit):
-        drawn, errors = drawn_rows(subject, problems[0], key, _own(subject, cases[0], given))
+        drawn, uphill = monte_carlo_sources(subject, problems[0], key, _own(subject, cases[0], given))
         flat += drawn
-        checks.append(_uphill("uphill", drawn[-2], errors[-2]))
-        checks.append(_uphill("uphill step", drawn[-1], errors[-1]))
+        checks += [_uphill(check, row, error) for check, (row, error) in uphill.items()]
+        if "uphill" not in uphill:
+            notes.append("gradients as they are: the optimiser is given none of the policy, whose step is looked at")
     else:
         notes.append("whole updates: they need a credit of JAX, and this one is a plain function")
     return Report(type(subject).__name__, tuple(checks), tuple(notes), tuple(flat))
 
 
-def _own(subject: Any, case: Case, given: bool) -> Any:
+def _own(subject: Any, case: ExactUpdate, given: bool) -> Any:
     """The algorithm's credit, where its discount is not that of a problem that was given."""
     credit = subject.credit
     differs = given and "gamma" in settings_of(credit) and credit.gamma != case.problem.gamma
     return credit if differs and isinstance(case.credit, AbstractCredit) else None
 
 
-def _function(function: Any, cases: list[Case], entropy: float) -> Report:
+def _function(function: Any, cases: list[ExactUpdate], entropy: float) -> Report:
     name, notes = name_of(function), []
     shape = _one_value_per_row(function, cases[0])
     if not shape.passed:
@@ -149,26 +152,26 @@ def _function(function: Any, cases: list[Case], entropy: float) -> Report:
     kept, rows = [], []
     for case in cases:
         try:
-            case.update()
+            case.expected()
         except Exception as reason:  # a function of the user's, which knows perhaps no more than one kind of action
             if case is cases[0]:
                 raise
             notes.append(f"{case.problem.name}: {_told(reason)}")
             continue
         kept.append(case)
-        rows.append(exact_rows(case) if not ratio else [without_bonus(case, ratio)])
-    bases = [case.update() for case in kept]
+        rows.append(exact_sources(case) if not ratio else [without_bonus(case, ratio)])
+    bases = [case.expected() for case in kept]
     finite = float(sum(not np.isfinite(b).all() for b in bases))
     checks.append(
         Check("finite", finite, 0.0, 0.0, "problems with a NaN", "guard 0/0, log(0) and the deviation of equal rows")
     )
     checks += _gradients(kept, [r[0] for r in rows])
     if not finite:
-        checks += _faults(kept, bases, notes)
+        checks += _common_mistakes(kept, bases, notes)
     return Report(name, tuple(checks), tuple(notes), tuple(row for r in rows for row in r))
 
 
-def _one_value_per_row(function: Any, case: Case) -> Check:
+def _one_value_per_row(function: Any, case: ExactUpdate) -> Check:
     batch = case.batch()
     model, rows = case.critics["exact"], batch.weight.size
     try:
@@ -180,20 +183,20 @@ def _one_value_per_row(function: Any, case: Case) -> Check:
         ) from reason
     size = float(abs(int(np.prod(shape)) - rows))
     return Check(
-        "one value per row", size, 0.0, 0.0, f"values more or less than {rows} rows: the shape is {shape}",
+        "one_value_per_row", size, 0.0, 0.0, f"values more or less than {rows} rows: the shape is {shape}",
         "return one value per row and no mean; (n,) beside (n, 1) makes (n, n): give both the same shape",
     )  # fmt: skip
 
 
-def _gradients(cases: list[Case], rows: list[Alignment]) -> list[Check]:
+def _gradients(cases: list[ExactUpdate], rows: list[Alignment]) -> list[Check]:
     """For each kind of problem, the worst direction; and whether any update goes down."""
     checks = []
-    for name in dict.fromkeys(case.problem.check for case in cases):
-        group = [(row, case) for row, case in zip(rows, cases, strict=True) if case.problem.check == name]
+    for key in dict.fromkeys(case.problem.check for case in cases):
+        group = [(row, case) for row, case in zip(rows, cases, strict=True) if case.problem.check == key]
         row, case = max(group, key=lambda pair: np.nan_to_num(pair[0].direction_error, nan=np.inf))
         checks.append(
             Check(
-                name, row.direction_error, 0.0, EXACT, f"part of the update across the gradient ({case.problem.name})",
+                key, row.direction_error, 0.0, EXACT, f"part of the update across the gradient ({case.problem.name})",
                 case.problem.cure,
             )
         )  # fmt: skip
@@ -210,7 +213,7 @@ def _gradients(cases: list[Case], rows: list[Alignment]) -> list[Check]:
     ]
 
 
-def _faults(cases: list[Case], bases: list[np.ndarray], notes: list[str]) -> list[Check]:
+def _common_mistakes(cases: list[ExactUpdate], bases: list[np.ndarray], notes: list[str]) -> list[Check]:
     """What is looked for by its own marks."""
     checks = [every_parameter(cases, bases), next_episode(cases, bases)]
     try:
@@ -229,10 +232,10 @@ def _told(reason: Exception) -> str:
     return f"{type(reason).__name__}: {str(reason).partition(chr(10))[0]}"
 
 
-def _uphill(name: str, row: Alignment, error: float) -> Check:
+def _uphill(key: str, row: Alignment, error: float) -> Check:
     """Whether an update surely goes up; one that goes nowhere does not."""
     lack = max(z_limit(1) * error - row.cosine, 0.0) if row.cosine > 0 else 1.0
     return Check(
-        name, lack, error, 0.0, f"what the cosine of {row.name.partition(': ')[2]}, {row.cosine:.3f}, lacks to be > 0",
+        key, lack, error, 0.0, f"what the cosine of {row.name.partition(': ')[2]}, {row.cosine:.3f}, lacks to be > 0",
         "look at the rows above for the source that turns it round, and at the sign of the optimiser's step",
     )  # fmt: skip

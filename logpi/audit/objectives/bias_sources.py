@@ -7,15 +7,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ...algorithms import AbstractAlgorithm
+from ...algorithms import AbstractAlgorithm, Spec
 from ...errors import InputError
 from ...trajectory import Trajectory
 from ..alignment import align, Alignment
 from ..problems import AbstractProblem
-from .exact_update import Case, Rows, traced
-from .monte_carlo_update import align_drawn, Drawn, Recording, updates
+from .exact_update import ExactUpdate, RowObjective, traced
+from .monte_carlo_update import align_monte_carlo, monte_carlo_updates, MonteCarloUpdates, RecordingOptimiser
 
 NUM_UPDATES = 1000
+SWITCHED = {"num_epochs", "num_minibatches", "clip"}  # settings whose bias is asked for one after the other
 MOVED = 0.01  # nats that an update of several epochs moves the policy by, where its bias is asked for
 
 
@@ -29,14 +30,16 @@ def with_settings(thing: Any, **values: Any) -> Any:
     return dataclasses.replace(thing, **{k: v for k, v in values.items() if k in settings_of(thing)})
 
 
-def case_of(algorithm: Any, problem: AbstractProblem, **values: Any) -> Case:
+def exact_update_of(algorithm: Any, problem: AbstractProblem, **values: Any) -> ExactUpdate:
     """The algorithm's objective on a problem with settings that are exact, but for those given."""
     exact = with_settings(algorithm, **({"entropy_coef": 0.0} | values))
     credit = with_settings(algorithm.credit, gamma=problem.gamma)
-    return Case(problem, Rows(traced(exact).objective), credit)
+    return ExactUpdate(problem, RowObjective(traced(exact).objective), credit)
 
 
-def exact_rows(case: Case, *, bonus: Rows | None = None, entropy: float = 0.0, own: Any = None) -> list[Alignment]:
+def exact_sources(
+    case: ExactUpdate, *, bonus: RowObjective | None = None, entropy: float = 0.0, own: Any = None
+) -> list[Alignment]:
     """What needs no draws: the exact update, and the sources that act row by row.
 
     `bonus` is the objective with its entropy bonus, of size `entropy`; `own` is a credit with another discount.
@@ -44,7 +47,7 @@ def exact_rows(case: Case, *, bonus: Rows | None = None, entropy: float = 0.0, o
     found = []
 
     def add(source: str, meaning: str, **how: Any) -> None:
-        update = case.update(**how)
+        update = case.expected(**how)
         found.append(align(f"{case.problem.name}: {source}", update, case.truth, meaning=meaning))
 
     steps = np.asarray(case.streams.trajectory.valid).sum(axis=1).max()
@@ -77,39 +80,46 @@ def entropy_of(algorithm: Any) -> float:
     return float(algorithm.entropy_coef) if "entropy_coef" in settings_of(algorithm) else 0.0
 
 
-def _as_terminated(case: Case) -> Trajectory:
+def _as_terminated(case: ExactUpdate) -> Trajectory:
     t = case.streams.trajectory
     return dataclasses.replace(t, terminated=t.terminated | t.truncated, truncated=jnp.zeros_like(t.truncated))
 
 
-def drawn_rows(
+def monte_carlo_sources(
     algorithm: Any, problem: AbstractProblem, key: Any, own: Any = None
-) -> tuple[list[Alignment], list[float]]:
-    """What couples the rows of a batch, or comes after the first step; the last but one is the update as it is.
+) -> tuple[list[Alignment], dict[str, tuple[Alignment, float]]]:
+    """What couples the rows of a batch, or comes after the first step.
 
-    Returns the alignments and the standard errors of their cosines. Where each source adds to those before it, gamma
-    is 1, so that states that are not discounted are no source.
+    Returns the alignments and, of the update as it is, those that must go uphill by the key of their check, each with
+    the standard error of its cosine: `uphill`, which is there only if the optimiser is given the policy's gradient, and
+    `uphill_step`. Where each source adds to those before it, gamma is 1, so that states that are not discounted are no
+    source.
     """
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).tolist())
-    found, errors = [], []
+    found, uphill = [], {}
 
-    def add(drawn: tuple[Drawn, np.ndarray, np.ndarray], source: str, meaning: str, step: bool = False) -> None:
+    def add(
+        drawn: tuple[MonteCarloUpdates, np.ndarray, np.ndarray], source: str, meaning: str, step: bool = False
+    ) -> tuple[Alignment, float]:
         each, mean, truth = drawn
         update = each.step if step else each.update
         rows = np.asarray(each.rows)
-        row, error = align_drawn(f"{problem.name}: {source}", np.asarray(update), rows, mean, truth, meaning)
+        row, error = align_monte_carlo(f"{problem.name}: {source}", np.asarray(update), rows, mean, truth, meaning)
         found.append(row)
-        errors.append(error)
+        return row, error
 
-    if "num_epochs" in settings_of(algorithm):
+    if settings_of(algorithm) >= SWITCHED:
         for source, meaning, drawn in _steps_to_the_whole(algorithm, _undiscounted(problem), rng, key):
             add(drawn, source, meaning)
     size = episodes_of(algorithm)
-    whole = _draw(algorithm, problem, rng, key, critic="wrong", credit=own)
-    add(whole, "as it is", f"gradients of updates on {size} episodes, wrong critic")
-    by = type(algorithm.optimiser).__name__
-    add(whole, "as it is, optimiser's step", f"the change of the parameters by {by}", True)
-    return found, errors
+    whole = _monte_carlo(algorithm, problem, rng, key, critic="wrong", credit=own)
+    if np.any(whole[0].update) or not np.any(whole[0].step):
+        uphill["uphill"] = add(whole, "as it is", f"gradients of updates on {size} episodes, wrong critic")
+        source, by = "optimiser's step", type(algorithm.optimiser).__name__
+    else:  # the policy moves by other means
+        source, by = "whole step", f"{type(algorithm).__name__} on {size} episodes, wrong critic"
+    uphill["uphill_step"] = add(whole, f"as it is, {source}", f"the change of the parameters by {by}", True)
+    return found, uphill
 
 
 def _undiscounted(problem: AbstractProblem) -> AbstractProblem:
@@ -125,13 +135,13 @@ def _steps_to_the_whole(algorithm: Any, problem: AbstractProblem, rng: np.random
     open_ended = with_settings(algorithm, entropy_coef=0.0, target_kl=float("inf"), clip=float("inf"))
     size, epochs = episodes_of(algorithm), algorithm.num_epochs
     meaning = f"in {algorithm.num_minibatches} minibatches of {size} episodes, gamma {problem.gamma:g}"
-    yield "standardised", meaning, _draw(open_ended, problem, rng, key, factor=0.0)
-    trial = _draw(open_ended, problem, rng, key)[0]
+    yield "standardised", meaning, _monte_carlo(open_ended, problem, rng, key, factor=0.0)
+    trial = _monte_carlo(open_ended, problem, rng, key)[0]
     factor = float(np.sqrt(MOVED / max(float(np.mean(trial.kl)), 1e-12)))
     meaning = f"the same, steps that move it by {MOVED} nats"
-    yield f"and {epochs} epochs", meaning, _draw(open_ended, problem, rng, key, factor=factor)
+    yield f"and {epochs} epochs", meaning, _monte_carlo(open_ended, problem, rng, key, factor=factor)
     clipped = with_settings(open_ended, clip=algorithm.clip)
-    yield "and clipped", f"the same, clip {algorithm.clip}", _draw(clipped, problem, rng, key, factor=factor)
+    yield "and clipped", f"the same, clip {algorithm.clip}", _monte_carlo(clipped, problem, rng, key, factor=factor)
 
 
 def episodes_of(algorithm: Any) -> int:
@@ -140,7 +150,7 @@ def episodes_of(algorithm: Any) -> int:
     return parts * -(-16 // parts)
 
 
-def _draw(
+def _monte_carlo(
     algorithm: Any,
     problem: AbstractProblem,
     rng: np.random.Generator,
@@ -149,25 +159,28 @@ def _draw(
     critic: str = "exact",
     factor: float = 1.0,
     credit: Any = None,
-) -> tuple[Drawn, np.ndarray, np.ndarray]:
+) -> tuple[MonteCarloUpdates, np.ndarray, np.ndarray]:
     """Many updates, the exact mean of their rows, and the true gradient."""
     entropy = entropy_of(algorithm)
-    case = case_of(algorithm, problem, entropy_coef=entropy)
+    case = exact_update_of(algorithm, problem, entropy_coef=entropy)
     case = case if credit is None else dataclasses.replace(case, credit=credit)
     model, size = case.critics[critic], episodes_of(algorithm)
     flat = problem.draw(rng, NUM_UPDATES * size)
     trajectories = jax.tree.map(lambda x: x.reshape(NUM_UPDATES, size, *x.shape[1:]), flat)
-    recording = Recording(algorithm.optimiser, jnp.asarray(factor, float))
-    ready = traced(with_settings(algorithm, credit=case.credit, optimiser=recording))
-    drawn = updates(ready, case.objective, model, trajectories, jax.random.split(key, NUM_UPDATES))
-    return jax.tree.map(np.asarray, drawn), case.update(critic=critic, plain=True), case.truth
+    spec = Spec(problem.obs_space, problem.action_space, size, flat.reward.shape[1])
+    ready = with_settings(algorithm, credit=case.credit)
+    if "optimiser" in settings_of(algorithm):
+        ready = with_settings(ready, optimiser=RecordingOptimiser(algorithm.optimiser, jnp.asarray(factor, float)))
+    ready = traced(ready)
+    drawn = monte_carlo_updates(ready, case.objective, model, trajectories, spec, jax.random.split(key, NUM_UPDATES))
+    return jax.tree.map(np.asarray, drawn), case.expected(critic=critic, plain=True), case.truth
 
 
 def check_algorithm(algorithm: Any) -> None:
     """Raises `InputError` for an algorithm that the audit cannot take apart."""
-    needed = {"credit", "optimiser"} - settings_of(algorithm)
-    if not isinstance(algorithm, AbstractAlgorithm) or needed or not callable(vars(type(algorithm)).get("objective")):
+    known = isinstance(algorithm, AbstractAlgorithm) and "credit" in settings_of(algorithm)
+    if not known or not callable(getattr(algorithm, "objective", None)):
         raise InputError(
-            f"{type(algorithm).__name__} has no objective, credit and optimiser that could be looked at: audit its "
-            "objective, a function (model, batch) -> value per row."
+            f"{type(algorithm).__name__} has no objective and credit that could be looked at: audit its objective, a "
+            "function (model, batch) -> value per row."
         )

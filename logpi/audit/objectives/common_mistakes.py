@@ -17,7 +17,7 @@ from ...parameters import trainable
 from ..alignment import align, Alignment
 from ..problems import bandit, TabularMDP
 from ..reports import Check
-from .exact_update import Case, climbed, credited, Rows
+from .exact_update import batch_of, ExactUpdate, RowObjective, weighted_gradient
 
 SAME = 1e-6  # of an update's norm: no difference
 OFF = 0.01  # of a logit: how far the policy that acted is from the present one
@@ -51,10 +51,10 @@ class _NoAdvantage(AbstractCredit):
         return Credit(jnp.zeros_like(reward), value[:-1])
 
 
-_ENTROPIES = Rows(_Entropies())
+_ENTROPIES = RowObjective(_Entropies())
 
 
-def every_parameter(cases: list[Case], bases: list[np.ndarray]) -> Check:
+def every_parameter(cases: list[ExactUpdate], bases: list[np.ndarray]) -> Check:
     """Parts of the policy that get no gradient where the true one is not zero."""
     still = {}
     for case, found in zip(cases, bases, strict=True):
@@ -67,20 +67,20 @@ def every_parameter(cases: list[Case], bases: list[np.ndarray]) -> Check:
                 still[f"{jax.tree_util.keystr(path)} on {case.problem.name}"] = None
     meaning = "parts of the policy without a gradient" + (f": {', '.join(still)}" if still else "")
     cure = "let all of the policy's parameters reach the log-probability, and none of them stop_gradient"
-    return Check("every parameter", float(len(still)), 0.0, 0.0, meaning, cure)
+    return Check("every_parameter", float(len(still)), 0.0, 0.0, meaning, cure)
 
 
-def next_episode(cases: list[Case], bases: list[np.ndarray]) -> Check:
+def next_episode(cases: list[ExactUpdate], bases: list[np.ndarray]) -> Check:
     """Whether rewards of rows that belong to other episodes change anything."""
     worst, where = 0.0, ""
     for case, found in zip(cases, bases, strict=True):
         t = case.streams.trajectory
         other = dataclasses.replace(t, reward=jnp.where(t.valid, t.reward, t.reward + 1.0))
-        change = np.nan_to_num(_share(case.update(trajectory=other) - found, found, case.truth), nan=np.inf)
+        change = np.nan_to_num(_share(case.expected(trajectory=other) - found, found, case.truth), nan=np.inf)
         if change > worst:
             worst, where = change, f" ({case.problem.name})"
     return Check(
-        "next episode", worst, 0.0, SAME, f"change of the update, when other episodes pay 1 more{where}",
+        "next_episode", worst, 0.0, SAME, f"change of the update, when other episodes pay 1 more{where}",
         "stop every sum over time where an episode ends, terminated or truncated; rows of weight 0 count nowhere",
     )  # fmt: skip
 
@@ -90,29 +90,29 @@ def _share(change: np.ndarray, whole: np.ndarray, truth: np.ndarray) -> float:
     return float(np.linalg.norm(change) / max(np.linalg.norm(whole), 1e-3 * np.linalg.norm(truth)))
 
 
-def importance_weight(cases: list[Case]) -> tuple[Check, str]:
+def importance_weight(cases: list[ExactUpdate]) -> tuple[Check, str]:
     """Which power of the importance weight an objective has: on a bandit whose actions come from another policy."""
     case = _on_bandit(cases)
     present: Any = case.problem
     behaviour = dataclasses.replace(present, logits=present.logits + OFF * np.array([[1.0, -1.0, 0.5]]))
     streams, model = behaviour.streams(), case.critics["exact"]
-    batch, weight = credited(model, streams.trajectory, case.credit), jnp.asarray(streams.exact)
-    found = np.asarray(climbed(case.objective, model, batch, weight))
+    batch, weight = batch_of(model, streams.trajectory, case.credit), jnp.asarray(streams.exact)
+    found = np.asarray(weighted_gradient(case.objective, model, batch, weight))
     cure = "weigh each row by the ratio of probabilities once: either in the surrogate or outside of it"
     rests = {}
     for power in range(4):
-        known = climbed(Rows(_Weighted(jnp.asarray(float(power)))), model, batch, weight)
+        known = weighted_gradient(RowObjective(_Weighted(jnp.asarray(float(power)))), model, batch, weight)
         rests[power] = align("", found, np.asarray(known)).direction_error
     power = min(rests, key=lambda k: rests[k])
     if not rests[power] <= SAME:
-        check = Check("importance weight", 0.0, 0.0, 0.0, "times too many (it is no power of the ratio)", cure)
+        check = Check("importance_weight", 0.0, 0.0, 0.0, "times too many (it is no power of the ratio)", cure)
         return check, "off-policy rows: the update is no power of the ratio of probabilities"
     note = "off-policy rows: there is no importance weight, so every rollout serves one step" if power == 0 else ""
-    check = Check("importance weight", float(max(power - 1, 0)), 0.0, 0.0, "times too many", cure)
+    check = Check("importance_weight", float(max(power - 1, 0)), 0.0, 0.0, "times too many", cure)
     return check, note
 
 
-def own_sample(cases: list[Case]) -> list[Check]:
+def own_sample(cases: list[ExactUpdate]) -> list[Check]:
     """Whether an update depends on how many episodes share a batch, over all batches of 2 on a bandit."""
     case = _on_bandit(cases)
     batch, model, chance = case.batch(), case.critics["exact"], case.streams.chance
@@ -121,13 +121,13 @@ def own_sample(cases: list[Case]) -> list[Check]:
     batches = jax.tree.map(lambda x: x[rows[drawn]], batch)
     each = np.asarray(_each(case.objective, model, batches)) / IN_BATCH
     with np.errstate(invalid="ignore"):  # a batch of equal rows may have no finite update, and then the check fails
-        small, whole = np.prod(chance[drawn], axis=1) @ each, case.update()
+        small, whole = np.prod(chance[drawn], axis=1) @ each, case.expected()
         change = _share(small - whole, whole, case.truth)
         row = align("", small, whole)
     seen = f"{row.scale:.3g} times, direction error {row.direction_error:.2g}"
     return [
         Check(
-            "own sample", change, 0.0, SAME,
+            "own_sample", change, 0.0, SAME,
             f"change of the update in batches of {IN_BATCH}: {seen}",
             "a baseline must not hold the row's own return: take the mean of the others; leave a deviation out, or "
             "know that it is a bias",
@@ -136,28 +136,28 @@ def own_sample(cases: list[Case]) -> list[Check]:
 
 
 @eqx.filter_jit
-def _each(objective: Rows, model: Any, batches: Segments) -> Float[Array, "batches parameters"]:
-    return jax.vmap(lambda batch: climbed(objective, model, batch, jnp.ones_like(batch.weight)))(batches)
+def _each(objective: RowObjective, model: Any, batches: Segments) -> Float[Array, "batches parameters"]:
+    return jax.vmap(lambda batch: weighted_gradient(objective, model, batch, jnp.ones_like(batch.weight)))(batches)
 
 
-def _on_bandit(cases: list[Case]) -> Case:
+def _on_bandit(cases: list[ExactUpdate]) -> ExactUpdate:
     """The objective on the default bandit, with the case of it where there is one."""
     for case in cases:
         if isinstance(case.problem, TabularMDP) and case.problem.name == "bandit" and case.problem.logits.size == 3:
             return case
     credit = cases[0].credit
-    return Case(bandit(), cases[0].objective, GAE(1.0) if isinstance(credit, AbstractCredit) else credit)
+    return ExactUpdate(bandit(), cases[0].objective, GAE(1.0) if isinstance(credit, AbstractCredit) else credit)
 
 
-def entropy_bonus(case: Case, coefficient: float) -> tuple[list[Check], float]:
+def entropy_bonus(case: ExactUpdate, coefficient: float) -> tuple[list[Check], float]:
     """The entropy bonus that an update really has, as a share of its policy gradient; nothing where there is no such.
 
     The bonus is what is left of the update where every advantage is 0, the policy gradient what this takes away. Both
     are taken with an exact credit, so that a faulty one is not blamed on the entropy.
     """
     case = dataclasses.replace(case, credit=GAE(case.problem.gamma))
-    direction, bonus = case.update(_ENTROPIES), case.update(credit=_NoAdvantage())
-    scale = align("", case.update() - bonus, case.truth).scale
+    direction, bonus = case.expected(_ENTROPIES), case.expected(credit=_NoAdvantage())
+    scale = align("", case.expected() - bonus, case.truth).scale
     wanted = coefficient * scale * direction
     if not np.linalg.norm(wanted) > 1e-9 * np.linalg.norm(case.truth):  # nor where it is NaN, as of equal rows over 0
         return [], 0.0
@@ -172,9 +172,9 @@ def entropy_bonus(case: Case, coefficient: float) -> tuple[list[Check], float]:
     return [check], ratio
 
 
-def without_bonus(case: Case, ratio: float) -> Alignment:
+def without_bonus(case: ExactUpdate, ratio: float) -> Alignment:
     """The update of a case against the gradient of J plus so much entropy bonus."""
-    truth = case.truth + ratio * case.update(_ENTROPIES)
+    truth = case.truth + ratio * case.expected(_ENTROPIES)
     return align(
-        f"{case.problem.name}: exact", case.update(), truth, meaning=f"of J plus {ratio:.3g} times the entropy"
+        f"{case.problem.name}: exact", case.expected(), truth, meaning=f"of J plus {ratio:.3g} times the entropy"
     )

@@ -23,7 +23,7 @@ from ..problems import AbstractProblem, Streams
 CreditLike = AbstractCredit | Callable[..., Any]  # or (reward, terminated, truncated, value) -> (advantage, target)
 
 
-class Rows(eqx.Module):
+class RowObjective(eqx.Module):
     """An objective without its record, whose values may be of any shape with one number per row."""
 
     objective: Callable[..., Any]
@@ -56,7 +56,7 @@ def _prepared(model: AbstractActorCritic, trajectory: Trajectory, credit: Abstra
     return prepare(model, trajectory, credit, None)
 
 
-def credited(model: AbstractActorCritic, trajectory: Trajectory, credit: CreditLike) -> Segments:
+def batch_of(model: AbstractActorCritic, trajectory: Trajectory, credit: CreditLike) -> Segments:
     """Rows to learn from. A plain function is called for one stream at a time, with NumPy arrays, outside of `jit`."""
     if isinstance(credit, AbstractCredit):
         return _prepared(model, trajectory, traced(credit))
@@ -82,7 +82,9 @@ def _checked(given: Any, time: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @eqx.filter_jit
-def climbed(objective: Rows, model: Any, batch: Segments, weight: Float[Array, "..."]) -> Float[Array, " parameters"]:
+def weighted_gradient(
+    objective: RowObjective, model: Any, batch: Segments, weight: Float[Array, "..."]
+) -> Float[Array, " parameters"]:
     """The gradient of the weighted sum of an objective, in the policy's parameters, as one vector."""
     batch = eqx.tree_at(lambda b: b.weight, batch, weight.reshape(batch.weight.shape))
     uphill, _ = gradient(objective, model, batch)
@@ -90,11 +92,11 @@ def climbed(objective: Rows, model: Any, batch: Segments, weight: Float[Array, "
 
 
 @dataclasses.dataclass(frozen=True)
-class Case:
+class ExactUpdate:
     """An objective and a credit on a problem. Make and use it under `jax.enable_x64(True)`."""
 
     problem: AbstractProblem
-    objective: Rows  # its settings traced
+    objective: RowObjective  # its settings traced
     credit: CreditLike
 
     @functools.cached_property
@@ -118,9 +120,9 @@ class Case:
             )
         return truth
 
-    def update(
+    def expected(
         self,
-        objective: Rows | None = None,
+        objective: RowObjective | None = None,
         *,
         credit: CreditLike | None = None,
         critic: str = "exact",
@@ -132,10 +134,10 @@ class Case:
         `plain` drops the discount of the states.
         """
         model, trajectory = self.critics[critic], trajectory or self.streams.trajectory
-        batch = credited(model, trajectory, self.credit if credit is None else credit)
+        batch = batch_of(model, trajectory, self.credit if credit is None else credit)
         weight = self.streams.plain if plain else self.streams.exact
-        return np.asarray(climbed(objective or self.objective, model, batch, jnp.asarray(weight)), np.float64)
+        return np.asarray(weighted_gradient(objective or self.objective, model, batch, jnp.asarray(weight)), np.float64)
 
     def batch(self) -> Segments:
         """The rows of all episodes under the exact critic."""
-        return credited(self.critics["exact"], self.streams.trajectory, self.credit)
+        return batch_of(self.critics["exact"], self.streams.trajectory, self.credit)

@@ -9,18 +9,20 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from ...algorithms.base import KL, Spec
 from ...batch import prepare
 from ...learners.optimisers import AbstractOptimiser
 from ...models import AbstractActorCritic
 from ...parameters import trainable
+from ...statistics.jackknife import standard_error
 from ...trajectory import Trajectory
 from ..alignment import align, Alignment
-from .exact_update import climbed, Rows
+from .exact_update import RowObjective, weighted_gradient
 
 BLOCKS = 40  # of the jackknife
 
 
-class Recorded(eqx.Module):
+class RecordedGradients(eqx.Module):
     """An optimiser's state, and the gradients it has been given."""
 
     inner: PyTree
@@ -28,53 +30,70 @@ class Recorded(eqx.Module):
     count: Float[Array, ""]
 
 
-class Recording(AbstractOptimiser):
+class RecordingOptimiser(AbstractOptimiser):
     """An optimiser that remembers the sum of the gradients it is given; its step is `factor` times the inner one's."""
 
     inner: AbstractOptimiser
     factor: Float[Array, ""]
 
-    def init(self, params: PyTree) -> Recorded:
-        """The inner state, and nothing seen."""
-        return Recorded(self.inner.init(params), jax.tree.map(jnp.zeros_like, params), jnp.zeros(()))
+    def init(self, params: PyTree) -> RecordedGradients:
+        return RecordedGradients(self.inner.init(params), jax.tree.map(jnp.zeros_like, params), jnp.zeros(()))
 
     def update(
-        self, gradient: PyTree, state: Recorded, params: PyTree, progress: Float[Array, ""]
-    ) -> tuple[PyTree, Recorded]:
+        self, gradient: PyTree, state: RecordedGradients, params: PyTree, progress: Float[Array, ""]
+    ) -> tuple[PyTree, RecordedGradients]:
         """The inner optimiser's step, longer or shorter."""
         change, inner = self.inner.update(gradient, state.inner, params, progress)
         change = jax.tree.map(lambda c: self.factor * c, change)
-        return change, Recorded(inner, jax.tree.map(jnp.add, state.total, gradient), state.count + 1)
+        return change, RecordedGradients(inner, jax.tree.map(jnp.add, state.total, gradient), state.count + 1)
 
 
-class Drawn(eqx.Module):
+class MonteCarloUpdates(eqx.Module):
     """Many updates, each from its own episodes; every array is (updates, ...)."""
 
-    update: Float[Array, "*updates parameters"]  # mean gradient given to the optimiser, times rows per episode
+    update: Float[Array, "*updates parameters"]  # mean gradient given to the optimiser, times rows per episode; or 0
     step: Float[Array, "*updates parameters"]  # what the policy's parameters changed by
     rows: Float[Array, "*updates parameters"]  # sum over the rows of the objective's gradient, per episode: no coupling
-    kl: Float[Array, "*updates"]  # as the algorithm records it, in nats
+    kl: Float[Array, "*updates"]  # as the algorithm records it, in nats; NaN where it does not
 
 
 @eqx.filter_jit
-def updates(
-    algorithm: Any, objective: Rows, model: AbstractActorCritic, trajectories: Trajectory, keys: Array
-) -> Drawn:
-    """The algorithm's own `update` on each of many rollouts; its optimiser must be a `Recording`."""
+def monte_carlo_updates(
+    algorithm: Any,
+    objective: RowObjective,
+    model: AbstractActorCritic,
+    trajectories: Trajectory,
+    spec: Spec,
+    keys: Array,
+) -> MonteCarloUpdates:
+    """The algorithm's own `update` on each of many rollouts; its optimiser should be a `RecordingOptimiser`."""
 
-    def one(trajectory: Trajectory, key: PRNGKeyArray) -> Drawn:
-        learner = algorithm.init(model, 1, key)
-        after, info = algorithm.update(learner, trajectory, key)
-        given = ravel_pytree(after.opt_state.total.policy)[0] / jnp.maximum(after.opt_state.count, 1)
-        now, before = (ravel_pytree(eqx.filter(x.model.policy, trainable(x.model.policy)))[0] for x in (after, learner))
+    def one(trajectory: Trajectory, key: PRNGKeyArray) -> MonteCarloUpdates:
+        state = algorithm.init(model, spec, 1, key)
+        after, info = algorithm.update(state, trajectory, key)
+        policies = (algorithm.networks(x).policy for x in (after, state))
+        now, before = (ravel_pytree(eqx.filter(policy, trainable(policy)))[0] for policy in policies)
+        given = _given(after, jnp.zeros_like(before))
         weight, episodes = trajectory.valid * 1.0, trajectory.valid.shape[0]
-        single = climbed(objective, model, prepare(model, trajectory, algorithm.credit, None), weight) / episodes
-        return Drawn(given * jnp.sum(weight) / episodes, now - before, single, info.record.kl)
+        single = (
+            weighted_gradient(objective, model, prepare(model, trajectory, algorithm.credit, None), weight) / episodes
+        )
+        return MonteCarloUpdates(given * jnp.sum(weight) / episodes, now - before, single, info.get(KL.name, jnp.nan))
 
     return jax.vmap(one)(trajectories, keys)
 
 
-def align_drawn(
+def _given(state: PyTree, nothing: Float[Array, " parameters"]) -> Float[Array, " parameters"]:
+    """The mean gradient of the policy that the optimiser in a state was given; 0 where there is none in it."""
+
+    def is_record(node: Any) -> bool:
+        return isinstance(node, RecordedGradients)
+
+    records = [x for x in jax.tree.leaves(state, is_leaf=is_record) if is_record(x)]
+    return sum((ravel_pytree(x.total.policy)[0] / jnp.maximum(x.count, 1) for x in records), nothing)
+
+
+def align_monte_carlo(
     name: str,
     found: Float[np.ndarray, "updates parameters"],
     rows: Float[np.ndarray, "updates parameters"],
@@ -85,8 +104,7 @@ def align_drawn(
     """The mean of drawn updates against the true gradient, and the standard error of its cosine.
 
     `rows`, whose mean is known, is a control variate: most of what the draws do to an update, they do to it too. The
-    noise that is left is taken off the squared rest; the error is a jackknife over 40 blocks of updates (Miller 1974,
-    Biometrika 61:1).
+    noise that is left is taken off the squared rest; the error is a jackknife over 40 blocks of updates.
     """
     found, rows = np.asarray(found, np.float64), np.asarray(rows, np.float64)
     off = rows - rows.mean(axis=0)
@@ -98,13 +116,10 @@ def align_drawn(
         _without_noise(name, np.concatenate([b for j, b in enumerate(blocks) if j != i]), truth, meaning)
         for i in range(BLOCKS)
     ]
-    error, uncertain = (_jackknifed([getattr(p, what) for p in parts]) for what in ("direction_error", "cosine"))
+    error, uncertain = (
+        standard_error(np.array([getattr(p, what) for p in parts])) for what in ("direction_error", "cosine")
+    )
     return Alignment(whole.name, whole.scale, whole.cosine, whole.direction_error, error, meaning), uncertain
-
-
-def _jackknifed(values: list[float]) -> float:
-    """The standard error of a statistic from its values without each block; NaN where one of them is infinite."""
-    return float(np.sqrt(BLOCKS - 1) * np.std(values)) if np.isfinite(values).all() else float("nan")
 
 
 def _without_noise(

@@ -11,8 +11,8 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from ...distributions import AbstractDistribution, as_distribution, Foreign
-from ...distributions.support import bounds
+from ...distributions import AbstractDistribution, as_distribution
+from ...distributions.traits import traits
 from ...errors import check_whole, InputError
 from ...estimators.sites import score
 from ...models import AbstractPolicy
@@ -41,7 +41,7 @@ def policy(
     else:
         name = type(subject).__name__
     dist = as_distribution(subject)
-    if isinstance(dist, Foreign) and not callable(getattr(dist.distribution, "log_prob", None)):
+    if not traits(dist).has_log_prob:
         raise InputError(f"a {name} has no method log_prob, so there is no probability to audit: add log_prob(event).")
     draws, notes = _draws(dist, key, samples)
     if isinstance(draws, Check):
@@ -57,7 +57,7 @@ def policy(
         notes.append(f"the normalisation was not looked at: {reason}")
     if draws is not None:
         checks += _scores(dist, draws, notes)
-        checks += [] if grid is None or not checks[1].passed else _agreement(dist, draws, grid)
+        checks += [] if grid is None or not checks[1].passed else _agreement(draws, grid)
         checks += _entropy(dist, draws) if grid is not None and checks[1].passed else []
     return Report(name, tuple(checks), tuple(notes))
 
@@ -79,7 +79,9 @@ def _shape_check(dist: AbstractDistribution, draws: Array | None, support: Any) 
         size = int(np.prod(jax.eval_shape(dist.log_prob, event).shape))
     except InputError:
         size = 0
-    return Check("one log-probability per event", abs(size - 1), 0.0, 0.0, "numbers more or less than one", cure)
+    return Check(
+        "one_log_prob", abs(size - 1), 0.0, 0.0, "numbers more or less than one", cure, "one log-probability per event"
+    )
 
 
 def _normalised(grid: Grid) -> Check:
@@ -95,9 +97,8 @@ def _scores(dist: AbstractDistribution, draws: Array, notes: list[str]) -> list[
     """Finite log-probabilities and scores, scores of mean 0, and a support that does not move."""
     log_probs = each(log_prob, dist, draws)
     share = float(np.mean(~np.isfinite(log_probs)))
-    checks = [
-        Check("finite log-probabilities", share, 0.0, 0.0, "share of draws", "clip, or work with logits and log-sums")
-    ]
+    cure = "clip, or work with logits and log-sums"
+    checks = [Check("finite_log_probs", share, 0.0, 0.0, "share of draws", cure, "finite log-probabilities")]
     try:
         dynamic, static = as_parameters(dist)
     except InputError as reason:  # there is no parameter to differentiate in
@@ -106,11 +107,12 @@ def _scores(dist: AbstractDistribution, draws: Array, notes: list[str]) -> list[
     constants = _constant_bounds(dist, dynamic, static)
     if constants is None:
         cure = "use MeasureValued() or Pathwise(), or keep the bounds out of the parameters"
-        return [*checks, Check("a support that stays", 1.0, 0.0, 0.0, "1 if it moves with the parameters", cure)]
+        meaning = "1 if it moves with the parameters"
+        return [*checks, Check("constant_support", 1.0, 0.0, 0.0, meaning, cure, "a support that stays")]
     scores = each(_score_of(constants), dist, draws)
     share = float(np.mean(~np.isfinite(scores).all(axis=1)))
     checks.append(
-        Check("finite scores", share, 0.0, 0.0, "share of draws", "keep parameters off the edge of their range")
+        Check("finite_scores", share, 0.0, 0.0, "share of draws", "keep parameters off the edge of their range")
     )
     if share:
         notes.append("the mean of the scores: some are not finite")
@@ -121,13 +123,14 @@ def _scores(dist: AbstractDistribution, draws: Array, notes: list[str]) -> list[
     return [
         *checks,
         significant(
-            "scores of mean 0", float(scores[:, worst].mean()), float(max(error[worst], 1e-6)), z.size,
+            "zero_mean_scores", float(scores[:, worst].mean()), float(max(error[worst], 1e-6)), z.size,
             "largest mean of a derivative of log_prob", "normalise the density; draw from what log_prob says",
+            name="scores of mean 0",
         ),
     ]  # fmt: skip
 
 
-def _agreement(dist: AbstractDistribution, draws: Array, grid: Grid) -> list[Check]:
+def _agreement(draws: Array, grid: Grid) -> list[Check]:
     """Moments of the draws against those of the density: means, squares, and the log-density itself."""
     seen, keep = np.asarray(_features(draws), np.float64), grid.mass > 0
     expected = np.asarray(_features(grid.events), np.float64)[keep]
@@ -141,9 +144,10 @@ def _agreement(dist: AbstractDistribution, draws: Array, grid: Grid) -> list[Che
     worst = int(np.argmax(z))
     return [
         significant(
-            "draws follow the density", float(seen[:, worst].mean() - mean[worst]), float(error[worst]), z.size,
+            "draws_follow_density", float(seen[:, worst].mean() - mean[worst]), float(error[worst]), z.size,
             "largest difference of a moment", "let sample and log_prob use the same parameters; a transformed draw "
             "needs its log-slope in log_prob", floor=2e-3 * abs(float(mean[worst])) if grid.error >= 1e-3 else 0.0,
+            name="draws follow the density",
         )
     ]  # fmt: skip
 
@@ -153,7 +157,10 @@ def _constant_bounds(dist: AbstractDistribution, dynamic: PyTree, static: PyTree
 
     A number of Python's that says where the support ends is a constant: `Uniform(0.0, p)` has one, and moves with p.
     """
-    leaves, found = jax.tree.leaves(dynamic), {id(bound) for bound in bounds(eqx.combine(dynamic, static))}
+    leaves, found = (
+        jax.tree.leaves(dynamic),
+        {id(bound) for bound in traits(eqx.combine(dynamic, static)).support_bounds()},
+    )
     given = [x for x in jax.tree.leaves(dist) if eqx.is_inexact_array(x) or isinstance(x, float)]
     if not found or len(given) != len(leaves):
         return None if found else (False,) * len(leaves)
@@ -209,7 +216,9 @@ def _entropy(dist: AbstractDistribution, draws: Array) -> list[Check]:
         ratio = log_probs - each(log_prob, other, draws)
         size, error = float(dist.kl(other)) - float(ratio.mean()), float(ratio.std(ddof=1) / np.sqrt(len(ratio)))
         cure = "kl(other) is the expectation of log_prob - other.log_prob under the distribution itself, in nats"
-        checks.append(significant("KL", size, error, 1, "closed form minus mean log-ratio", cure, floor=1e-4))
+        checks.append(
+            significant("kl", size, error, 1, "closed form minus mean log-ratio", cure, floor=1e-4, name="KL")
+        )
     except (NotImplementedError, TypeError, AttributeError, InputError):
         pass
     return checks

@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from ...distributions import AbstractDistribution, FromNumpyro
+from ...distributions import AbstractDistribution
 from ...distributions.support import all_events
+from ...distributions.traits import traits
 from ...errors import InputError
 
 POINTS = 2**16  # of a quadrature in one dimension; in two, the square root of it along each
@@ -83,17 +84,15 @@ def _each(function: Callable[..., Array], floats: PyTree, rest: PyTree, events: 
 
 def _counts(dist: AbstractDistribution, draws: Array) -> bool:
     """Whether events are whole numbers: some of NumPyro's (the geometric) are drawn as floats."""
-    return jnp.issubdtype(draws.dtype, jnp.integer) or (
-        isinstance(dist, FromNumpyro) and bool(dist.distribution.is_discrete)
-    )
+    return jnp.issubdtype(draws.dtype, jnp.integer) or traits(dist).is_discrete()
 
 
 def log_densities(dist: AbstractDistribution, events: Array) -> Float[np.ndarray, " n"]:
     """The log-density of each event; -inf outside of the support and where it is not a number."""
     values = each(log_prob, dist, events)
-    if isinstance(dist, FromNumpyro):  # NumPyro's formulas go on beyond the support
-        inside = np.asarray(dist.distribution.support(events))
-        values = np.where(inside.reshape(len(values), -1).all(axis=1), values, -np.inf)
+    is_inside = traits(dist).contains(events)  # some formulas go on beyond the support, as NumPyro's do
+    if is_inside is not None:
+        values = np.where(np.asarray(is_inside).reshape(len(values), -1).all(axis=1), values, -np.inf)
     return np.where(np.isnan(values), -np.inf, values)
 
 

@@ -10,6 +10,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from ...models import AbstractActorCritic, AbstractPolicy, Memory, Output
+from ...spaces.kinds import Space
 from ...trajectory import Trajectory
 
 FOREIGN = 5.0  # the reward of rows that belong to other episodes: large, so that a leak is seen
@@ -45,11 +46,9 @@ class WithValues(AbstractActorCritic):
     values: AbstractValues
 
     def initial_memory(self) -> Memory:
-        """The policy's."""
         return self.policy.initial_memory()
 
     def evaluate(self, obs: Array, memory: Memory) -> tuple[Output, Memory]:
-        """The policy, and the critic's value."""
         distribution, memory = self.policy(obs, memory)
         return Output(distribution, self.values(obs)), memory
 
@@ -57,7 +56,7 @@ class WithValues(AbstractActorCritic):
 class AbstractProblem(eqx.Module):
     """A small task and a policy for it, whose J and gradient are known. Use the methods under `jax.enable_x64(True)`.
 
-    `check` names what an audit's check on it is called, and `cure` says what to do where it fails.
+    `check` is the key of an audit's check on it, and `cure` says what to do where it fails.
     """
 
     name: eqx.AbstractVar[str]
@@ -65,8 +64,18 @@ class AbstractProblem(eqx.Module):
 
     @property
     @abc.abstractmethod
+    def obs_space(self) -> Space:
+        """What the policy sees."""
+
+    @property
+    @abc.abstractmethod
+    def action_space(self) -> Space:
+        """What it does."""
+
+    @property
+    @abc.abstractmethod
     def check(self) -> str:
-        """The name of the check that this problem is for."""
+        """The key of the check that this problem is for."""
 
     @property
     @abc.abstractmethod
@@ -116,9 +125,9 @@ def lay_out(
     log_prob: Float[np.ndarray, "streams steps"],
     reward: Float[np.ndarray, "streams steps"],
     length: Int[np.ndarray, " streams"],
+    *,
     terminated: Bool[np.ndarray, " streams"],
     truncated: Bool[np.ndarray, " streams"],
-    *,
     last: bool = False,
 ) -> Trajectory:
     """One episode a stream, as a rollout would hold it: `steps + 2` rows.

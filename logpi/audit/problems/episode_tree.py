@@ -11,7 +11,7 @@ MOST_STREAMS = 200_000
 
 
 @dataclasses.dataclass(frozen=True)
-class Tree:
+class EpisodeTree:
     """Every episode from every state. States after an end are `num_states`, actions there 0."""
 
     states: Int[np.ndarray, "streams places"]
@@ -26,7 +26,7 @@ def every_episode(
     follow: Float[np.ndarray, "states actions states"],
     steps: int,
     terminates: bool,
-) -> Tree:
+) -> EpisodeTree:
     """Grows all episodes by a step at a time. `terminates`: whether all that still go on end at the last step.
 
     Raises `InputError` if there are more than 200,000.
@@ -54,7 +54,7 @@ def every_episode(
             )
     grown.append(_padded(states, actions, chance, steps, num_states, False))
     parts = [np.concatenate(column) for column in zip(*grown, strict=True)]
-    return Tree(*parts)
+    return EpisodeTree(*parts)
 
 
 def _padded(states, actions, chance, steps: int, ended: int, terminated: bool):

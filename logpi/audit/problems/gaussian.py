@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 from ...distributions import Normal
 from ...errors import check_between
 from ...models import AbstractActorCritic, AbstractPolicy
+from ...spaces.kinds import Box, Space
 from ...trajectory import Trajectory
 from .base import AbstractProblem, AbstractValues, lay_out, normal_log_prob, Streams, WithValues
 
@@ -25,11 +26,9 @@ class GaussianPolicy(AbstractPolicy):
     log_std: Float[Array, " 1"]
 
     def initial_memory(self) -> tuple[()]:
-        """None."""
         return ()
 
     def __call__(self, obs: Float[Array, " 1"], memory: tuple[()]) -> tuple[Normal, tuple[()]]:
-        """The Gaussian."""
         return Normal(self.mean, self.log_std), memory
 
 
@@ -62,17 +61,22 @@ class GaussianBandit(AbstractProblem):
         check_between("log_std", self.log_std, -10, 10)
 
     @property
+    def obs_space(self) -> Space:
+        return Box((1,))
+
+    @property
+    def action_space(self) -> Space:
+        return Box((1,))
+
+    @property
     def check(self) -> str:
-        """What an audit's check on it is called."""
-        return "clipped actions"
+        return "clipped_actions"
 
     @property
     def cure(self) -> str:
-        """What to do where the check fails."""
         return "take the log-probability of the action as it was drawn; clip it only on its way to the environment"
 
     def policy(self) -> GaussianPolicy:
-        """The Gaussian."""
         return GaussianPolicy(jnp.asarray([self.mean], float), jnp.asarray([self.log_std], float))
 
     def objective(self, policy: Any) -> Float[Array, ""]:
@@ -90,7 +94,6 @@ class GaussianBandit(AbstractProblem):
         return -(below + middle + above)
 
     def critics(self) -> dict[str, AbstractActorCritic]:
-        """Exact, and wrong by 1."""
         policy = self.policy()
         streams = self.streams()
         value = float(streams.chance @ np.asarray(streams.trajectory.reward)[:, 0])
@@ -111,7 +114,6 @@ class GaussianBandit(AbstractProblem):
         return Streams(trajectory, chance[:, None] * np.asarray(trajectory.valid), chance)
 
     def draw(self, rng: np.random.Generator, num_streams: int) -> Trajectory:
-        """Actions drawn from the policy."""
         return self._trajectory(self.mean + np.exp(self.log_std) * rng.normal(size=num_streams))
 
     def _trajectory(self, action: Float[np.ndarray, " n"]) -> Trajectory:
@@ -119,4 +121,5 @@ class GaussianBandit(AbstractProblem):
         reward = -((np.clip(action, -self.bound, self.bound) - self.target) ** 2)
         obs = np.broadcast_to(np.array([0.0, 1.0])[None, :, None], (len(action), 2, 1))
         one, ends = np.ones(len(action), int), np.ones(len(action), bool)
-        return lay_out(obs, action[:, None, None], log_prob[:, None], reward[:, None], one, ends, ~ends)
+        columns = (obs, action[:, None, None], log_prob[:, None], reward[:, None], one)
+        return lay_out(*columns, terminated=ends, truncated=~ends)

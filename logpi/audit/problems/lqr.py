@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 from ...distributions import Normal
 from ...errors import check_between, check_whole, InputError
 from ...models import AbstractActorCritic, AbstractPolicy
+from ...spaces.kinds import Box, Space
 from ...trajectory import Trajectory
 from .base import AbstractProblem, AbstractValues, lay_out, normal_log_prob, Streams, WithValues
 
@@ -26,11 +27,9 @@ class LinearGaussian(AbstractPolicy):
     log_std: Float[Array, " actions"]
 
     def initial_memory(self) -> tuple[()]:
-        """None."""
         return ()
 
     def __call__(self, obs: Float[Array, " seen"], memory: tuple[()]) -> tuple[Normal, tuple[()]]:
-        """The Gaussian of this state."""
         return Normal(self.gain @ obs[:-1], self.log_std), memory
 
 
@@ -41,7 +40,6 @@ class Quadratic(AbstractValues):
     constant: Float[Array, " steps"]
 
     def __call__(self, obs: Float[Array, " seen"]) -> Float[Array, ""]:
-        """The value of a state at its step."""
         state, step = obs[:-1], jnp.round(obs[-1]).astype(int)
         return -(state @ self.matrix[step] @ state + self.constant[step])
 
@@ -102,13 +100,19 @@ class LQR(AbstractProblem):
             )
 
     @property
+    def obs_space(self) -> Space:
+        return Box((self.start.size + 1,))
+
+    @property
+    def action_space(self) -> Space:
+        return Box((self.log_std.size,))
+
+    @property
     def check(self) -> str:
-        """What an audit's check on it is called."""
-        return "continuous actions"
+        return "continuous_actions"
 
     @property
     def cure(self) -> str:
-        """What to do where the check fails."""
         return "sum the log-density over the entries of an action, and let the standard deviation learn too"
 
     @property
@@ -118,7 +122,6 @@ class LQR(AbstractProblem):
         return self.spread.shape[1], steps * self.control.shape[1], (steps - 1) * self.noise.shape[1]
 
     def policy(self) -> LinearGaussian:
-        """The policy with this gain."""
         return LinearGaussian(jnp.asarray(self.gain), jnp.asarray(self.log_std))
 
     def objective(self, policy: Any) -> Float[Array, ""]:
@@ -157,7 +160,6 @@ class LQR(AbstractProblem):
         return Streams(trajectory, chance[:, None] * discount, chance)
 
     def draw(self, rng: np.random.Generator, num_streams: int) -> Trajectory:
-        """Episodes with Gaussian noise."""
         return self._trajectory(rng.normal(size=(num_streams, sum(self._sizes))))
 
     def _trajectory(self, z: Float[np.ndarray, "n variables"]) -> Trajectory:
@@ -175,7 +177,7 @@ class LQR(AbstractProblem):
         seen, action, log_prob, reward = (np.stack(column, axis=1) for column in zip(*rows, strict=True))
         obs = np.concatenate([seen, _with_step(state, self.horizon)[:, None]], axis=1)
         length, ends = np.full(n, self.horizon), np.ones(n, bool)
-        return lay_out(obs, action, log_prob, reward, length, ends, ~ends)
+        return lay_out(obs, action, log_prob, reward, length, terminated=ends, truncated=~ends)
 
 
 def _with_step(state: Float[np.ndarray, "n states"], step: int) -> Float[np.ndarray, "n seen"]:

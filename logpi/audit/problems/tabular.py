@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int
 from ...distributions import Categorical
 from ...errors import check_between, check_whole, InputError
 from ...models import AbstractActorCritic, AbstractPolicy
+from ...spaces.kinds import Discrete, Space
 from ...trajectory import Trajectory
 from .base import AbstractProblem, AbstractValues, lay_out, Streams, WithValues
 from .episode_tree import every_episode
@@ -26,11 +27,9 @@ class TabularPolicy(AbstractPolicy):
     observation: Int[Array, " codes"]  # of each code that the trajectory holds
 
     def initial_memory(self) -> tuple[()]:
-        """None."""
         return ()
 
     def __call__(self, obs: Int[Array, ""], memory: tuple[()]) -> tuple[Categorical, tuple[()]]:
-        """The distribution over actions."""
         return Categorical(self.logits[self.observation[obs]]), memory
 
 
@@ -40,7 +39,6 @@ class Table(AbstractValues):
     table: Float[Array, " codes"]
 
     def __call__(self, obs: Int[Array, ""]) -> Float[Array, ""]:
-        """The entry."""
         return self.table[obs]
 
 
@@ -92,13 +90,19 @@ class TabularMDP(AbstractProblem):
                 )
 
     @property
+    def obs_space(self) -> Space:
+        return Discrete((len(self.first) + 1) * (self.horizon + 1))
+
+    @property
+    def action_space(self) -> Space:
+        return Discrete(self.logits.shape[1])
+
+    @property
     def check(self) -> str:
-        """What an audit's check on it is called."""
-        return "truncation" if self.limit == "truncates" else "policy gradient"
+        return "truncation" if self.limit == "truncates" else "policy_gradient"
 
     @property
     def cure(self) -> str:
-        """What to do where the check fails."""
         if self.limit == "truncates":
             return (
                 "where truncated, add gamma times the value of the true next observation, and stop the sum there; only "
@@ -116,7 +120,6 @@ class TabularMDP(AbstractProblem):
         return np.repeat(np.append(observation, 0), self.horizon + 1)
 
     def policy(self) -> TabularPolicy:
-        """The softmax policy with these logits."""
         return TabularPolicy(jnp.asarray(self.logits), jnp.asarray(self.codes))
 
     def objective(self, policy: Any) -> Float[Array, ""]:
@@ -142,7 +145,6 @@ class TabularMDP(AbstractProblem):
         }
 
     def streams(self) -> Streams:
-        """Every episode, up to the time limit."""
         tree = every_episode(self.end, self.follow, self.horizon, self.limit == "terminates")
         steps = np.arange(self.horizon + 1)
         code = tree.states * (self.horizon + 1) + steps
@@ -154,14 +156,13 @@ class TabularMDP(AbstractProblem):
         reward = np.where(alive, self.reward[np.minimum(tree.states[:, :-1], len(self.first) - 1), tree.actions], 0.0)
         cut = ~tree.terminated & (self.limit == "truncates")
         last = self.limit == "rollout"
-        columns = (code, tree.actions, log_prob, reward, tree.length, tree.terminated, cut)
-        trajectory = lay_out(*columns, last=last)
+        columns = (code, tree.actions, log_prob, reward, tree.length)
+        trajectory = lay_out(*columns, terminated=tree.terminated, truncated=cut, last=last)
         discount = np.pad(alive * self.gamma ** steps[:-1], ((0, 0), (2, 0) if last else (0, 2)))
         exact = (self._start()[begin] * chance)[:, None] * discount
         return Streams(trajectory, exact, self.first[begin] * chance)
 
     def draw(self, rng: np.random.Generator, num_streams: int) -> Trajectory:
-        """Episodes drawn with their probabilities."""
         streams = self.streams()
         drawn = rng.choice(len(streams.chance), num_streams, p=streams.chance / streams.chance.sum())
         return jax.tree.map(lambda x: jnp.asarray(np.asarray(x)[drawn]), streams.trajectory)

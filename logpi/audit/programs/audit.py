@@ -90,8 +90,8 @@ def _draws(program: Program, params: PyTree, key: PRNGKeyArray) -> Check:
     """Without use of its key every call is the same, and the errors mean nothing."""
     ignored = not _uses_key(program, params, key)
     return Check(
-        "draws from its key", float(ignored), 0.0, 0.0, "1 if the key is not used",
-        "pass the key on to what draws; a key made inside gives the same draws for ever",
+        "draws_from_key", float(ignored), 0.0, 0.0, "1 if the key is not used",
+        "pass the key on to what draws; a key made inside gives the same draws for ever", "draws from its key",
     )  # fmt: skip
 
 
@@ -106,8 +106,9 @@ def _keys_once(program: Program, params: PyTree, key: PRNGKeyArray) -> Check:
     except KeyReuseError:
         twice = 1.0
     return Check(
-        "no key used twice", twice, 0.0, 0.0, "1 if two draws share a key",
+        "key_reuse", twice, 0.0, 0.0, "1 if two draws share a key",
         "two draws from one key are the same draw: give each its own, first, second = jax.random.split(key)",
+        "no key used twice",
     )  # fmt: skip
 
 
@@ -136,6 +137,7 @@ def _coverage(program: Program, params: PyTree, key: PRNGKeyArray, truth: np.nda
     # All numbers of one gradient stand or fall together in the worst case, so an interval counts once.
     error = float(np.sqrt(0.95 * 0.05 / intervals))
     return significant(
-        "coverage of its errors", float(np.mean(inside)) - 0.95, error, 1, "share of 95 % intervals that hold the "
+        "coverage", float(np.mean(inside)) - 0.95, error, 1, "share of 95 % intervals that hold the "
         "exact gradient, minus 0.95", "heavy-tailed or biased: look at the gradient above, or lower the variance",
+        name="coverage of its errors",
     )  # fmt: skip

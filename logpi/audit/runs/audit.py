@@ -9,19 +9,14 @@ import equinox as eqx
 import jax
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float, Key, PRNGKeyArray
+from jaxtyping import Array, Float, Key, PRNGKeyArray, PyTree
 
-from ...algorithms import PPO
 from ...credit import GAE, MonteCarlo, NStep
 from ...envs import EnvSource
-from ...errors import check_between, check_whole, InputError
+from ...errors import check_between, check_whole
 from ...evaluation.evaluate import run_episodes
-from ...models import AbstractActorCritic
 from ...parameters import check_key, trainable
-from ...rollout.make import make_rollout
 from ...runs.run import load, Run
-from ...runs.settings import Settings
-from ...spaces.actions import ACTION_MAPS
 from ...statistics.gradient_noise import cosine_of_halves, cosine_to_the_rest, Gram, jackknife, signal_to_noise
 from ...training.loop import with_traced_numbers
 from ..reports import Check, Report, t_limit
@@ -32,6 +27,7 @@ MOST_ROLLOUTS = 100  # that a step may need for a gradient that is as large as i
 SURE = 3.0  # standard errors that the signal-to-noise ratio is given, before its gradient is called lost
 CHUNK = 128  # steps of a rollout that evaluates
 MOST_ENVS, HOST_ENVS = 1024, 8  # side by side in it, compiled and on the host
+BY_LAYER, LAST_UPDATE = "by_layer", "last_update"  # charts of a report
 
 
 def run(
@@ -53,26 +49,24 @@ def run(
     the moments of its optimiser, which come from some updates more, nor its place in the schedule, which stands at
     `progress`: at the end of a training many a learning rate is 0. `seed` says which of the run's policies, the first
     if not given; `env` is its environment, where that is more than a name. The default sizes are smaller on the host.
-    Raises `InputError` where there is no run, policy or environment, or an algorithm of one's own.
+    Raises `InputError` where there is no run, policy or environment, or no more than the text of an algorithm or a part
+    of it that is one's own: `logpi.load(folder, settings=...)` has them.
     """
     trained = subject if isinstance(subject, Run) else load(subject, environment=env)
     source = trained.source(env)
-    usual = (32, 4, 256) if source.compiled else (8, 2, 32)
+    usual = source.either((32, 4, 256), (8, 2, 32))
     given = (batches, updates, episodes)
     batches, updates, episodes = (size if g is None else g for g, size in zip(given, usual, strict=True))
     for what, value, low in (("batches", batches, 4), ("updates", updates, 1), ("episodes", episodes, 2)):
         check_whole(what, value, low)
     check_between("progress", progress, 0, 1)
-    seed = trained.seeds[0] if seed is None else seed
-    if seed not in trained.seeds or len(trained.models) < len(trained.seeds):
-        raise InputError(f"seed is {seed}, but the run has policies of {list(trained.seeds[: len(trained.models)])}.")
-    model = trained.models[trained.seeds.index(seed)]
+    seed, model = trained.model_of(seed)
     name = f"{type(trained.settings.algorithm).__name__} on {trained.env}, seed {seed}"
-    broken = _not_finite("finite parameters", np.asarray(ravel_pytree(eqx.filter(model, trainable(model)))[0])[None])
+    broken = _not_finite("finite_parameters", np.asarray(ravel_pytree(eqx.filter(model, trainable(model)))[0])[None])
     if not broken.passed:
         return Report(name, (broken,))
     keys = jax.random.split(jax.random.key(0) if key is None else check_key(key))
-    seen = _look(trained.settings, source, model, (batches, updates, episodes), progress, keys)
+    seen = _sampled(trained, source, model, (batches, updates, episodes), progress, keys)
     checks = [broken, *_gradient_checks(seen, layers(model))]
     critic, notes = _critic_checks(seen.stream, trained.settings.algorithm)
     notes += _undecided(seen.surrogates)
@@ -80,7 +74,7 @@ def run(
 
 
 @dataclasses.dataclass(frozen=True)
-class _Seen:
+class _Samples:
     """What was sampled."""
 
     gradients: Gradients
@@ -90,48 +84,54 @@ class _Seen:
     returns: Float[np.ndarray, "policies episodes"]  # of the checkpoint, and after each update
 
 
-def _look(
-    settings: Settings, source: EnvSource, model: AbstractActorCritic, sizes: tuple[int, int, int], progress: float,
-    keys: Key[Array, " 2"],
-) -> _Seen:  # fmt: skip
+def _sampled(
+    run: Run, source: EnvSource, model: PyTree, sizes: tuple[int, int, int], progress: float, keys: Key[Array, " 2"]
+) -> _Samples:
     batches, updates, episodes = sizes
-    to_env = ACTION_MAPS[settings.actions]
-    rollout = make_rollout(source, settings.num_envs, settings.rollout_length, to_env)
+    settings, rollout = run.settings, run.rollout(source)
     sampler = Sampler(with_traced_numbers(settings.algorithm), model, rollout, settings.reward_scaling, keys[0])
     try:
         gradients, surrogates, stream = sampler.gradients(batches)
-        learner = sampler.learner(settings.num_updates, progress, updates)
-        after = [sampler.updated(learner) for _ in range(updates)]
+        state = sampler.state(settings.num_updates, progress, updates)
+        after = [sampler.updated(state) for _ in range(updates)]
     finally:
         sampler.close()
-    judge = make_rollout(source, source.envs(min(episodes, MOST_ENVS if source.compiled else HOST_ENVS)), CHUNK, to_env)
-    policies = [model, *(settings.algorithm.policy(learner) for learner, _ in after)]
-    returns = [run_episodes(policy, judge, episodes, keys[1])[0] for policy in policies]
-    return _Seen(gradients, surrogates, stream, [ratio for _, ratio in after], np.stack(returns))
+    judge = run.rollout(source, source.envs(min(episodes, source.either(MOST_ENVS, HOST_ENVS))), CHUNK)
+    algorithm = settings.algorithm
+    networks = [model, *(algorithm.networks(state) for state, _ in after)]
+    returns = [run_episodes(algorithm.policy(each), judge, episodes, keys[1])[0] for each in networks]
+    return _Samples(gradients, surrogates, stream, [ratio for _, ratio in after], np.stack(returns))
 
 
-def _gradient_checks(seen: _Seen, places: list[tuple[str, slice]]) -> list[Check]:
-    finite = _not_finite("finite gradients", seen.gradients)
+def _gradient_checks(seen: _Samples, places: list[tuple[str, slice]]) -> list[Check]:
+    finite = _not_finite("finite_gradients", seen.gradients, BY_LAYER)
     if not finite.passed:
         return [finite]
     gram, alone = (g @ g.T for g in (seen.gradients, seen.surrogates))
     rows = float(seen.stream.valid.sum()) / len(gram)
     checks = [finite]
-    for what, each in (("signal-to-noise", gram), ("signal-to-noise, surrogate alone", alone)):
-        checks.append(
-            _told(what, *jackknife(signal_to_noise, each), f"of a rollout's gradient, {rows:.0f} agent steps")
-        )
-    checks.append(_told("cosine of halves", *cosine_of_halves(alone), "of the surrogate's gradients, and its spread"))
+    for key, name, each in (
+        ("signal_to_noise", "signal-to-noise", gram),
+        ("surrogate_signal_to_noise", "signal-to-noise, surrogate alone", alone),
+    ):
+        meaning = f"of a rollout's gradient, {rows:.0f} agent steps"
+        checks.append(_told(key, *jackknife(signal_to_noise, each), meaning, name=name, chart=BY_LAYER))
+    checks.append(_told("cosine_of_halves", *cosine_of_halves(alone), "of the surrogate's gradients, and its spread"))
     # Only told: such cosines depend on each other, and without a signal all of them are below 0 in some audits.
     meaning = "of a rollout's surrogate gradient to the mean of the others"
-    checks.append(_told("cosine to the rest", *cosine_to_the_rest(alone), meaning))
+    checks.append(_told("cosine_to_the_rest", *cosine_to_the_rest(alone), meaning))
     checks.append(_lost(alone, rows, bool(seen.returns[0].std() > 0)))
-    for what, each in (("gradient noise scale", gram), ("noise scale, surrogate alone", alone)):
-        checks.append(_noise_scale(what, each, rows))
-    for name, place in places:
-        part = seen.gradients[:, place]
-        checks.append(_told(f"signal-to-noise {name}", *jackknife(signal_to_noise, part @ part.T), "of a rollout"))
-    return checks
+    checks.append(_noise_scale("gradient_noise_scale", gram, rows))
+    checks.append(_noise_scale("surrogate_noise_scale", alone, rows, name="noise scale, surrogate alone"))
+    return checks + [_layer_check(layer, seen.gradients[:, place]) for layer, place in places]
+
+
+def _layer_check(layer: str, part: Gradients) -> Check:
+    """A layer's own: its path stands behind a dot of the key."""
+    ratio, error = jackknife(signal_to_noise, part @ part.T)
+    return _told(
+        f"signal_to_noise.{layer}", ratio, error, "of a rollout", name=f"signal-to-noise {layer}", chart=BY_LAYER
+    )
 
 
 def _lost(gram: Gram, rows: float, varying: bool) -> Check:
@@ -142,7 +142,14 @@ def _lost(gram: Gram, rows: float, varying: bool) -> Check:
     cure = f"collect at least {steps} agent steps for each update (num_envs, rollout_length), or lower the variance"
     limit = MOST_ROLLOUTS if varying else math.inf  # where all returns are equal there is nothing to learn
     return Check(
-        "a gradient above its noise", needed, 0.0, limit, "rollouts, at least, for a signal-to-noise of 1", cure
+        "gradient_above_noise",
+        needed,
+        0.0,
+        limit,
+        "rollouts, at least, for a signal-to-noise of 1",
+        cure,
+        "a gradient above its noise",
+        BY_LAYER,
     )
 
 
@@ -153,11 +160,12 @@ def _undecided(surrogates: Gradients) -> list[str]:
     return [f"{len(surrogates)} rollouts do not tell the surrogate's gradient from 0: give more batches to see it"]
 
 
-def _noise_scale(name: str, gram: Gram, rows: float) -> Check:
+def _noise_scale(key: str, gram: Gram, rows: float, name: str = "") -> Check:
     ratio, error = jackknife(signal_to_noise, gram)
     scale = rows / ratio if ratio > 0 else math.inf
     spread = scale * error / ratio if 0 < ratio < math.inf else 0.0
-    return _told(name, scale, spread, "agent steps: the batch size that it suggests, tr(S) / |G|^2")
+    meaning = "agent steps: the batch size that it suggests, tr(S) / |G|^2"
+    return _told(key, scale, spread, meaning, name=name, chart=BY_LAYER)
 
 
 def _critic_checks(stream: Stream, algorithm: Any) -> tuple[list[Check], list[str]]:
@@ -168,38 +176,40 @@ def _critic_checks(stream: Stream, algorithm: Any) -> tuple[list[Check], list[st
         return [], ["the critic: the returns do not vary"]
     return [
         _one_sided(
-            "critic's explained variance", found.explained_variance, found.explained_variance_error, found.clusters - 1,
+            "explained_variance", found.explained_variance, found.explained_variance_error, found.clusters - 1,
             f"of {found.rows} Monte-Carlo returns", "raise value_coef or the number of epochs, or look at the scale of "
             "the rewards: below 0, no critic at all would do better",
+            name="critic's explained variance",
         ),
-        _told("critic's bias", found.bias, found.bias_error, "value minus return, in units of the rewards it sees"),
-        _told("returns filled in", found.guessed, 0.0, "share of a return that is the critic's own, at time limits"),
+        _told("critic_bias", found.bias, found.bias_error, "value minus return, in units of the rewards it sees",
+              name="critic's bias"),
+        _told("returns_filled_in", found.guessed, 0.0, "share of a return that is the critic's own, at time limits"),
     ], []  # fmt: skip
 
 
-def _update_checks(seen: _Seen, algorithm: Any) -> list[Check]:
+def _update_checks(seen: _Samples, algorithm: Any) -> list[Check]:
     weights = [np.exp(np.minimum(ratio, 50.0)) for ratio in seen.log_ratios]
-    finite = _not_finite("finite updates", np.concatenate(seen.log_ratios)[None])
+    finite = _not_finite("finite_updates", np.concatenate(seen.log_ratios)[None])
     if not finite.passed:
         return [finite]
     sizes = [float(w.sum() ** 2 / (w @ w) / len(w)) for w in weights]
     kl = [float(np.mean(np.expm1(ratio) - ratio)) for ratio in seen.log_ratios]
     checks = [
         finite,
-        _told("effective sample size", *_mean(sizes), "of the rows under the policy after an update, as a share"),
-        _told("KL of an update", *_mean(kl), "nats, from the policy that acted to the one after"),
+        _told("effective_sample_size", *_mean(sizes), "of the rows under the policy after an update, as a share"),
+        _told("kl", *_mean(kl), "nats, from the policy that acted to the one after", name="KL of an update"),
     ]
-    if isinstance(algorithm, PPO):
+    if "clip" in vars(algorithm):
         clipped = [float(np.mean(np.abs(w - 1) > float(algorithm.clip))) for w in weights]
-        checks.append(_told("clipped rows", *_mean(clipped), f"share with a ratio outside of 1 ± {algorithm.clip:g}"))
+        checks.append(_told("clipped_rows", *_mean(clipped), f"share with a ratio outside of 1 ± {algorithm.clip:g}"))
     before = seen.returns[0]
-    checks.append(_told("return before", *_mean(before), f"of {len(before)} episodes, undiscounted"))
+    checks.append(_told("return_before", *_mean(before), f"of {len(before)} episodes, undiscounted"))
     change, error = _mean(seen.returns[1:].mean(0) - before)
     score = f"z = {change / error:.1f}" if error else "no episode changed" if change == 0 else "in every episode"
     checks.append(_one_sided(
-        "return rises", change, error, len(before) - 1, f"after an update minus before, {score}",
+        "return_rises", change, error, len(before) - 1, f"after an update minus before, {score}",
         "lower the learning rate or the number of epochs, enlarge the batch, and audit the objective",
-        1e-6 * (1 + float(np.abs(before).max())),
+        floor=1e-6 * (1 + float(np.abs(before).max())),
     ))  # fmt: skip
     return checks
 
@@ -209,23 +219,22 @@ def _mean(values: Any) -> tuple[float, float]:
     return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
 
 
-def _not_finite(name: str, values: Float[np.ndarray, "rows numbers"]) -> Check:
-    share = float(np.mean(~np.isfinite(values)))
-    return Check(
-        name, share, 0.0, 0.0, "share that is not finite", "lower the learning rate; look for log(0) and 1 / 0"
-    )
+def _not_finite(key: str, values: Float[np.ndarray, "rows numbers"], chart: str = LAST_UPDATE) -> Check:
+    share, cure = float(np.mean(~np.isfinite(values))), "lower the learning rate; look for log(0) and 1 / 0"
+    return Check(key, share, 0.0, 0.0, "share that is not finite", cure, chart=chart)
 
 
-def _told(name: str, size: float, error: float, meaning: str) -> Check:
+def _told(key: str, size: float, error: float, meaning: str, *, name: str = "", chart: str = LAST_UPDATE) -> Check:
     """What is only told: it fails where it is not a number."""
-    return Check(name, size, error, math.inf, meaning, "look at the numbers that it comes from")
+    return Check(key, size, error, math.inf, meaning, "look at the numbers that it comes from", name, chart)
 
 
 def _one_sided(
-    name: str, size: float, error: float, freedom: int, meaning: str, cure: str, floor: float = 1e-6
+    key: str, size: float, error: float, freedom: int, meaning: str, cure: str, *, floor: float = 1e-6, name: str = ""
 ) -> Check:
     """A finding only where the size is below 0 by more than chance, and than `floor`, which rounding may do.
 
     `freedom` is how many independent numbers the error comes from, less one.
     """
-    return Check(name, size, error, math.inf if size >= 0 else max(t_limit(freedom) * error, floor), meaning, cure)
+    limit = math.inf if size >= 0 else max(t_limit(freedom) * error, floor)
+    return Check(key, size, error, limit, meaning, cure, name, LAST_UPDATE)

@@ -6,6 +6,8 @@ import math
 import numpy as np
 from jaxtyping import Bool, Float
 
+from ...statistics.jackknife import standard_error
+
 UNSEEN = 0.1  # of a return: what may lie beyond the last row, discounted
 CLUSTERS = 8  # independent parts that a jackknife needs
 
@@ -87,6 +89,4 @@ def _bias(sums: Float[np.ndarray, " 5"]) -> float:
 
 def _jackknife(statistic, whole, left) -> tuple[float, float]:
     parts = left[:, left[0] > 0]
-    values = np.array([statistic(column) for column in parts.T])
-    n = len(values)
-    return float(statistic(whole)), float(np.sqrt((n - 1) / n * np.sum((values - values.mean()) ** 2)))
+    return float(statistic(whole)), standard_error(np.array([statistic(column) for column in parts.T]))

@@ -10,14 +10,13 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Float, PRNGKeyArray, PyTree
 
-from ...algorithms import AbstractAlgorithm, PPO
-from ...algorithms.base import AbstractSingleStep
-from ...batch import prepare, with_standard_advantage
+from ...algorithms.base import check_on_policy, Spec, SURROGATE
 from ...errors import InputError
 from ...learners.steps import gradient, Learner
 from ...models import AbstractActorCritic, log_probs, unroll
 from ...parameters import trainable
 from ...rollout import AbstractRollout, close_or_warn
+from ...runs.schema import own_parts
 from ...trajectory import Trajectory
 from ...transforms import RewardScaling
 from .critic import Stream
@@ -31,27 +30,27 @@ BURN_IN = 2  # rollouts before the first that counts: not all episodes should ha
 class Sampler:
     """Goes on through the environments of a run with the policy of its checkpoint."""
 
-    algorithm: Any  # PPO, or one step a rollout
+    algorithm: Any  # an AbstractOnPolicy
     model: AbstractActorCritic
     rollout: AbstractRollout
     scaling: RewardScaling | None
     key: PRNGKeyArray
 
     def __post_init__(self):
-        known = isinstance(self.algorithm, PPO | AbstractSingleStep)
-        if not known:
-            name = type(self.algorithm).__name__ if isinstance(self.algorithm, AbstractAlgorithm) else self.algorithm
-            raise InputError(f"The run's algorithm is {name}, but an audit knows the gradients of PPO, A2C, REINFORCE.")
-        init = _init if self.rollout.compiled else type(self.rollout).init
-        self._state = init(self.rollout, self.model, self._next())
+        if own := own_parts(self.algorithm, "settings.algorithm"):
+            raise InputError(
+                f"The run was trained with an object of your own ({own[0]}), of which a folder keeps only a text: give "
+                "logpi.load(folder, settings=...) with the settings that it was trained with."
+            )
+        check_on_policy(self.algorithm)
+        self._state = self.rollout.begin(self.model, self._next())
         self._rewards = (self.scaling or RewardScaling()).init(self.rollout.num_envs)
         for _ in range(BURN_IN):
             self.trajectory()
 
     def trajectory(self) -> Trajectory:
         """The next rollout, with rewards as the algorithm sees them."""
-        collect = _collect if self.rollout.compiled else type(self.rollout).collect
-        trajectory, self._state = collect(self.rollout, self.model, self._state, self._next())
+        trajectory, self._state = self.rollout.run(self.model, self._state, self._next())
         if self.scaling is not None:
             trajectory, self._rewards = _scale(self.scaling, trajectory, self._rewards)
         return trajectory
@@ -71,29 +70,38 @@ class Sampler:
             Stream(*(np.concatenate(column, axis=1) for column in zip(*rows, strict=True))),
         )
 
-    def updated(self, learner: Learner) -> tuple[Learner, Float[np.ndarray, " rows"]]:
-        """The learner after learning from the next rollout, and log-ratios of new to old probabilities of its rows."""
+    def updated(self, state: PyTree) -> tuple[PyTree, Float[np.ndarray, " rows"]]:
+        """The state after learning from the next rollout, and log-ratios of new to old probabilities of its rows."""
         trajectory = self.trajectory()
-        after, log_ratio = _update(self.algorithm, learner, trajectory, self._next())
+        after, log_ratio = _update(self.algorithm, state, trajectory, self._next())
         return after, np.asarray(log_ratio, np.float64)[np.asarray(trajectory.valid)]
 
-    def learner(self, num_updates: int, progress: float, warm: int) -> Learner:
+    def state(self, num_updates: int, progress: float, warm: int) -> PyTree:
         """The checkpoint's model with an optimiser that knows its gradients.
 
         A run folder holds no moments of the optimiser: they come from `warm` updates, whose models are thrown away.
         """
-        learner = self.algorithm.init(self.model, num_updates, self._next())
+        state = self.algorithm.init(self.model, Spec.of(self.rollout), num_updates, self._next())
         done = jnp.asarray(int(progress * num_updates), jnp.int32)
         for _ in range(warm):
-            learner = self._back(self.updated(learner)[0], done)
-        return self._back(learner, done)
+            state = self._back(self.updated(state)[0], done)
+        return self._back(state, done)
 
     def close(self) -> None:
         """Closes the environments."""
         close_or_warn(self.rollout, self._state)
 
-    def _back(self, learner: Learner, done: jax.Array) -> Learner:
-        return Learner(self.model, learner.opt_state, done, learner.num_updates)
+    def _back(self, state: PyTree, done: jax.Array) -> PyTree:
+        """The state with the checkpoint's model, and with every `Learner` in it at its place in the schedule."""
+
+        def is_learner(node: Any) -> bool:
+            return isinstance(node, Learner)
+
+        def placed(node: Any) -> Any:
+            return Learner(node.model, node.opt_state, done, node.num_updates) if is_learner(node) else node
+
+        state = eqx.tree_at(self.algorithm.networks, state, self.model)
+        return jax.tree.map(placed, state, is_leaf=is_learner)
 
     def _next(self) -> PRNGKeyArray:
         self.key, key = jax.random.split(self.key)
@@ -110,16 +118,6 @@ def layers(model: PyTree) -> list[tuple[str, slice]]:
 
 
 @eqx.filter_jit
-def _init(rollout, policy, key):
-    return rollout.init(policy, key)
-
-
-@eqx.filter_jit
-def _collect(rollout, policy, state, key):
-    return rollout.collect(policy, state, key)
-
-
-@eqx.filter_jit
 def _scale(scaling, trajectory, statistics):
     return scaling(trajectory, statistics)
 
@@ -127,21 +125,18 @@ def _scale(scaling, trajectory, statistics):
 @eqx.filter_jit
 def _gradient(algorithm, model, trajectory):
     """Over a whole rollout, as at the first step of an update: of the objective, of the surrogate; and the values."""
-    batch = prepare(model, trajectory, algorithm.credit, algorithm.segment_length)
+    batch = algorithm.batch(model, trajectory)
     value = batch.value.reshape(trajectory.reward.shape)
-    if isinstance(algorithm, PPO):
-        batch = with_standard_advantage(batch)
 
     def surrogate(model, batch):
-        record = algorithm.objective(model, batch)[1]
-        return record.surrogate, ()
+        return algorithm.objective(model, batch)[1][SURROGATE.name], ()
 
     both = (gradient(objective, model, batch)[0] for objective in (algorithm.objective, surrogate))
     return *(ravel_pytree(uphill)[0] for uphill in both), value
 
 
 @eqx.filter_jit
-def _update(algorithm, learner, trajectory, key):
-    after, _ = algorithm.update(learner, trajectory, key)
-    output, _ = unroll(after.model, trajectory.obs, trajectory.start, trajectory.memory)
+def _update(algorithm, state, trajectory, key):
+    after, _ = algorithm.update(state, trajectory, key)
+    output, _ = unroll(algorithm.networks(after), trajectory.obs, trajectory.start, trajectory.memory)
     return after, log_probs(output.policy, trajectory.action) - trajectory.log_prob

@@ -1,6 +1,8 @@
 """Any distribution of NumPyro, as one of ours."""
 
+import contextlib
 import copy
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ...errors import InputError
-from ...threefry import quick
+from ...threefry import fast_key
 from ..base import AbstractDistribution
 
 
@@ -22,12 +24,11 @@ class FromNumpyro(AbstractDistribution):
     distribution: Any
 
     def sample(self, key: PRNGKeyArray, shape: tuple[int, ...] = ()) -> Array:
-        """A draw by NumPyro's sampler."""
         with jax.numpy_rank_promotion("allow"):  # NumPyro's samplers broadcast
             # A distribution of a user's own may do with its key whatever it likes.
             own = all(own_name(part) for part in parts_of(self.distribution))
             try:
-                return self.distribution.sample(quick(key) if own else key, shape)
+                return self.distribution.sample(fast_key(key) if own else key, shape)
             except NotImplementedError as error:  # JAX draws Poisson's numbers with keys of its own generator alone
                 if str(jax.random.key_impl(key)) != "threefry2x32":
                     raise InputError(f"{error}: give a key of it, as jax.random.key(0).") from None
@@ -41,17 +42,17 @@ class FromNumpyro(AbstractDistribution):
     def log_prob(self, event: Array) -> Float[Array, ""]:
         """The logarithm of the density, summed over batch axes."""
         with jax.numpy_rank_promotion("allow"):
-            return jnp.sum(meant(self.distribution).log_prob(event))
+            return jnp.sum(corrected(self.distribution).log_prob(event))
 
     def entropy(self) -> Float[Array, ""]:
         """In nats, where NumPyro has a closed form; it raises `NotImplementedError` otherwise."""
-        return jnp.sum(meant(self.distribution).entropy())
+        return jnp.sum(corrected(self.distribution).entropy())
 
     def kl(self, other: Any) -> Float[Array, ""]:
         """In nats, where NumPyro has a closed form; it raises `NotImplementedError` otherwise."""
         from numpyro.distributions import kl_divergence
 
-        return jnp.sum(kl_divergence(meant(self.distribution), meant(other.distribution)))
+        return jnp.sum(kl_divergence(corrected(self.distribution), corrected(other.distribution)))
 
     def mode(self) -> Array:
         """The mean for a continuous distribution, the most probable value for one with a finite support.
@@ -77,7 +78,25 @@ def own_name(distribution: Any) -> str:
     return kind.__name__ if getattr(numpyro.distributions, kind.__name__, None) is kind else ""
 
 
-def check_draws(distribution: Any) -> None:
+def adapted(thing: Any) -> FromNumpyro | None:
+    """A distribution of NumPyro as one of ours; `None` for anything else.
+
+    Raises `InputError` for one whose log-probability is not that of what it draws.
+    """
+    numpyro = sys.modules.get("numpyro.distributions")  # what has not been imported cannot have made it
+    if numpyro is None or not isinstance(thing, numpyro.Distribution):
+        return None
+    _check_draws(thing)
+    return FromNumpyro(thing)
+
+
+def unvalidated() -> contextlib.AbstractContextManager[None]:
+    """NumPyro's own validation off: it would speak first, and not in a sentence of ours."""
+    numpyro = sys.modules.get("numpyro.distributions")
+    return numpyro.distribution.validation_enabled(False) if numpyro is not None else contextlib.nullcontext()
+
+
+def _check_draws(distribution: Any) -> None:
     """Raises `InputError` for a distribution of NumPyro whose log-probability is not that of what it draws."""
     from numpyro import distributions as d
 
@@ -130,8 +149,8 @@ def parts_of(distribution: Any) -> Iterator[Any]:
             yield from parts_of(part)
 
 
-def meant(distribution: Any) -> Any:
-    """The same distribution, with parameters at which NumPyro's log-probability has the derivative that is meant.
+def corrected(distribution: Any) -> Any:
+    """The same distribution, with parameters at which NumPyro's log-probability has the derivative that it should.
 
     Logits of exactly 0 move to the smallest number there is: NumPyro's Bernoulli and binomial have a formula in
     |logits|, whose derivative at 0 comes out as 0 or 1 in place of -1/2 or 1/2; and 0 is where logits begin.
@@ -139,12 +158,12 @@ def meant(distribution: Any) -> Any:
     the number given, so that the derivative in a single one would be that of no distribution.
     """
 
-    def is_mended(node):
-        return own_name(node) in MENDED
+    def is_wrong(node):
+        return own_name(node) in CORRECTIONS
 
-    if not any(is_mended(part) for part in parts_of(distribution)):
+    if not any(is_wrong(part) for part in parts_of(distribution)):
         return distribution
-    return jax.tree.map(lambda x: _mended(x) if is_mended(x) else x, distribution, is_leaf=is_mended)
+    return jax.tree.map(lambda x: _corrected_part(x) if is_wrong(x) else x, distribution, is_leaf=is_wrong)
 
 
 def shares_of(probs: Array) -> Array:
@@ -163,7 +182,7 @@ def _seen_shares(probs: Any) -> Array:
     return shares_of(jnp.where(probs > 0, probs, jax.lax.stop_gradient(probs)))
 
 
-MENDED = {
+CORRECTIONS = {
     "BernoulliLogits": ("logits", _off_zero),
     "BinomialLogits": ("logits", _off_zero),
     "CategoricalProbs": ("probs", _seen_shares),
@@ -171,10 +190,10 @@ MENDED = {
 }
 
 
-def _mended(part: Any) -> Any:
-    name, mend = MENDED[own_name(part)]
+def _corrected_part(part: Any) -> Any:
+    name, correct = CORRECTIONS[own_name(part)]
     twin = copy.copy(part)
     for stored in ("logits", "probs"):  # NumPyro keeps the one that it made of the other
         vars(twin).pop(stored, None)
-    setattr(twin, name, mend(getattr(part, name)))
+    setattr(twin, name, correct(getattr(part, name)))
     return twin

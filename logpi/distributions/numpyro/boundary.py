@@ -1,42 +1,87 @@
-r"""Log-probabilities of events as they are drawn: rounding collects some of them on the rim of a support.
+"""Where NumPyro's log-probability has no right derivative: the boundary of a support, and probabilities of 0 or 1.
 
-Of an exponential, one draw in $2^{23}$ is exactly 0, where NumPyro's log-density is -inf. Of a Gamma with a
-concentration of 0.01, four draws of ten are; draws of a Beta are clipped to numbers below 1. The number on the rim
-stands for all that lies between it and the end, and its score is that of their probability, not that of a density at
-one point.
+Rounding collects some draws at an end of the support. Of an exponential, one draw in $2^{23}$ is exactly 0, where
+NumPyro's log-density is -inf. Of a Gamma with a concentration of 0.01, four draws of ten are; draws of a Beta are
+clipped to numbers below 1. The number at the end stands for all that lies between it and the end, and its score is that
+of their probability, not that of a density at one point.
+
+A probability of exactly 0 or 1 is cut off there by NumPyro, and its derivative is 0 where it should not be.
 """
 
 import math
-from functools import singledispatch
+from collections.abc import Iterator
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float
 
-from ..base import AbstractDistribution
-from ..joint import Joint
-from .adapter import entries_of, FromNumpyro, meant, of_entries, own_name, shape_of
+from ..probabilities import by_logits
+from ..traits import Boundary, Probability
+from .adapter import corrected, entries_of, FromNumpyro, of_entries, own_name, parts_of, shape_of, shares_of
 
-MOST = 1e-2  # of the probability may lie on the rim: where it begins, each sampler rounds in its own way
+MOST = 1e-2  # of the probability may lie at an end: where it begins, each sampler rounds in its own way
+ORDERS = 8  # derivatives where a probability is 0 or 1 are right up to this one
+
+# NumPyro's log-probability is cut off beside these numbers; all others of its families are NaN or right there.
+CUT_OFF = {"BernoulliProbs": (0, 1), "BinomialProbs": (0, 1), "CategoricalProbs": (0,), "MultinomialProbs": (0,)}
 
 
-@singledispatch
-def log_prob_of(dist: AbstractDistribution, event: PyTree[Array]) -> Float[Array, ""]:
-    """The log-probability of an event that was drawn, up to a constant where that was rounded to the rim.
+def boundary_within(distribution: Any) -> Iterator[Boundary]:
+    """The probabilities of a NumPyro distribution that may be where its log-probability is cut off."""
+    for part in parts_of(distribution):
+        ends = CUT_OFF.get(own_name(part), ())
+        if ends and eqx.is_inexact_array(part.probs):  # a number of Python's is a constant
+            probs: Array = part.probs
+            yield Boundary(type(part).__name__, probs, jnp.any(jnp.stack([probs == end for end in ends]), axis=0))
 
-    NaN there, if so much of the probability is collected on the rim that its score cannot be known.
+
+def pmf_of(dist: FromNumpyro, event: Array) -> Probability | None:
+    """The probability of an event, by a formula that has the right derivative where it is 0; `None` without one."""
+    entries = entries_of(dist.distribution)
+    name = own_name(entries)
+    if name in ("BernoulliLogits", "BinomialLogits", "CategoricalLogits", "DiscreteUniform"):
+        return by_logits(dist, event)
+    formula = {"BernoulliProbs": _bernoulli, "BinomialProbs": _binomial, "CategoricalProbs": _categorical}.get(name)
+    if formula is None:
+        return None
+    with jax.numpy_rank_promotion("allow"):
+        return Probability(jnp.prod(formula(entries, event)), jnp.ones((), bool))
+
+
+def _bernoulli(entries: Any, event: Array) -> Array:
+    return jnp.where(event == 1, entries.probs, 1 - jnp.asarray(entries.probs))
+
+
+def _categorical(entries: Any, event: Array) -> Array:
+    shares = shares_of(jnp.asarray(entries.probs))
+    shares = jnp.broadcast_to(shares, (*event.shape, shares.shape[-1]))
+    return jnp.take_along_axis(shares, event[..., None], axis=-1)[..., 0]
+
+
+def _binomial(entries: Any, event: Array) -> Array:
+    r"""$\binom{n}{k} p^k (1 - p)^{n - k}$: inside from its logarithm, which does not overflow."""
+    probs, event = jnp.asarray(entries.probs), event.astype(jnp.result_type(float))
+    precision = jnp.finfo(probs.dtype)
+    is_at = (probs < precision.tiny) | (probs > 1 - precision.eps)
+    inside = jnp.exp(type(entries)(jnp.where(is_at, 0.5, probs), entries.total_count).log_prob(event))
+    # Of what has next to no probability, a few are enough: the others have no derivative there of these orders.
+    is_low = probs < 0.5
+    rare = jnp.where(is_low, event, entries.total_count - event)
+    low = jnp.where(is_at, jnp.where(is_low, probs, 1 - probs), 0.0)
+    ways, there = jnp.asarray(1.0), jnp.asarray(0.0)
+    for k in range(ORDERS + 1):
+        there = there + jnp.where(rare == k, ways * low**k, 0.0)
+        ways = ways * (entries.total_count - k) / (k + 1)
+    return jnp.where(is_at, there * (1 - low) ** (entries.total_count - rare), inside)
+
+
+def drawn_log_prob(dist: FromNumpyro, event: Array) -> Float[Array, ""]:
+    """The log-probability of a draw, up to a constant where that was rounded to an end of the support.
+
+    NaN there, if so much of the probability is collected at the end that its score cannot be known.
     """
-    return dist.log_prob(event)
-
-
-@log_prob_of.register
-def _(dist: Joint, event: Array) -> Float[Array, ""]:
-    return sum((log_prob_of(part, event[i]) for i, part in enumerate(dist.parts)), jnp.zeros(()))
-
-
-@log_prob_of.register
-def _(dist: FromNumpyro, event: Array) -> Float[Array, ""]:
     from numpyro.distributions import constraints as c
 
     support = of_entries(dist.distribution.support)
@@ -51,9 +96,9 @@ def _(dist: FromNumpyro, event: Array) -> Float[Array, ""]:
         for end, inwards in ends:
             end = jax.lax.stop_gradient(jnp.asarray(end))
             gap = jnp.maximum(precision.eps * jnp.abs(end), precision.tiny)
-            rim = end + inwards * gap
-            is_on = event <= rim if inwards > 0 else event >= rim
-            event = jnp.where(is_on, rim, event)
+            nearest = end + inwards * gap
+            is_on = event <= nearest if inwards > 0 else event >= nearest
+            event = jnp.where(is_on, nearest, event)
             collected += jnp.sum(jnp.where(is_on, _collected(dist.distribution, end, inwards * gap), 0.0))
     if own_name(entries_of(dist.distribution)) == "Dirichlet":  # an entry is c x^(a - 1) near 0, and clipped there
         tiny, power = jnp.asarray(precision.tiny), entries_of(dist.distribution).concentration
@@ -80,7 +125,7 @@ def _collected(distribution: Any, end: Array, step: Array) -> Array:
 
     A density $c \, d^{a - 1}$ at a distance d has $c \, d^a / a$ below it: a is read off at d and 2 d.
     """
-    entries, shape = meant(entries_of(distribution)), shape_of(distribution)
+    entries, shape = corrected(entries_of(distribution)), shape_of(distribution)
     if entries.event_shape:
         return jnp.zeros(())
     points = [jnp.broadcast_to(end + k * step, shape) for k in (1, 2)]

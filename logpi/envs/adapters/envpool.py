@@ -1,12 +1,15 @@
 """EnvPool: environments in C++ threads."""
 
+# pyright: reportPrivateUsage=false
+# What EnvPool calls private is the only way to its arrays, and to what a specification says.
+
 import dataclasses
 from typing import Any
 
 import numpy as np
 from jaxtyping import PyTree
 
-from ...errors import InputError
+from ...errors import InputError, said
 from ...spaces.gymnasium import from_gymnasium
 from ...spaces.kinds import Box, Dict, Space, Tuple
 from ..vector import AbstractVectorEnv, caster, member_caster
@@ -36,7 +39,6 @@ class EnvPoolVector(AbstractVectorEnv):
         self._ids = np.arange(num_envs, dtype=np.int32)
 
     def reset(self) -> PyTree[np.ndarray]:
-        """New episodes everywhere."""
         return self._observation(self._env.reset()[0])
 
     def send(self, action: np.ndarray) -> None:
@@ -64,7 +66,6 @@ class EnvPoolVector(AbstractVectorEnv):
         )
 
     def close(self) -> None:
-        """Ends the threads."""
         self._env.close()
 
 
@@ -86,7 +87,7 @@ def spaces(id: str, options: dict[str, Any]) -> tuple[Space, Space, bool]:
     try:
         spec = envpool.make_spec(id, **options)
     except Exception as error:
-        raise InputError(f"EnvPool cannot make {id} with {options} ({error}): choose other options.") from None
+        raise InputError(f"EnvPool cannot make {id} with {options} ({said(error)}): choose other options.") from None
     players = dict(zip(spec._config_keys, spec._config_values, strict=True)).get("max_num_players", 1)
     if players > 1 or len(spec._action_keys) != 3:  # the two others number the environments
         raise InputError(

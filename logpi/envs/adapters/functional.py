@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PRNGKeyArray, PyTree
 
-from ...errors import InputError
+from ...errors import InputError, said
 from ...spaces.gymnasium import from_gymnasium
 from ...spaces.kinds import Space
 from ..base import AbstractEnv, first_timestep, Timestep
@@ -38,15 +38,14 @@ class GymnasiumFunctional(AbstractEnv):
             hash(params)
         except TypeError as error:
             raise InputError(
-                f"params of {type(functional).__name__} cannot be hashed ({error}), but the program is compiled for "
-                "their values: give numbers and tuples, in a frozen dataclass."
+                f"params of {type(functional).__name__} cannot be hashed ({said(error)}), but the program is compiled "
+                "for their values: give numbers and tuples, in a frozen dataclass."
             ) from None
         self.functional, self.params, self.max_steps = functional, params, max_steps
         self.obs_space = from_gymnasium(functional.observation_space)
         self.action_space = from_gymnasium(functional.action_space)
 
     def reset(self, key: PRNGKeyArray) -> tuple[tuple[PyTree[Array], Int[Array, ""]], Timestep]:
-        """A new episode."""
         state_key, obs_key = jax.random.split(key)
         state = self.functional.initial(state_key, self.params)
         obs = self.functional.observation(state, obs_key, self.params)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
-from ...errors import InputError
+from ...errors import InputError, said
 from ...spaces.kinds import Box, Dict, Discrete, Space, Tuple
 from ..base import AbstractEnv, first_timestep, Timestep
 
@@ -40,7 +40,6 @@ class Gymnax(AbstractEnv):
         self.action_space = from_gymnax(env.action_space(params))
 
     def reset(self, key: PRNGKeyArray) -> tuple[PyTree[Array], Timestep]:
-        """A new episode."""
         obs, state = self.definition.env.reset_env(key, self.definition.params)
         return _arrays(state), first_timestep(_member(self.obs_space, obs))
 
@@ -66,7 +65,7 @@ def gymnax_env(id: str, **options: Any) -> Gymnax:
     try:
         return _gymnax_env(id, tuple(sorted(options.items())))
     except TypeError as error:  # an option that cannot be hashed
-        raise InputError(f"An option of gymnax's {id} does not serve: {error}.") from None
+        raise InputError(f"An option of gymnax's {id} does not serve: {said(error)}.") from None
 
 
 def gymnax_ids() -> list[str]:
@@ -81,7 +80,7 @@ def _gymnax_env(id: str, options: tuple[tuple[str, Any], ...]) -> Gymnax:
     try:
         import gymnax
     except ImportError as error:
-        raise InputError(f'gymnax:{id} needs gymnax ({error}): pip install "logpi[gymnax]".') from None
+        raise InputError(f'gymnax:{id} needs gymnax ({said(error)}): pip install "logpi[gymnax]".') from None
     if id not in gymnax.registered_envs:
         raise InputError(f"gymnax has no environment {id!r}; it has: {', '.join(sorted(gymnax.registered_envs))}.")
     try:
@@ -91,7 +90,7 @@ def _gymnax_env(id: str, options: tuple[tuple[str, Any], ...]) -> Gymnax:
     except Exception as error:
         known = f" with {dict(options)}" if options else ""
         raise InputError(
-            f"gymnax cannot make {id}{known} ({type(error).__name__}: {error}): choose other options, or another "
+            f"gymnax cannot make {id}{known} ({type(error).__name__}: {said(error)}): choose other options, or another "
             "environment."
         ) from None
     return Gymnax(Definition(env, params))

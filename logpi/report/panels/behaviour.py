@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from ..charts import Chart, Columns, Estimate, Heat, Intervals, Line, Lines, Stack
+from ..charts import Chart, Columns, Heat, IntervalRow, Intervals, Line, Lines, Stack
 from ..folders import Told
-from ..measure import Episodes, Measured
+from ..measure import Episodes, Examination
 from ..probe import Probe
 
 BINS = 24
@@ -13,7 +13,7 @@ MOST_DIMENSIONS = 3  # of a continuous action, each with a chart
 PROBABILITIES = 0.2  # that an axis of them spans at least
 
 
-def charts(told: Told, measured: Measured) -> list[Chart]:
+def charts(told: Told, measured: Examination) -> list[Chart]:
     """Of one run; nothing where nothing was measured."""
     found: list[Chart] = []
     if measured.episodes is not None and len(measured.episodes.lengths):
@@ -69,7 +69,7 @@ def _gaussian(told: Told, found: Probe) -> list[Chart]:
             last = stage is found.stages[-1]
             for name, mean, std in zip(found.states, stage.first[:, i], stage.second[:, i], strict=True):
                 label = f"{name}, {stage.name}" if not last else name
-                rows.append(Estimate(label, float(mean), float(mean - std), float(mean + std), told.index, last))
+                rows.append(IntervalRow(label, float(mean), float(mean - std), float(mean + std), told.index, last))
         rows = [row for pair in zip(rows[len(found.states) :], rows[: len(found.states)], strict=True) for row in pair]
         about = (
             "Mean and one standard deviation, before clipping, in states that the last policy of the first seed met. "

@@ -1,16 +1,17 @@
 """What a run earned: its learning curve, and evaluations by each way to act."""
 
 import math
+from typing import Any
 
-from ..charts import Chart, Estimate, Intervals, Line, Lines
+from ..charts import Chart, IntervalRow, Intervals, Line, Lines
 from ..folders import Told
-from ..measure import Measured
+from ..measure import Examination
 from ..series import Series, series
 
 STEPS = "agent steps of each seed"
 
 
-def charts(told: list[Told], measured: list[Measured]) -> list[Chart]:
+def charts(told: list[Told], measured: list[Examination]) -> list[Chart]:
     """The learning curves of the runs of one environment, and what their policies earn in fresh episodes."""
     found: list[Chart] = [curves(told)]
     if (evaluations := _evaluations(told, measured)) is not None:
@@ -64,7 +65,7 @@ def _about(told: list[Told], parts: list[Series]) -> str:
     return text + "; the palest area reaches from the lowest to the highest. Actions are drawn, as in training."
 
 
-def _evaluations(told: list[Told], measured: list[Measured]) -> Intervals | None:
+def _evaluations(told: list[Told], measured: list[Examination]) -> Intervals | None:
     rows = []
     for each, fresh in zip(told, measured, strict=True):
         prefix = f"{each.name}: " if len(told) > 1 else ""
@@ -83,7 +84,7 @@ def _evaluations(told: list[Told], measured: list[Measured]) -> Intervals | None
     return Intervals("evaluation", "Return in fresh episodes", about, "return", tuple(rows), wide=True)
 
 
-def _rows(name: str, evaluation: dict, run: int) -> list[Estimate]:
+def _rows(name: str, evaluation: dict[str, Any], run: int) -> list[IntervalRow]:
     """All seeds together, then each."""
     found = evaluation.get("by_seed")
     by_seed = found if isinstance(found, dict) else {}
@@ -95,10 +96,10 @@ def _rows(name: str, evaluation: dict, run: int) -> list[Estimate]:
     return [row for row in rows if math.isfinite(row.value)]
 
 
-def _estimate(name: str, found: object, run: int, strong: bool) -> Estimate:
+def _estimate(name: str, found: object, run: int, strong: bool) -> IntervalRow:
     known = found if isinstance(found, dict) else {}
     value, low, high = (_number(known.get(key)) for key in ("value", "low", "high"))
-    return Estimate(name, value, low, high, run, strong)
+    return IntervalRow(name, value, low, high, run, strong)
 
 
 def _number(x: object) -> float:

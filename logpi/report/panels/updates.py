@@ -4,44 +4,41 @@ import dataclasses
 
 import numpy as np
 
-from ..charts import Chart, Estimate, Intervals, Level, Line, Lines, shown
+from ...algorithms.base import GRADIENT_NORM, SIGNAL_TO_NOISE
+from ...runs.metrics import LENGTH
+from ..charts import Chart, IntervalRow, Intervals, Level, Line, Lines, shown
 from ..folders import Told
-from ..measure import Measured
+from ..measure import Examination
 from ..series import Series, series
 from .learning import STEPS
 
-_MEASUREMENTS = (
-    ("entropy", "Entropy of the policy", "nats", "How much chance is left in an action.", ()),
-    ("kl", "KL of an update", "nats", "From the policy that acted to the one after the update.", ()),
-    ("clipped", "Clipped rows", "share of rows", "Rows whose ratio of probabilities left its interval.", ()),
-    (
-        "explained_variance", "Explained variance of the critic", "share",
-        "Of the value targets, before the update. 1 is all of it; at 0 their mean would do as well.",
-        (Level(0.0, "no better than a constant"),),
-    ),
-    ("value_error", "Error of the critic", "squared units of return", "Half the squared error, over the rows.", ()),
-    ("length_mean", "Length of an episode", "steps", "Mean over the episodes that ended.", ()),
-)  # fmt: skip
-CRITIC = "critic's explained variance"
-WITHOUT_MEANING = (CRITIC, "cosine to the rest", "cosine of halves")  # checks, where all episodes are equal
-_BAND = " Line: interquartile mean over seeds; band: its 95 % interval."
+_OF_GRADIENT = (GRADIENT_NORM.name, SIGNAL_TO_NOISE.name)  # drawn together, with what follows from them
+WITHOUT_MEANING = (
+    "explained_variance",
+    "cosine_to_the_rest",
+    "cosine_of_halves",
+)  # checks, where all episodes are equal
 
 
-def gradient(told: list[Told], measured: list[Measured]) -> list[Chart]:
+def gradient(told: list[Told], measured: list[Examination]) -> list[Chart]:
     """Norm and noise of the gradient over training, the batch that they suggest, and fresh numbers by layer."""
     found = [_norm(told), _signal(told), _scale(told)]
     return [chart for chart in found if chart.lines] + _fresh(told, measured)
 
 
 def updates(told: list[Told]) -> list[Chart]:
-    """Entropy, KL, clipped rows, and the critic."""
+    """What else the algorithms measure, and how long episodes are. One that is 0 all along is left out."""
+    declared = {m.name: m for each in told for m in (*each.run.measurements, LENGTH)}
     charts: list[Chart] = []
-    for name, title, unit, about, levels in _MEASUREMENTS:
-        lines = [line for each in told for line in _lines(each, series(each, name), len(told) == 1)]
-        if name == "clipped" and not any(np.nansum(line.y) for line in lines):
+    for name, m in declared.items():
+        if name in _OF_GRADIENT or not m.title:
             continue
-        if lines:
-            charts.append(Lines(name, title, about, STEPS, unit, tuple(lines), levels))
+        lines = [line for each in told for line in _lines(each, series(each, name), len(told) == 1)]
+        if any(np.nansum(np.abs(line.y)) for line in lines):
+            levels = () if m.level is None else (Level(m.level, m.level_meaning),)
+            charts.append(
+                Lines(name, m.title, m.meaning, STEPS, m.unit, tuple(lines), levels, m.log and _positive(lines))
+            )
     return charts
 
 
@@ -59,7 +56,7 @@ def _lines(told: Told, found: Series, seeds: bool) -> list[Line]:
     return [*lines, Line(told.name, found.steps, found.middle, low, high, found.seconds, told.index)]
 
 
-def nothing_left(measured: Measured) -> str | None:
+def nothing_left(measured: Examination) -> str | None:
     """That the fresh episodes of the audited seed are all alike, and what that means for its gradient and critic."""
     played = measured.evaluations.get(False)
     if measured.audit is None or played is None or played.returns.shape[1] < 2:
@@ -79,7 +76,7 @@ def _norm(told: list[Told]) -> Lines:
     """The norm, and the standard error that the signal-to-noise ratio implies: norm / sqrt(1 + ratio)."""
     lines = []
     for each in told:
-        norm, ratio = series(each, "gradient_norm"), series(each, "signal_to_noise")
+        norm, ratio = series(each, GRADIENT_NORM.name), series(each, SIGNAL_TO_NOISE.name)
         lines += [
             dataclasses.replace(line, name="norm") if len(told) == 1 else line for line in _lines(each, norm, False)
         ]
@@ -95,7 +92,7 @@ def _norm(told: list[Told]) -> Lines:
 
 
 def _signal(told: list[Told]) -> Lines:
-    lines = [line for each in told for line in _lines(each, series(each, "signal_to_noise"), len(told) == 1)]
+    lines = [line for each in told for line in _lines(each, series(each, SIGNAL_TO_NOISE.name), len(told) == 1)]
     about = (
         "|G|² over the variance of a rollout's gradient. Above 1 two rollouts mostly agree (McCandlish et al. 2018)."
     )
@@ -108,7 +105,7 @@ def _scale(told: list[Told]) -> Lines:
     """The batch whose gradient is as large as its noise: rows of a rollout over their signal-to-noise."""
     lines, levels = [], []
     for each in told:
-        ratio, rows = series(each, "signal_to_noise"), each.run.settings.steps_per_rollout
+        ratio, rows = series(each, SIGNAL_TO_NOISE.name), each.run.settings.steps_per_rollout
         with np.errstate(all="ignore"):
             scale = np.where(ratio.middle > 0, rows / ratio.middle, np.nan)
         if np.isfinite(scale).any():
@@ -127,19 +124,19 @@ def _positive(lines: list[Line]) -> bool:
     return len(values) > 1 and bool(values.max() > 20 * values.min())
 
 
-def _fresh(told: list[Told], measured: list[Measured]) -> list[Chart]:
+def _fresh(told: list[Told], measured: list[Examination]) -> list[Chart]:
     """What the audits of the last policies say of the gradient."""
     by_layer, shares = [], []
     for each, fresh in zip(told, measured, strict=True):
         prefix = f"{each.name}: " if len(told) > 1 else ""
-        checks = {} if fresh.audit is None else {check.name: check for check in fresh.audit.checks}
-        for name, check in checks.items():
+        for check in () if fresh.audit is None else fresh.audit.checks:
             row = (check.size, check.size - 1.96 * check.error, check.size + 1.96 * check.error, each.index)
-            if name.startswith("signal-to-noise"):
-                layer = name.removeprefix("signal-to-noise").strip(" ,")
-                by_layer.append(Estimate(f"{prefix}{layer or 'all'}", *row, strong=not layer))
-            if name in _SHARES:
-                shares.append(Estimate(f"{prefix}{_SHARES[name]}", *row))
+            measure, _, layer = check.key.partition(".")
+            if measure in _SIGNALS:
+                name = layer or _SIGNALS[measure]
+                by_layer.append(IntervalRow(f"{prefix}{name}", *row, strong=name == "all"))
+            if check.key in _SHARES:
+                shares.append(IntervalRow(f"{prefix}{_SHARES[check.key]}", *row))
     found: list[Chart] = []
     if by_layer:
         about = "Fresh rollouts of the last policy, |G|² over tr Σ of one; 95 % intervals by the jackknife."
@@ -152,16 +149,17 @@ def _fresh(told: list[Told], measured: list[Measured]) -> list[Chart]:
     return found
 
 
-def _notes(told: list[Told], measured: list[Measured]) -> list[str]:
+def _notes(told: list[Told], measured: list[Examination]) -> list[str]:
     """What a reader of the last policies' numbers should know first."""
     texts = zip(told, map(nothing_left, measured), strict=True)
     return [f"{each.name}: {text}" if len(told) > 1 else text for each, text in texts if text]
 
 
+_SIGNALS = {"signal_to_noise": "all", "surrogate_signal_to_noise": "surrogate alone"}
 _SHARES = {
-    "cosine of halves": "cosine between halves of the rollouts",
-    "cosine to the rest": "cosine of a rollout to the others",
-    "effective sample size": "effective sample size after an update",
-    "clipped rows": "clipped rows",
-    CRITIC: "critic: explained variance of Monte-Carlo returns",
+    "cosine_of_halves": "cosine between halves of the rollouts",
+    "cosine_to_the_rest": "cosine of a rollout to the others",
+    "effective_sample_size": "effective sample size after an update",
+    "clipped_rows": "clipped rows",
+    "explained_variance": "critic: explained variance of Monte-Carlo returns",
 }

@@ -49,7 +49,7 @@ def trained() -> logpi.Run:
     # By the parts of the audit: so nothing is compiled twice.
     rollout = make_rollout(resolve(env), 16, 32, clip_to)
     sampler = Sampler(with_traced_numbers(ppo), model, rollout, None, key)
-    learner = sampler.learner(settings.num_updates, 0.0, 0)
+    learner = sampler.state(settings.num_updates, 0.0, 0)
     for _ in range(16):
         learner, _ = sampler.updated(learner)
         sampler.model = learner.model

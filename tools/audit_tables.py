@@ -1,17 +1,19 @@
-"""The tables of docs/audit_tables.md: each algorithm's and each loss's expected update beside the true gradient."""
+"""Writes docs/audit_tables.md: each algorithm's and each loss's expected update beside the true gradient.
+
+`python -m tools.audit_tables` makes it anew, which takes some minutes.
+"""
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
 
-from ..algorithms import A2C, PPO, REINFORCE
-from . import gallery
-from .alignment import Alignment
-from .objectives.audit import objective
-from .reports import Report
+from logpi.algorithms import A2C, PPO, REINFORCE
+from logpi.audit import Alignment, gallery, objective, Report
 
+DOCUMENT = Path(__file__).parents[1] / "docs" / "audit_tables.md"
 ZERO = 1e-9  # of a direction error: rounding
 
 INTRODUCTION = """\
@@ -50,11 +52,6 @@ sequences from the reference.
 | term | scale | direction error | what it is the gradient of |
 |---|---:|---:|---|
 """
-
-
-def tables(reports: Sequence[Report] | None = None) -> str:
-    """The whole of docs/audit_tables.md as Markdown: `objective_tables(reports)` and `loss_tables()`."""
-    return objective_tables(reports) + "\n" + loss_tables()
 
 
 def loss_tables(rows: Sequence[dict[str, Any]] | None = None, terms: Sequence[dict[str, Any]] | None = None) -> str:
@@ -110,3 +107,7 @@ def _number(x: float) -> str:
     if not math.isfinite(x):
         return str(x)
     return "0" if abs(x) < ZERO else f"{x:.3g}"
+
+
+if __name__ == "__main__":
+    DOCUMENT.write_text(objective_tables() + "\n" + loss_tables(), encoding="utf-8")

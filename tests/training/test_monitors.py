@@ -4,7 +4,8 @@ import pytest
 
 import logpi
 from logpi import PPO, spaces
-from logpi.training.monitors import Alarms, LASTING
+from logpi.measurements import Measurement
+from logpi.training.monitors import LASTING, Monitors
 from tests.training.test_resume import Recorder
 
 
@@ -13,13 +14,21 @@ def row(norm: float = 1.0, entropy: float = 0.7, seed: int = 0) -> dict:
 
 
 def test_a_gradient_that_explodes_is_told_once() -> None:
-    alarms = Alarms(spaces.Discrete(2))
-    assert alarms.heard([row()] * 50) == []
-    assert alarms.heard([row(500.0)] * (LASTING - 1) + [row()]) == []  # an outlier
-    told = alarms.heard([row(500.0)] * 20)
+    monitors = Monitors(PPO.measurements, spaces.Discrete(2))
+    assert monitors.check([row()] * 50) == []
+    assert monitors.check([row(500.0)] * (LASTING - 1) + [row()]) == []  # an outlier
+    told = monitors.check([row(500.0)] * 20)
     assert len(told) == 1 and "explodes" in told[0] and "--learning-rate" in told[0]
-    assert alarms.heard([row(500.0)] * 20) == []
-    assert alarms.heard([row(2.0, seed=1)] * 20) == []
+    assert monitors.check([row(500.0)] * 20) == []
+    assert monitors.check([row(2.0, seed=1)] * 20) == []
+
+
+def test_a_number_below_zero_may_explode_as_well() -> None:
+    measured = (Measurement("loss", "nats", "Mine.", watch="explodes"),)
+    monitors = Monitors(measured, spaces.Discrete(2))
+    rows = [{"seed": 0, "iteration": i, "loss": -1.0 if i < 20 else -1e4} for i in range(20 + LASTING)]
+    (told,) = monitors.check(rows)
+    assert "the loss of seed 0 explodes" in told
 
 
 @pytest.mark.parametrize(
@@ -32,9 +41,9 @@ def test_a_gradient_that_explodes_is_told_once() -> None:
     ],
 )
 def test_an_entropy_that_collapses_is_told_once(space, first: float, last: float, told: int) -> None:
-    alarms = Alarms(space)
-    alarms.heard([row(entropy=first)] * 3)
-    found = alarms.heard([row(entropy=last)] * 30)
+    monitors = Monitors(PPO.measurements, space)
+    monitors.check([row(entropy=first)] * 3)
+    found = monitors.check([row(entropy=last)] * 30)
     assert len(found) == told and all("--entropy-coef" in sentence for sentence in found)
 
 

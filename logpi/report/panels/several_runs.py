@@ -4,8 +4,8 @@ import itertools
 
 import numpy as np
 
+from ...statistics.intervals import bootstrap_interval
 from ...statistics.scores import (
-    interval,
     iqm,
     mean,
     median,
@@ -14,7 +14,7 @@ from ...statistics.scores import (
     profile_band,
     spread,
 )
-from ..charts import Chart, Estimate, Intervals, Level, Line, Lines
+from ..charts import Chart, IntervalRow, Intervals, Level, Line, Lines
 from ..folders import Told
 from ..series import final_scores
 
@@ -43,21 +43,21 @@ def table(told: list[Told]) -> tuple[list[str], list[list[str]]]:
     for each, scores in scored(told):
         cells = []
         for _, statistic in _STATISTICS:
-            found = interval(statistic, scores)
+            found = bootstrap_interval(statistic, scores)
             bounds = f" [{shown(found.low)}, {shown(found.high)}]" if np.isfinite(found.low) else ""
             cells.append(shown(found.value) + bounds)
         rows.append([each.name, str(len(scores)), f"{each.steps:,}", *cells])
     return ["run", "seeds", "steps", *(name for name, _ in _STATISTICS)], rows
 
 
-def improvements(runs: list[tuple[Told, np.ndarray]]) -> list[tuple[Told, Told, Estimate]]:
+def improvements(runs: list[tuple[Told, np.ndarray]]) -> list[tuple[Told, Told, IntervalRow]]:
     """Of each pair, the probability that a seed of the better beats one of the other, the better one first."""
     found = []
     for (one, first), (other, second) in itertools.combinations(runs, 2):
         if probability_of_improvement(first, second) < 0.5:
             one, first, other, second = other, second, one, first
-        p = interval(probability_of_improvement, first, second)
-        found.append((one, other, Estimate(f"{one.name} above {other.name}", p.value, p.low, p.high, one.index)))
+        p = bootstrap_interval(probability_of_improvement, first, second)
+        found.append((one, other, IntervalRow(f"{one.name} above {other.name}", p.value, p.low, p.high, one.index)))
     return found
 
 

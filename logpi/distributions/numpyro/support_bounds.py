@@ -1,7 +1,7 @@
-"""Where the ends of a transformed distribution's support are, and which numbers place them there.
+"""Support bounds of transformed distributions: where they are, and which numbers place them there.
 
 NumPyro says that a shift and a scale lead to all reals, whatever they are applied to; and what comes after them hears
-no more of the ends.
+no more of the bounds.
 """
 
 from typing import Any, Literal
