@@ -5,14 +5,12 @@ stopped a training (what was good is saved). 130, 143: Ctrl-C or SIGTERM ended i
 read the output has gone.
 """
 
-import difflib
 import errno
 import gc
 import os
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import TextIO
@@ -94,15 +92,16 @@ def _stop(number: int, frame: FrameType | None) -> None:
     in those of weak dictionaries and sets. There the signal is sent once more.
     """
     callbacks = [getattr(callback, "__code__", None) for callback in gc.callbacks]
-    if any(
-        outer.f_code in callbacks
-        or outer.f_code.co_name == "__del__"
-        or outer.f_globals.get("__name__") in ("weakref", "_weakrefset")
-        for outer, _ in traceback.walk_stack(frame)
-    ):
-        threading.Timer(0.01, os.kill, (os.getpid(), number)).start()
-    else:
-        raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+    while frame is not None:
+        if (
+            frame.f_code in callbacks
+            or frame.f_code.co_name == "__del__"
+            or frame.f_globals.get("__name__") in ("weakref", "_weakrefset")
+        ):
+            threading.Timer(0.01, os.kill, (os.getpid(), number)).start()
+            return
+        frame = frame.f_back
+    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
 
 def _signals() -> tuple[int, ...]:
@@ -156,6 +155,8 @@ def _command(name: str) -> Callable[[Sequence[str]], int]:
         case "audit":
             from .audit import audit_command as command
         case _:
+            import difflib
+
             near = difflib.get_close_matches(name, COMMANDS, n=1)
             cure = f"did you mean {near[0]}?" if near else f"the commands are {', '.join(COMMANDS)}; see logpi --help."
             raise InputError(f"{name!r} is no command of logpi: {cure}")

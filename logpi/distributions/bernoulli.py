@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from ..threefry import fast_key, in_one_row
 from .base import AbstractDistribution
 from .probabilities import by_logits
+from .threefry import fast_key, in_one_row
 from .traits import Family, Quantiles, Traits, traits
 
 

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..errors import InputError
-from ..threefry import split
 from .base import AbstractDistribution
 from .numpyro.adapter import adapted
+from .threefry import split
 from .traits import Traits, traits
 
 

@@ -6,12 +6,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..errors import InputError
-from ..threefry import split
 from .base import AbstractDistribution
 from .guards import not_reparametrised, parameters_of
 from .probabilities import log_prob_of_draw, probability
 from .quantiles import quantiles_of
 from .support import as_array, as_event, choices
+from .threefry import split
 from .traits import families_of, Probability, Quantiles, Traits, traits
 
 

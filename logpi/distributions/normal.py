@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..errors import InputError
-from ..threefry import fast_key, in_one_row, stored
 from .base import AbstractDistribution
+from .threefry import fast_key, in_one_row, stored
 from .traits import Family, Quantiles, Traits, traits
 
 HALF_LOG_TWO_PI = 0.5 * float(np.log(2 * np.pi))

@@ -14,11 +14,11 @@ import optax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
+from ..distributions.threefry import fold_in, split
 from ..errors import check_whole, InputError
 from ..learners.optimisers import Optax
 from ..learners.steps import apply_gradient, init_learner, Learner
 from ..parameters import as_parameters, check_key, trainable, widened
-from ..threefry import fold_in, split
 from .expectations import Expectation
 from .host_functions import host_failures
 from .programs import check_hashable, check_program, Program

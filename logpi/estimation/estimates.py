@@ -12,9 +12,9 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from ..distributions.threefry import fold_in
 from ..errors import check_between, check_whole, InputError
 from ..parameters import check_key
-from ..threefry import fold_in
 from .expectations import Expectation
 from .host_functions import host_failures
 from .programs import ENOUGH, Facts, facts, FEWEST, Pieces, Program

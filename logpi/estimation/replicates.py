@@ -15,10 +15,10 @@ from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
+from ..distributions.threefry import fold_in
 from ..errors import InputError
 from ..parameters import widened
 from ..statistics.moments import merged_sums, Moments
-from ..threefry import fold_in
 from .programs import Facts, Pieces
 
 

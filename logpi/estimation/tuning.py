@@ -10,11 +10,11 @@ import optax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
+from ..distributions.threefry import split
 from ..errors import check_whole, InputError, said, shown
 from ..estimators.base import AbstractEstimator
 from ..estimators.baselines import AbstractBaseline
 from ..parameters import as_parameters, check_key, floats_as_arrays
-from ..threefry import split
 from .expectations import Expectation
 
 

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from jax.lax import stop_gradient
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from ..distributions.threefry import fast_key, split
 from ..errors import check_between
-from ..threefry import fast_key, split
 from .base import AbstractEstimator
 from .disarm import bernoulli_logits
 from .problem import Problem

@@ -12,9 +12,9 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..derivatives import first_order
 from ..distributions import Normal
+from ..distributions.threefry import fast_key, split
 from ..errors import check_between
 from ..parameters import frozen, widened
-from ..threefry import fast_key, split
 from .base import AbstractEstimator, check_multiple
 from .problem import independent, Problem
 from .sites import cost

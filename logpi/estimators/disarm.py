@@ -7,9 +7,9 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..derivatives import first_order
 from ..distributions import AbstractDistribution
+from ..distributions.threefry import fast_key, split
 from ..distributions.traits import traits
 from ..errors import InputError
-from ..threefry import fast_key, split
 from .base import AbstractEstimator, check_multiple
 from .problem import Problem
 

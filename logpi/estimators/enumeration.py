@@ -9,8 +9,8 @@ from jax.lax import stop_gradient
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..distributions.support import all_events, choices, table
+from ..distributions.threefry import fast_key, split
 from ..errors import check_whole, InputError, shown
-from ..threefry import fast_key, split
 from .base import AbstractEstimator, check_multiple
 from .baselines import AbstractBaseline, check_baseline, LeaveOneOut, level_of
 from .problem import Problem

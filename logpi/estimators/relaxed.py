@@ -10,10 +10,10 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from ..derivatives import first_order
 from ..distributions import AbstractDistribution
 from ..distributions.guards import check_reparametrised
+from ..distributions.threefry import fast_key, split
 from ..distributions.traits import traits
 from ..errors import check_between, InputError
 from ..jaxprs.discontinuities import refuse_jumps
-from ..threefry import fast_key, split
 from .base import AbstractEstimator
 from .disarm import bernoulli_logits
 from .problem import as_scalar, check_function, Problem

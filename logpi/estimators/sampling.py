@@ -13,8 +13,8 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..distributions import AbstractDistribution
 from ..distributions.quantiles import quantiles_of
+from ..distributions.threefry import fast_key, split
 from ..errors import check_whole, InputError
-from ..threefry import fast_key, split
 from .base import AbstractEstimator, check_estimator, check_multiple
 from .problem import Draws, Problem
 

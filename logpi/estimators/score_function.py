@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from ..threefry import split
+from ..distributions.threefry import split
 from .base import AbstractEstimator
 from .baselines import AbstractBaseline, check_baseline, LeaveOneOut, level_of
 from .problem import Problem

@@ -16,10 +16,10 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..derivatives import first_order, no_gradients
 from ..distributions import AbstractDistribution
+from ..distributions.threefry import fold_in, split
 from ..distributions.traits import families_of, Family
 from ..errors import InputError
 from ..parameters import frozen
-from ..threefry import fold_in, split
 from .base import AbstractEstimator
 from .problem import Problem
 

@@ -8,12 +8,12 @@ import jax
 from jaxtyping import PRNGKeyArray
 
 from ..errors import check_between, check_whole, choice, InputError, shown
-from ..heads import make_head
 from ..spaces.encoding import is_image
 from ..spaces.kinds import Space
 from .base import AbstractActorCritic, AbstractPolicy, WithoutCritic
 from .encoders import make_encoder
 from .feedforward import FeedForwardActorCritic
+from .heads import make_head
 from .normalizer import Normalized, Normalizer
 from .recurrent import RecurrentActorCritic
 

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import jax
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
-from ..heads import AbstractHead
 from .base import AbstractActorCritic, Memory, Output
 from .dense import MLP
 from .encoders import AbstractEncoder
+from .heads import AbstractHead
 from .initializers import orthogonal
 
 

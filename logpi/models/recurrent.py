@@ -5,10 +5,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
-from ..heads import AbstractHead
 from .base import AbstractActorCritic, Memory, Output
 from .dense import Dense
 from .encoders import AbstractEncoder
+from .heads import AbstractHead
 from .initializers import orthogonal
 
 

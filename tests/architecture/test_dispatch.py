@@ -114,7 +114,7 @@ def test_the_check_lets_pass_what_is_right(tmp_path: Path) -> None:
         "distributions/normal.py": KINDS,
         "distributions/numpyro/a.py": "isinstance(x, Normal)\n",
         "a.py": "isinstance(x, (AbstractDistribution, int))\nmatch x:\n    case Event(): pass\n",
-        "heads.py": "@singledispatch\ndef make_head(x): pass\ntraits = functools.singledispatch(lambda x: x)\n",
+        "models/heads.py": "@singledispatch\ndef make_head(x): pass\ntraits = functools.singledispatch(lambda x: x)\n",
     }
     folder = plant(tmp_path, files)
     assert kinds_asked(folder) == [] and generics(folder) == []

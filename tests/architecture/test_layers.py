@@ -15,10 +15,10 @@ from tests.architecture.source import imports, PACKAGE, plant, Source, sources
 
 # docs/architecture.md shows the same table.
 LAYERS = (
-    ("errors", "trajectory", "surrogates", "measurements", "threefry", "_lazy", "_version"),
+    ("errors", "trajectory", "surrogates", "measurements", "_lazy", "_version"),
     ("parameters", "derivatives", "spaces", "statistics", "jaxprs", "credit", "advantages", "experience"),
     ("distributions", "envs", "learners", "transforms"),
-    ("estimators", "heads"),
+    ("estimators",),
     ("estimation", "models"),
     ("rollout", "batch"),
     ("algorithms", "evaluation"),
@@ -97,12 +97,12 @@ PLANTED = {
     "upward, the package": ("models/mlp.py", "from .. import batch\n", "imports batch (layer 5)"),
     "upward, in a function": ("credit.py", "def f():\n    import logpi.envs.base\n", "imports envs (layer 2)"),
     "upward, by name": (
-        "heads.py",
+        "parameters.py",
         "import importlib\nimportlib.import_module('logpi.cli')\n",
         "imports cli (layer 11)",
     ),
     "by a name not known": (
-        "heads.py",
+        "parameters.py",
         "import importlib\nx = 'a'\nimportlib.import_module(x)\n",
         "only known at run time",
     ),

@@ -33,7 +33,7 @@ EXCEPTIONS = {
     ("envs/sources.py", "uses threads"): "a lock: Gymnasium has one log level for the process",
     ("estimation/host_functions.py", "uses threads"): "the worker processes of `logpi.host`, and a lock",
     ("runs/folder.py", "asks for devices"): "the name of the device is written down",
-    ("threefry.py", "asks for devices"): "which of two codes for the same numbers is the quick one",
+    ("distributions/threefry.py", "asks for devices"): "which of two codes for the same numbers is the quick one",
     ("training/loop.py", "uses threads"): "a lock: the seeds of a host loop compile one program, once",
     ("training/signals.py", "uses threads"): "signals reach the main thread alone",
 }

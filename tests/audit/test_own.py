@@ -12,10 +12,11 @@ import numpyro.distributions as dist
 import pytest
 
 import logpi
-from logpi import algorithms, audit, credit, distributions, estimators, heads
+from logpi import algorithms, audit, credit, distributions, estimators
 from logpi.audit.gallery.recipes import KL_RECIPES, RECIPES
 from logpi.distributions import Bernoulli
 from logpi.envs import AbstractEnv, probes
+from logpi.models import heads
 from logpi.spaces.kinds import Discrete
 from tests.audit.planted.distributions import Squashed
 from tests.audit.planted.programs import exact, PARAMS

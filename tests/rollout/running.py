@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from logpi.envs import EnvSource
-from logpi.heads import AbstractHead, make_head
 from logpi.models import AbstractPolicy, make_actor_critic, Network
+from logpi.models.heads import AbstractHead, make_head
 from logpi.rollout import AbstractRollout, CompiledRollout, HostRollout
 from logpi.spaces.actions import clip_to
 

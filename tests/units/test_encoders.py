@@ -8,9 +8,9 @@ import pytest
 
 from logpi import InputError, spaces
 from logpi.distributions import Bernoulli, Categorical, Joint, Normal
-from logpi.heads import make_head
 from logpi.models import FlatEncoder, make_actor_critic, make_encoder, Network
 from logpi.models.dense import MLP
+from logpi.models.heads import make_head
 from logpi.models.initializers import orthogonal
 from tests.weights import filled
 

@@ -9,7 +9,7 @@ import pytest
 
 from logpi.audit import program as audit_program
 from logpi.distributions import FromNumpyro, Normal
-from logpi.threefry import fast_key, fold_in, split, STORED_FROM
+from logpi.distributions.threefry import fast_key, fold_in, split, STORED_FROM
 
 KEYS = {
     "new": lambda: jax.random.key(3),

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ...errors import InputError
-from ...threefry import fast_key
 from ..base import AbstractDistribution
+from ..threefry import fast_key
 
 
 class FromNumpyro(AbstractDistribution):

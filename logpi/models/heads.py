@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from . import spaces
-from .distributions import AbstractDistribution, Bernoulli, Categorical, Joint, Normal
-from .errors import InputError
+from .. import spaces
+from ..distributions import AbstractDistribution, Bernoulli, Categorical, Joint, Normal
+from ..errors import InputError
 
 
 class AbstractHead(eqx.Module):
@@ -99,7 +99,7 @@ def make_head(space: spaces.Space, *, initial_log_std: float = 0.0) -> AbstractH
     """
     raise InputError(
         f"No distribution is known for the action space {space}: logpi acts in Discrete, MultiDiscrete, MultiBinary "
-        "and Box; register another with `logpi.heads.make_head.register`."
+        "and Box; register another with `logpi.models.heads.make_head.register`."
     )
 
 
