@@ -14,12 +14,14 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..errors import InputError, shown
 from ..estimators.problem import takes
+from ..jaxprs.compilation import KEPT
 from ..jaxprs.interpreter import calls_host
 from ..jaxprs.usage import kept, reaches, room
 from ..parameters import split_leaves
 
 Program = Callable[[PyTree, PRNGKeyArray], Float[Array, ""]]
 FEWEST = 32  # replicates: with 32, an error is itself known to 13 %
+MOST_SAMPLES = 2**26  # that are held in memory at once: of one number each, a quarter of a gigabyte
 ENOUGH = 128  # replicates whose mean is close enough to normal for an interval, however skewed each of them is
 # Elements of the largest operation, over all replicates that run side by side. Operations of so many are shared among
 # the cores of a CPU, and still fit its cache. As many as FEWEST replicates need are quicker in one go too, up to where
@@ -107,7 +109,7 @@ def facts(pieces: Pieces, key: PRNGKeyArray) -> Facts:
     return _facts(*kinds, (key.shape, key.dtype, False), pieces.rest)
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=KEPT)
 def _facts(floats, arrays, key, rest) -> Facts:
     floats, arrays, key = (
         [jax.ShapeDtypeStruct(shape, dtype, weak_type=weak) for shape, dtype, weak in kinds]

@@ -4,8 +4,9 @@ One compiled program for every number of replicates, in memory that does not gro
 `fold_in(key, i)`, so how many run side by side changes nothing.
 """
 
+import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -17,6 +18,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from ..distributions.threefry import fold_in
 from ..errors import InputError
+from ..jaxprs.compilation import KEPT
 from ..parameters import widened
 from ..statistics.moments import merged_sums, Moments
 from .programs import Facts, Pieces
@@ -77,9 +79,7 @@ def run(pieces: Pieces, key: PRNGKeyArray, replicates: int, facts: Facts) -> Mea
             "an estimate was asked for inside of a function that JAX traces (by jit, vmap, grad or scan), where there "
             "are no numbers to tell of: ask outside of it, or call J(params, key) there, which can be traced."
         )
-    # Equinox, which costs more for each call, raises in one sentence what happened on the host.
-    call = _run_on_host if facts.on_host else _run_compiled
-    found = call(*pieces[:2], key, np.int32(replicates), rest=pieces.rest, facts=facts)
+    found = _compiled(pieces.rest, facts)(*pieces[:2], key, np.int32(replicates))
     (value, gradient), (value_error, gradient_error), mean, deviation, told = found
     bad, first_bad, known = np.asarray(told).tolist()
     return Measured(
@@ -119,8 +119,12 @@ def _run(floats, arrays, key, replicates, rest, facts):
     return *pairs, mean, moments.deviation, told
 
 
-_run_compiled = jax.jit(_run, static_argnames=("rest", "facts"))
-_run_on_host = eqx.filter_jit(_run)
+@functools.lru_cache(maxsize=KEPT)
+def _compiled(rest, facts) -> Callable[..., Any]:
+    """`_run` of one program, which is given back with its function: what `jax.jit` finds by its arguments, it keeps."""
+    call = functools.partial(_run, rest=rest, facts=facts)
+    # Equinox, which costs more for each call, raises in one sentence what happened on the host.
+    return eqx.filter_jit(call) if facts.on_host else jax.jit(call)
 
 
 def _moments(row: Callable[[Int[Array, ""]], Array], replicates: Int[Array, ""], width: int) -> RowMoments:

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 
 from ...batch import Segments
 from ...credit import AbstractCredit, Credit, GAE
+from ...jaxprs.compilation import bounded_jit
 from ...models import AbstractActorCritic, entropies, log_probs, unroll
 from ...parameters import trainable
 from ..alignment import align, Alignment
@@ -135,7 +136,7 @@ def own_sample(cases: list[ExactUpdate]) -> list[Check]:
     ]  # fmt: skip
 
 
-@eqx.filter_jit
+@bounded_jit
 def _each(objective: RowObjective, model: Any, batches: Segments) -> Float[Array, "batches parameters"]:
     return jax.vmap(lambda batch: weighted_gradient(objective, model, batch, jnp.ones_like(batch.weight)))(batches)
 

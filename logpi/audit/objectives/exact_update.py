@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 from ...batch import prepare, Segments
 from ...credit import AbstractCredit, Credit
 from ...errors import InputError
+from ...jaxprs.compilation import bounded_jit
 from ...learners.steps import gradient
 from ...models import AbstractActorCritic
 from ...trajectory import Trajectory
@@ -51,7 +52,7 @@ def traced(tree: Any) -> Any:
     return jax.tree.map(lambda x: jnp.asarray(x, float) if isinstance(x, float) else x, tree)
 
 
-@eqx.filter_jit
+@bounded_jit
 def _prepared(model: AbstractActorCritic, trajectory: Trajectory, credit: AbstractCredit) -> Segments:
     return prepare(model, trajectory, credit, None)
 
@@ -81,7 +82,7 @@ def _checked(given: Any, time: int) -> tuple[np.ndarray, np.ndarray]:
     return advantage, target
 
 
-@eqx.filter_jit
+@bounded_jit
 def weighted_gradient(
     objective: RowObjective, model: Any, batch: Segments, weight: Float[Array, "..."]
 ) -> Float[Array, " parameters"]:

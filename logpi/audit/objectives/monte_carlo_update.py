@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ...algorithms.base import KL, Spec
 from ...batch import prepare
+from ...jaxprs.compilation import bounded_jit
 from ...learners.optimisers import AbstractOptimiser
 from ...models import AbstractActorCritic
 from ...parameters import trainable
@@ -57,7 +58,7 @@ class MonteCarloUpdates(eqx.Module):
     kl: Float[Array, "*updates"]  # as the algorithm records it, in nats; NaN where it does not
 
 
-@eqx.filter_jit
+@bounded_jit
 def monte_carlo_updates(
     algorithm: Any,
     objective: RowObjective,

@@ -14,6 +14,7 @@ from ...distributions import AbstractDistribution
 from ...distributions.support import all_events
 from ...distributions.traits import traits
 from ...errors import InputError
+from ...jaxprs.compilation import bounded_jit
 
 POINTS = 2**16  # of a quadrature in one dimension; in two, the square root of it along each
 TAIL = 400  # integers past the largest draw of a count
@@ -77,7 +78,7 @@ def each(function: Callable[..., Array], dist: AbstractDistribution, events: Arr
     return np.asarray(_each(function, floats, rest, events), np.float64)
 
 
-@eqx.filter_jit
+@bounded_jit
 def _each(function: Callable[..., Array], floats: PyTree, rest: PyTree, events: Array) -> Array:
     return jax.vmap(lambda event: function(eqx.combine(floats, rest), event))(events)
 
