@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from .errors import check_between, check_whole
+from .errors import check_between, check_fields, check_whole
 
 
 class Credit(eqx.Module):
@@ -59,8 +59,7 @@ class GAE(AbstractCredit):
     lam: float = 0.95
 
     def __check_init__(self):
-        check_between("gamma", self.gamma, 0, 1)
-        check_between("lam", self.lam, 0, 1)
+        check_fields(self, check_between, "gamma", "lam", low=0, high=1)
 
     def __call__(self, reward, terminated, truncated, value):
         delta = reward + self.gamma * jnp.where(terminated, 0.0, value[1:]) - value[:-1]
@@ -78,7 +77,7 @@ class MonteCarlo(AbstractCredit):
     gamma: float = 0.99
 
     def __check_init__(self):
-        check_between("gamma", self.gamma, 0, 1)
+        check_fields(self, check_between, "gamma", low=0, high=1)
 
     def __call__(self, reward, terminated, truncated, value):
         following = jnp.where(truncated & ~terminated, self.gamma * value[1:], 0.0)
@@ -97,8 +96,8 @@ class NStep(AbstractCredit):
     gamma: float = 0.99
 
     def __check_init__(self):
-        check_between("gamma", self.gamma, 0, 1)
-        check_whole("n", self.n, 1, 2**31 - 1)
+        check_fields(self, check_between, "gamma", low=0, high=1)
+        check_fields(self, check_whole, "n", low=1)
 
     def __call__(self, reward, terminated, truncated, value):
         returns = value  # of zero rewards, before each row and after the last

@@ -2,7 +2,12 @@
 
 import math
 import numbers
-from typing import Any
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class InputError(ValueError):
@@ -12,46 +17,87 @@ class InputError(ValueError):
     """
 
 
-def check_between(name: str, value: object, low: float, high: float = math.inf, *, optional: bool = False) -> None:
-    """Raises `InputError` unless `value` is a number and `low <= value <= high`.
+def check_between(
+    name: str, value: Any, low: float, high: float = math.inf, *, optional: bool = False, whole: bool = False
+) -> Any:
+    """The value as Python's own number. Raises `InputError` unless it is a number and `low <= value <= high`.
 
-    Arrays pass, traced ones among them: what they hold is not known. `None` passes where it is `optional`. A whole
-    number that JAX cannot take for a float does not.
+    An array is a number where it has no axis: one of NumPy's becomes Python's; one of JAX's is checked and stays an
+    array, so that programs need not be compiled anew for each value. What a traced one holds is not known. `None`
+    passes where it is `optional`. With `whole`, it must be a whole number, and no truth; one that JAX cannot take
+    for a float passes only so.
     """
-    if (value is None and optional) or _is_array(value):
-        return
+    if value is None and optional:
+        return None
+    kind = "a whole number" if whole else "a number"
     limit = f"between {low} and {high}" if high < math.inf else f"{low} or more"
-    if not isinstance(value, numbers.Real) or isinstance(value, bool):
-        raise InputError(f"{name} is {shown(value)}, but it must be a number {limit}: give a value in that range.")
-    _check_range(name, value, low, high, limit)
-    if isinstance(value, numbers.Integral) and not -(2**31) <= int(value) < 2**31:
+    number: Any = _number(value)
+    if number is None or (whole and not isinstance(number, int)):
+        raise InputError(f"{name} is {shown(value)}, but it must be {kind} {limit}: give {kind} in that range.")
+    if number is value and _is_array(value):
+        return value
+    if not low <= number <= high:  # not as floats: a whole number may be too large for one
+        raise InputError(f"{name} is {shown(value)}, but it must be {limit}: give a value in that range.")
+    if not whole and isinstance(number, int) and not -(2**31) <= int(number) < 2**31:
         raise InputError(
             f"{name} is {shown(value)}, but a whole number must be less than 2^31: give a float, as 1e10, or math.inf."
         )
+    return value if hasattr(value, "aval") else number  # an array of JAX's
 
 
-def check_whole(name: str, value: object, low: int, high: float = math.inf, *, optional: bool = False) -> None:
-    """Raises `InputError` unless `value` is a whole number, no truth, and `low <= value <= high`."""
-    if value is None and optional:
-        return
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
-        raise InputError(f"{name} is {shown(value)}, but it must be a whole number: give one of {low} or more.")
-    _check_range(name, value, low, high, f"between {low} and {high}" if high < math.inf else f"{low} or more")
+def check_whole(name: str, value: Any, low: int, high: float = 2**31 - 1, *, optional: bool = False) -> Any:
+    """The value as Python's own whole number. Raises `InputError` unless it is one, no truth, and within the limits."""
+    number = check_between(name, value, low, high, optional=optional, whole=True)
+    return number if number is None else int(number)
 
 
-def _check_range(name: str, value: Any, low: float, high: float, limit: str) -> None:
-    """Not as floats: a whole number may be too large for one."""
-    if not low <= value <= high:
-        raise InputError(f"{name} is {shown(value)}, but it must be {limit}: give a value in that range.")
+def check_flag(name: str, value: object) -> bool:
+    """The value as Python's own truth. Raises `InputError` for anything else: a text or a number is none."""
+    if isinstance(value, bool):
+        return value
+    if str(getattr(value, "dtype", "")) == "bool" and getattr(value, "ndim", None) == 0:
+        return bool(value)
+    raise InputError(f"{name} is {shown(value)}, but it must be True or False: give one of them.")
 
 
-def check_part(name: str, value: object, like: str) -> None:
-    """Raises `InputError` for what can be no part of an algorithm: a plain value, or a class in place of an object.
+def check_fields(owner: object, check: Callable[..., Any], *names: str, **limits: Any) -> None:
+    """Checks fields of an object that is being made, and keeps what the check returns in place of what was given."""
+    for name in names:
+        object.__setattr__(owner, name, check(name, getattr(owner, name), **limits))
 
-    `like` is an example of what can.
+
+def check_kind(name: str, value: object, kind: type | tuple[type, ...], like: str, *, optional: bool = False) -> Any:
+    """The value. Raises `InputError` unless it is an object of this kind. `like` is an example of one."""
+    if isinstance(value, kind) or (value is None and optional):
+        return value
+    raise InputError(f"{name} is {shown(value)}, but it must be an object such as {like}: give one.")
+
+
+def check_several(name: str, value: Any, like: str) -> list[Any]:
+    """The value as a list. Raises `InputError` unless it is a sequence of several things. `like` is an example."""
+    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
+        raise InputError(f"{name} is {shown(value)}, but it must be a list: give one, as {like}.")
+    return list(value)
+
+
+def check_part(name: str, value: object, like: str, *, function: bool = False) -> None:
+    """Raises `InputError` for what can be no part of an algorithm: no object of a dataclass, as all modules are.
+
+    A function is one where it says `function`. `like` is an example of what can.
     """
-    if isinstance(value, (bool, int, float, complex, str, bytes, list, tuple, dict, set, type(None), type)):
+    is_part = hasattr(value, "__dataclass_fields__")  # an object of anybody's
+    is_part = is_part or (function and callable(value))
+    if isinstance(value, type) or not is_part:
         raise InputError(f"{name} is {shown(value)}, but it must be an object such as {like}: give {like}.")
+
+
+def check_path(name: str, value: object) -> "Path":
+    """The value as a path. Raises `InputError` unless it is a text or a path that can name a file."""
+    if not isinstance(value, str | os.PathLike) or not str(value) or "\0" in str(value):
+        raise InputError(f"{name} is {shown(value)}, but it must be a path: give one, as 'runs/mine'.")
+    from pathlib import Path
+
+    return Path(os.fsdecode(value))
 
 
 def choice(name: str, value: object, choices: tuple[str, ...]) -> str:
@@ -86,6 +132,22 @@ def shown(value: object, most: int = 60) -> str:
 
 def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 4] + " ..."
+
+
+def _number(value: Any) -> Any:
+    """The real number that a value is, as Python's own; a traced one as it is; `None` for what is no number."""
+    dtype = getattr(value, "dtype", None)
+    if dtype is None:
+        if isinstance(value, bool) or not isinstance(value, numbers.Real):
+            return None
+        return int(value) if isinstance(value, numbers.Integral) else float(value)
+    is_real = "float" in str(dtype) or getattr(dtype, "kind", "") in ("i", "u")
+    if not is_real or getattr(value, "ndim", None) != 0:
+        return None
+    try:
+        return value.item()
+    except TypeError:  # JAX's, of what is traced
+        return value
 
 
 def _is_array(value: object) -> bool:

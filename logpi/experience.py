@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
-from .errors import check_whole, InputError
+from .errors import check_fields, check_whole, InputError
 from .trajectory import Trajectory
 
 
@@ -113,8 +113,8 @@ class Replay(AbstractExperience):
     batch_size: int = eqx.field(static=True, default=256)
 
     def __check_init__(self):
-        check_whole("capacity", self.capacity, 2)
-        check_whole("batch_size", self.batch_size, 1)
+        check_fields(self, check_whole, "capacity", low=2)
+        check_fields(self, check_whole, "batch_size", low=1)
 
     def init(self, example: Trajectory) -> Ring:
         """Raises `InputError` where not even two trajectories fit."""

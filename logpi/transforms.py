@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .errors import check_between
+from .errors import check_between, check_fields
 from .statistics.moments import merged_variances, Moments
 from .surrogates import weighted_mean
 from .trajectory import Trajectory
@@ -32,8 +32,8 @@ class RewardScaling(eqx.Module):
     limit: float = 10.0
 
     def __check_init__(self):
-        check_between("gamma", self.gamma, 0, 1)
-        check_between("limit", self.limit, 0)
+        check_fields(self, check_between, "gamma", low=0, high=1)
+        check_fields(self, check_between, "limit", low=0)
 
     def init(self, num_envs: int) -> RewardStatistics:
         """Before the first reward."""

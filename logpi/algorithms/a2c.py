@@ -6,7 +6,7 @@ from jaxtyping import Array, Float
 from ..advantages import AbstractAdvantages, Unchanged
 from ..batch import Segments
 from ..credit import AbstractCredit, NStep
-from ..errors import check_between
+from ..errors import check_between, check_fields
 from ..learners.optimisers import AbstractOptimiser, Adam
 from ..models import AbstractActorCritic
 from .base import AbstractSingleStep, MOST, Record, score_objective
@@ -30,7 +30,7 @@ class A2C(AbstractSingleStep):
     segment_length: int | None = eqx.field(static=True, default=None)
 
     def __check_init__(self):
-        check_between("entropy_coef", self.entropy_coef, 0, MOST)
+        check_fields(self, check_between, "entropy_coef", low=0, high=MOST)
 
     def objective(self, model: AbstractActorCritic, batch: Segments) -> tuple[Float[Array, "segments time"], Record]:
         """Of each row: the score surrogate, less the error of the critic, plus the entropy."""

@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 from ..advantages import AbstractAdvantages
 from ..batch import explained_variance, prepare, Segments, with_advantages
 from ..credit import AbstractCredit
-from ..errors import check_between, check_part, check_whole, InputError
+from ..errors import check_between, check_fields, check_part, check_whole, InputError
 from ..experience import AbstractExperience, Latest
 from ..learners import AbstractOptimiser, accumulated_step, init_learner, Learner
 from ..measurements import Measurement
@@ -132,9 +132,9 @@ class AbstractOnPolicy(AbstractAlgorithm):
 
     def __check_init__(self):
         check_part("optimiser", self.optimiser, "Adam()")
-        check_part("credit", self.credit, "GAE()")
-        check_part("advantages", self.advantages, "Standardised()")
-        check_whole("segment_length", self.segment_length, 1, 2**31 - 1, optional=True)
+        check_part("credit", self.credit, "GAE()", function=True)
+        check_part("advantages", self.advantages, "Standardised()", function=True)
+        check_fields(self, check_whole, "segment_length", low=1, optional=True)
 
     @property
     def experience(self) -> Latest:
@@ -181,7 +181,7 @@ class AbstractSingleStep(AbstractOnPolicy):
     value_coef: eqx.AbstractVar[float]
 
     def __check_init__(self):
-        check_between("value_coef", self.value_coef, 0, MOST)
+        check_fields(self, check_between, "value_coef", low=0, high=MOST)
 
     def update(self, state: Learner, view: Trajectory, key: PRNGKeyArray) -> tuple[Learner, Shown]:
         """Credit, and one step up the gradient over the whole rollout."""

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ..advantages import AbstractAdvantages, Standardised
 from ..batch import prepare, Segments, with_advantages
 from ..credit import AbstractCredit, GAE
-from ..errors import check_between, check_whole
+from ..errors import check_between, check_fields, check_whole
 from ..learners import AbstractOptimiser, Adam, epochs, gradient_step, Learner
 from ..measurements import Measurement
 from ..models import AbstractActorCritic, entropies, log_probs, observe, unroll
@@ -50,12 +50,9 @@ class PPO(AbstractOnPolicy):
     segment_length: int | None = eqx.field(static=True, default=None)
 
     def __check_init__(self):
-        for name in ("clip", "value_clip", "target_kl"):
-            check_between(name, getattr(self, name), 0)
-        for name in ("value_coef", "entropy_coef"):
-            check_between(name, getattr(self, name), 0, MOST)
-        for name in ("num_epochs", "num_minibatches"):
-            check_whole(name, getattr(self, name), 1, 2**31 - 1)
+        check_fields(self, check_between, "clip", "value_clip", "target_kl", low=0)
+        check_fields(self, check_between, "value_coef", "entropy_coef", low=0, high=MOST)
+        check_fields(self, check_whole, "num_epochs", "num_minibatches", low=1)
 
     def update(self, state: Learner, view: Trajectory, key: PRNGKeyArray) -> tuple[Learner, Shown]:
         """Credit once, then `num_epochs` passes over the rollout in shuffled minibatches."""

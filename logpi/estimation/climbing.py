@@ -15,13 +15,14 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from ..distributions.threefry import fold_in, split
-from ..errors import check_whole, InputError
+from ..errors import check_flag, check_whole, InputError
+from ..jaxprs.compilation import bounded_jit
 from ..learners.optimisers import Optax
 from ..learners.steps import apply_gradient, init_learner, Learner
 from ..parameters import as_parameters, check_key, trainable, widened
 from .expectations import Expectation
 from .host_functions import host_failures
-from .programs import check_hashable, check_program, Program
+from .programs import check_hashable, check_program, MOST_SAMPLES, Program
 from .tuning import check_optimiser
 
 BLOCK = 10  # steps between two looks at the terminal and at the noise
@@ -142,13 +143,14 @@ def _climb(
 ) -> tuple[PyTree, History]:
     check_program(J)
     check_hashable(jax.tree.leaves((J, params)))
-    check_whole("steps", steps, 0, 2**31 - 1)
-    check_whole("replicates", replicates, 2)
+    steps = check_whole("steps", steps, 0)
+    replicates = check_whole("replicates", replicates, 2, MOST_SAMPLES)
+    stop_in_noise = check_flag("stop_in_noise", stop_in_noise)
     params = eqx.combine(*as_parameters(params))
     key, upwards = check_key(key), ADAM if optimiser is None else Optax(optimiser)
     check_optimiser(upwards.transformation, eqx.filter(params, trainable(params)))
     state = _start(J, params, upwards, steps)
-    show = sys.stderr.isatty() if progress is None else progress
+    show = sys.stderr.isatty() if progress is None else check_flag("progress", progress)
     rows, stopped = [], f"all {steps} steps taken"
     try:
         while int(state.done) < steps and not (stop_in_noise and int(state.signal.quiet) >= PATIENCE):
@@ -193,7 +195,7 @@ def _start(J: Program, params: PyTree, upwards: Optax, steps: int) -> Climb:
     return Climb(init_learner(params, upwards, steps), params, J, signal, jnp.zeros((), jnp.int32), jnp.ones((), bool))
 
 
-@eqx.filter_jit
+@bounded_jit
 def _block(state: Climb, key, upwards: Optax, direction: float, replicates: int) -> tuple[Climb, Array]:
     """Up to `BLOCK` steps, and a row for each."""
     arrays, static = eqx.partition(state, eqx.is_array)

@@ -25,7 +25,7 @@ from ..jaxprs.usage import elements
 from ..parameters import as_parameters, check_key, exact_gradient
 from .estimates import estimate
 from .expectations import Expectation, expectation
-from .programs import FEWEST
+from .programs import FEWEST, MOST_SAMPLES
 
 CANDIDATES = (
     Score(NoBaseline()), Score(LeaveOneOut()), Pathwise(), MeasureValued(), Enumerate(), SumAndSample(), UnorderedSet(),
@@ -100,8 +100,8 @@ def compare(
     # Once: as what every estimator refuses, it would look like one row's own reason.
     as_parameters(params)
     check_key(key)
-    check_whole("samples", samples, 1)
-    check_whole("replicates", replicates, FEWEST)
+    samples = check_whole("samples", samples, 1, MOST_SAMPLES)
+    replicates = check_whole("replicates", replicates, FEWEST)
     reference = _reference(f, of, params, key) if exact is None else exact_gradient(exact, params)
     if isinstance(estimators, (AbstractEstimator, type)) or not isinstance(estimators, Iterable | None):
         raise InputError(

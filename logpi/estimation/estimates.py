@@ -57,7 +57,7 @@ class Estimate:
     def _quantile(self, confidence: float) -> float:
         from scipy.special import stdtrit
 
-        check_between("confidence", confidence, 0, 1)
+        confidence = check_between("confidence", confidence, 0, 1)
         return float(stdtrit(max(self.replicates - 1, 1), 0.5 + confidence / 2))
 
     def __eq__(self, other: object) -> bool:
@@ -98,8 +98,12 @@ def estimate(
     """
     size = J.samples if isinstance(J, Expectation) else 1
     pieces, key = Pieces.of(J, params), check_key(key)
+    replicates = check_whole("replicates", replicates, 0, optional=True)
+    samples = check_whole("samples", samples, 0, math.inf, optional=True)
+    max_samples = check_whole("max_samples", max_samples, 0, math.inf)
+    rtol, atol = (check_between(n, x, 0, optional=True) for n, x in (("rtol", rtol), ("atol", atol)))
     precise = rtol is not None or atol is not None
-    _check_asked(replicates, samples, precise, max_samples)
+    _check_asked(replicates, samples, precise)
     known = facts(pieces, key)
     measure = functools.partial(_measured, (J, params), pieces, known)
     # An estimator that makes no use of the key sums instead of drawing. Of any program this may be a mistake.
@@ -137,14 +141,12 @@ def raise_broken_limit(J: Program, params: PyTree) -> None:
         raise InputError(f"{said}.") from None
 
 
-def _check_asked(replicates: int | None, samples: int | None, precise: bool, max_samples: int) -> None:
-    """Raises `InputError` unless at most one thing was asked for, in whole numbers."""
+def _check_asked(replicates: int | None, samples: int | None, precise: bool) -> None:
+    """Raises `InputError` unless at most one thing was asked for."""
     given = {"replicates": replicates is not None, "samples": samples is not None, "rtol or atol": precise}
     asked = [name for name, is_given in given.items() if is_given]
     if len(asked) > 1:
         raise InputError(f"{' and '.join(asked)} were given, but each settles the number of samples: give one of them.")
-    for name, number in (("replicates", replicates), ("samples", samples), ("max_samples", max_samples)):
-        check_whole(name, number, 0, optional=name != "max_samples")
 
 
 def _count(replicates: int | None, samples: int | None, size: int) -> int:
@@ -161,7 +163,7 @@ def _count(replicates: int | None, samples: int | None, size: int) -> int:
             f"{count:,} replicates were asked for, but they are counted in 32 bits: give {MOST:,} or fewer, or an "
             "expectation with more samples in each."
         )
-    return int(count)
+    return count
 
 
 def _most(max_samples: int, size: int) -> int:
@@ -177,8 +179,6 @@ def _most(max_samples: int, size: int) -> int:
 
 def _to_precision(measure, key: PRNGKeyArray, rtol: float, atol: float, most: int) -> tuple[Measured, bool]:
     """A run with every error known and their norm at most `atol + rtol * norm`, and whether it came to that."""
-    check_between("rtol", rtol, 0)
-    check_between("atol", atol, 0)
     if not rtol and not atol:
         raise InputError(
             "rtol and atol are both 0, which no number of samples reaches: give one of them, rtol=0.02 say."

@@ -9,12 +9,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..distributions.guards import broken_boundary, broken_constraint
-from ..errors import check_whole, InputError
+from ..errors import check_flag, check_whole, InputError, shown
 from ..estimators.base import AbstractEstimator, check_estimator
 from ..estimators.baselines import AbstractBaseline
 from ..estimators.problem import Problem, takes
 from ..estimators.score_function import Score
 from ..parameters import as_parameters, check_key
+from .programs import MOST_SAMPLES
 
 
 class Expectation(eqx.Module):
@@ -89,7 +90,7 @@ def expectation(
         jax.grad(J)({"mean": 0.5}, jax.random.key(0))
     """
     if not callable(f):
-        raise InputError(f"f is {f!r}, but it must be a function of an event: give one, for example lambda x: x**2.")
+        raise InputError(f"f is {shown(f)}, but it must be a function of an event: give one, as lambda x: x**2.")
     if of is not None and not callable(of):
         raise InputError(
             f"of is a {type(of).__name__}, but it must be a function of the parameters: give lambda params: "
@@ -97,7 +98,7 @@ def expectation(
         )
     if of is not None and not takes(of, 1):
         raise InputError("of cannot be called as of(params): give a function of the parameters, in one pytree.")
-    check_whole("samples", samples, 1)
+    samples = check_whole("samples", samples, 1, MOST_SAMPLES)
     estimator = Score() if estimator is None else estimator
     check_estimator("estimator", estimator)
-    return Expectation(Problem(f, of, continuous=bool(continuous)), estimator, int(samples))
+    return Expectation(Problem(f, of, continuous=check_flag("continuous", continuous)), estimator, samples)

@@ -17,7 +17,7 @@ from jax.lax import stop_gradient
 from jaxtyping import Array, Float, PyTree
 
 from ..derivatives import no_gradients
-from ..errors import check_whole, InputError, said, shown
+from ..errors import check_flag, check_whole, InputError, said, shown
 
 LOST = (
     "a derivative of a host function was asked for, in what it was given, and it has none: give it the event alone, "
@@ -161,8 +161,9 @@ def host(f: Callable[..., Any], *, vectorized: bool = False, workers: int = 0) -
     from ..estimators.problem import takes_parameters
 
     if not callable(f):
-        raise InputError(f"f is {f!r}, but it must be a function of an event: give one.")
-    check_whole("workers", workers, 0, 4096)
+        raise InputError(f"f is {shown(f)}, but it must be a function of an event: give one.")
+    vectorized = check_flag("vectorized", vectorized)
+    workers = check_whole("workers", workers, 0, 4096)
     if vectorized and workers:
         raise InputError(
             "vectorized=True and workers exclude each other: a vectorized f sees the whole batch. Give one."

@@ -16,6 +16,7 @@ from ..estimators.base import AbstractEstimator
 from ..estimators.baselines import AbstractBaseline
 from ..parameters import as_parameters, check_key, floats_as_arrays
 from .expectations import Expectation
+from .programs import MOST_SAMPLES
 
 
 def tune(
@@ -33,8 +34,8 @@ def tune(
     Grathwohl et al. 2018 (arXiv:1711.00123), section 3.1. `optimiser` is Optax's Adam at 0.01 unless given; each step
     takes `replicates` gradients at the same `params`. Raises `InputError` if there is nothing to fit.
     """
-    check_whole("steps", steps, 0)
-    check_whole("replicates", replicates, 1)
+    steps = check_whole("steps", steps, 0, MOST_SAMPLES)
+    replicates = check_whole("replicates", replicates, 1, MOST_SAMPLES)
     if not isinstance(J, Expectation):
         raise InputError(
             f"J is {shown(J)}, but only the estimator of an expectation is tuned: give logpi.expectation(f)."

@@ -5,6 +5,7 @@ A baseline must not depend on the event whose score it weighs: the mean of one's
 
 import abc
 import dataclasses
+import math
 from collections.abc import Callable
 
 import equinox as eqx
@@ -14,7 +15,7 @@ from jax.flatten_util import ravel_pytree
 from jax.lax import stop_gradient
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from ..errors import check_between, check_whole, InputError, shown
+from ..errors import check_between, check_fields, check_whole, InputError, shown
 from ..statistics.leave_one_out import mean_of_others
 from .problem import as_scalar, check_function, independent, Problem
 
@@ -69,11 +70,7 @@ class Constant(AbstractBaseline):
     value: float | Float[Array, ""]
 
     def __check_init__(self):
-        if jnp.shape(self.value):
-            raise InputError(
-                f"value is an array of shape {jnp.shape(self.value)}, but a constant baseline is one number: give one."
-            )
-        check_between("value", self.value, float("-inf"))
+        check_fields(self, check_between, "value", low=-math.inf)
 
     def __call__(self, problem, params, key, costs) -> Float[Array, ""]:
         return jnp.asarray(self.value, costs.dtype)
@@ -114,7 +111,7 @@ class MovingAverage(AbstractBaseline):
     weight: Float[Array, ""] = eqx.field(default_factory=lambda: jnp.zeros(()))
 
     def __check_init__(self):
-        check_between("decay", self.decay, 0, 1)
+        check_fields(self, check_between, "decay", low=0, high=1)
 
     def __call__(self, problem, params, key, costs) -> Float[Array, ""]:
         """The average; 0 before the first value."""
@@ -167,7 +164,7 @@ class Optimal(AbstractBaseline):
     pilot: int = 32
 
     def __check_init__(self):
-        check_whole("pilot", self.pilot, 1)
+        check_fields(self, check_whole, "pilot", low=1)
 
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, costs) -> Float[Array, ""]:
         """The constant. Costs `pilot` events and their scores."""

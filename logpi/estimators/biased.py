@@ -10,7 +10,7 @@ from jax.lax import stop_gradient
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..distributions.threefry import fast_key, split
-from ..errors import check_between
+from ..errors import check_between, check_fields
 from .base import AbstractEstimator
 from .disarm import bernoulli_logits
 from .problem import Problem
@@ -40,7 +40,7 @@ class BiasedGumbelSoftmax(AbstractEstimator):
     temperature: float = eqx.field(static=True, default=1.0)
 
     def __check_init__(self):
-        check_between("temperature", self.temperature, 1e-6)
+        check_fields(self, check_between, "temperature", low=1e-6)
 
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
         dist = problem.distribution(params)

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from ..derivatives import first_order
 from ..distributions import Normal
 from ..distributions.threefry import fast_key, split
-from ..errors import check_between
+from ..errors import check_between, check_fields
 from ..parameters import frozen, widened
 from .base import AbstractEstimator, check_multiple
 from .problem import independent, Problem
@@ -30,7 +30,7 @@ class EvolutionStrategies(AbstractEstimator):
     std: float = eqx.field(static=True, default=0.1)
 
     def __check_init__(self):
-        check_between("std", self.std, 1e-12)
+        check_fields(self, check_between, "std", low=1e-12)
 
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
         """The mean over pairs of parameters, one event each. Raises `InputError` for an odd number of samples."""
@@ -57,7 +57,7 @@ class SPSA(AbstractEstimator):
     step: float = eqx.field(static=True, default=1e-2)
 
     def __check_init__(self):
-        check_between("step", self.step, 1e-12)
+        check_fields(self, check_between, "step", low=1e-12)
 
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
         """The mean cost, with the difference as its first derivative."""
@@ -78,7 +78,7 @@ class FiniteDifferences(AbstractEstimator):
     step: float = eqx.field(static=True, default=1e-2)
 
     def __check_init__(self):
-        check_between("step", self.step, 1e-12)
+        check_fields(self, check_between, "step", low=1e-12)
 
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
         """The mean cost, with the differences as its first derivative."""

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..distributions.support import all_events, choices, table
 from ..distributions.threefry import fast_key, split
-from ..errors import check_whole, InputError, shown
+from ..errors import check_fields, check_whole, InputError, shown
 from .base import AbstractEstimator, check_multiple
 from .baselines import AbstractBaseline, check_baseline, LeaveOneOut, level_of
 from .problem import Problem
@@ -40,8 +40,7 @@ class RaoBlackwell(AbstractEstimator):
     def __check_init__(self):
         if not isinstance(self.entries, (tuple, list)):
             raise InputError(f"entries is {shown(self.entries)}, but it must be positions in an event: give (0,), say.")
-        for entry in self.entries:
-            check_whole("an entry", entry, 0)
+        object.__setattr__(self, "entries", tuple(check_whole("an entry", entry, 0) for entry in self.entries))
         check_baseline(self.baseline)
 
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
@@ -78,7 +77,7 @@ class SumAndSample(AbstractEstimator):
     baseline: AbstractBaseline = LeaveOneOut()
 
     def __check_init__(self):
-        check_whole("top", self.top, 1)
+        check_fields(self, check_whole, "top", low=1)
         check_baseline(self.baseline)
 
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
@@ -117,7 +116,7 @@ class UnorderedSet(AbstractEstimator):
     size: int = 2
 
     def __check_init__(self):
-        check_whole("size", self.size, 1, 6)
+        check_fields(self, check_whole, "size", low=1, high=6)
 
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
         """The mean over sets. Raises `InputError` unless `samples` splits into sets, or if there are too few events."""

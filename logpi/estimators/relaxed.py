@@ -12,7 +12,7 @@ from ..distributions import AbstractDistribution
 from ..distributions.guards import check_reparametrised
 from ..distributions.threefry import fast_key, split
 from ..distributions.traits import traits
-from ..errors import check_between, InputError
+from ..errors import check_between, check_fields, InputError
 from ..jaxprs.discontinuities import refuse_jumps
 from .base import AbstractEstimator
 from .disarm import bernoulli_logits
@@ -84,7 +84,7 @@ class REBAR(AbstractEstimator):
     relaxed: Callable[[Array], Float[Array, ""]] | None = None
 
     def __check_init__(self):
-        check_between("temperature", self.temperature, 1e-6)
+        check_fields(self, check_between, "temperature", low=1e-6)
         if self.relaxed is not None:
             check_function("relaxed", self.relaxed)
 

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from ..distributions import AbstractDistribution
 from ..distributions.quantiles import quantiles_of
 from ..distributions.threefry import fast_key, split
-from ..errors import check_whole, InputError
+from ..errors import check_fields, check_whole, InputError
 from .base import AbstractEstimator, check_estimator, check_multiple
 from .problem import Draws, Problem
 
@@ -49,7 +49,7 @@ class Stratified(AbstractEstimator):
 
     def __check_init__(self):
         check_estimator("estimator", self.estimator)
-        check_whole("sets", self.sets, 1)
+        check_fields(self, check_whole, "sets", low=1)
 
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
         """The estimator's, on stratified samples. Raises `InputError` if `samples` does not split into the sets."""
@@ -68,7 +68,7 @@ class QuasiMonteCarlo(AbstractEstimator):
 
     def __check_init__(self):
         check_estimator("estimator", self.estimator)
-        check_whole("sets", self.sets, 1)
+        check_fields(self, check_whole, "sets", low=1)
 
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
         """The estimator's, on quasi-random samples. Raises `InputError` if `samples` does not split into the sets."""

@@ -12,8 +12,9 @@ from ..distributions import as_distribution
 from ..distributions.guards import check_reparametrised, off_boundary, still_support, within_constraints
 from ..distributions.probabilities import log_prob_of_draw
 from ..distributions.support import as_event
-from ..errors import InputError
+from ..errors import choice, InputError, shown
 from ..parameters import as_parameters, check_key, frozen
+from .problem import check_function
 
 
 def sample(
@@ -26,8 +27,7 @@ def sample(
     Inside `jax.lax.scan` the sum is carried like any other state. A parameter outside of its range makes both NaN; in a
     probability (`probs`) of exactly 0 or 1, the derivative by score is, for no draw shows it.
     """
-    if by not in ("score", "pathwise"):
-        raise InputError(f"by is {by!r}, but it must be 'score' or 'pathwise': give one of the two.")
+    choice("by", by, ("score", "pathwise"))
     dist, key = as_distribution(dist), check_key(key)
     within = within_constraints(dist)
     if by == "pathwise":
@@ -50,7 +50,8 @@ def cost(
     (single numbers fit to any). Foerster et al. 2018
     (DiCE, arXiv:1802.05098), eq. 5; with a baseline, Mao et al. 2019 (arXiv:1910.00482).
     """
-    baseline = stop_gradient(baseline)
+    value, log_prob = _real("value", value), _real("log_prob", log_prob)
+    baseline = stop_gradient(_real("baseline", baseline))
     shapes = [jnp.shape(x) for x in (value, log_prob, baseline)]
     whole = max(shapes[:2], key=len)
     if shapes[0] not in ((), whole) or shapes[1] not in ((), whole) or not _fits(shapes[2], whole):
@@ -59,6 +60,17 @@ def cost(
             "combined crosswise: give one shape, or single numbers."
         )
     return jnp.exp(log_prob - stop_gradient(log_prob)) * (value - baseline) + baseline
+
+
+def _real(name: str, value: Any) -> Real[Array, "..."]:
+    """The value as an array of real numbers."""
+    try:
+        array = jnp.asarray(value)
+    except (TypeError, ValueError):
+        array = None
+    if array is None or not jnp.isrealobj(array):
+        raise InputError(f"{name} is {shown(value)}, but it must be real numbers: give a float, or an array of them.")
+    return array
 
 
 def _fits(shape: tuple[int, ...], whole: tuple[int, ...]) -> bool:
@@ -77,6 +89,8 @@ def score(policy: PyTree, event: PyTree, of: Any = None) -> PyTree:
     Raises `InputError` for an event that the distribution cannot give.
     """
     dynamic, static = as_parameters(policy)
+    if of is not None:
+        check_function("of", of)
 
     def log_prob(dynamic):
         whole = eqx.combine(dynamic, static)

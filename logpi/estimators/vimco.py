@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax.lax import stop_gradient
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from ..errors import check_whole, InputError
+from ..errors import check_fields, check_whole, InputError
 from .base import AbstractEstimator, check_multiple
 from .problem import Problem
 
@@ -22,7 +22,7 @@ class VIMCO(AbstractEstimator):
     particles: int = 8
 
     def __check_init__(self):
-        check_whole("particles", self.particles, 2)
+        check_fields(self, check_whole, "particles", low=2)
 
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
         """The mean of the bound over sets of particles. Raises `InputError` unless `samples` splits into sets."""

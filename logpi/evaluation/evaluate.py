@@ -101,7 +101,7 @@ def evaluate_policies(
     key: PRNGKeyArray,
 ) -> Evaluation:
     """`episodes` fresh episodes of each policy, stochastic as it was trained or by its modes."""
-    check_whole("episodes", episodes, 1)
+    episodes = check_whole("episodes", episodes, 1)
     results = []
     for i, policy in enumerate(policies):
         acting = Deterministic(policy) if deterministic else policy

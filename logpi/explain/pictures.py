@@ -41,8 +41,8 @@ def figure(J: Any, params: PyTree, key: PRNGKeyArray, *, steps: int = 100, learn
         raise missing("A figure", "matplotlib", "plot") from None
     if not isinstance(J, Expectation):
         raise InputError(f"J is a {type(J).__name__}, but it must be an expectation: make it with logpi.expectation.")
-    check_whole("steps", steps, 1)
-    check_between("learning_rate", learning_rate, 0)
+    steps = check_whole("steps", steps, 1)
+    learning_rate = check_between("learning_rate", learning_rate, 0)
     raise_broken_limit(J, params)
     seen = _FlatExpectation(J, params, check_key(key))
     path = seen.climb(int(steps), learning_rate)

@@ -9,7 +9,7 @@ import optax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PyTree
 
-from ..errors import check_between
+from ..errors import check_between, check_fields, InputError, shown
 
 
 class AbstractOptimiser(eqx.Module):
@@ -38,10 +38,9 @@ class Adam(AbstractOptimiser):
     epsilon: float = 1e-5
 
     def __check_init__(self):
-        check_between("learning_rate", self.learning_rate, 0, 1e6)
-        check_between("anneal", self.anneal, 0, 1)
-        check_between("max_grad_norm", self.max_grad_norm, 0)
-        check_between("epsilon", self.epsilon, 0)
+        check_fields(self, check_between, "learning_rate", low=0, high=1e6)
+        check_fields(self, check_between, "anneal", low=0, high=1)
+        check_fields(self, check_between, "max_grad_norm", "epsilon", low=0)
 
     def init(self, params: PyTree) -> PyTree:
         """Zero moments."""
@@ -63,6 +62,12 @@ class Optax(AbstractOptimiser):
     """Any gradient transformation of Optax. Each new one compiles its own program; `Adam` does not."""
 
     transformation: optax.GradientTransformation = eqx.field(static=True)
+
+    def __check_init__(self):
+        if not all(callable(getattr(self.transformation, name, None)) for name in ("init", "update")):
+            raise InputError(
+                f"transformation is {shown(self.transformation)}, but it must be one of Optax's: give optax.adam(3e-4)."
+            )
 
     def init(self, params: PyTree) -> PyTree:
         return self.transformation.init(params)

@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 from jaxtyping import PRNGKeyArray
 
-from ..errors import check_between, check_whole, choice, InputError, shown
+from ..errors import check_between, check_fields, check_flag, check_whole, choice, InputError, shown
 from ..spaces.encoding import is_image
 from ..spaces.kinds import Space
 from .base import AbstractActorCritic, AbstractPolicy, WithoutCritic
@@ -40,12 +40,10 @@ class Network:
     def __post_init__(self):
         choice("memory", self.memory, ("none", "gru", "lstm"))
         choice("activation", self.activation, tuple(ACTIVATIONS))
-        if not isinstance(self.normalize_observations, bool):
-            given = shown(self.normalize_observations)
-            raise InputError(f"normalize_observations is {given}, but it must be True or False: give one of them.")
-        for name, least, most in (("width", 1, 65536), ("depth", 0, 128)):
-            check_whole(name, getattr(self, name), least, most)
-        check_between("initial_log_std", self.initial_log_std, -20, 20)
+        check_fields(self, check_flag, "normalize_observations")
+        check_fields(self, check_whole, "width", low=1, high=65536)
+        check_fields(self, check_whole, "depth", low=0, high=128)
+        check_fields(self, check_between, "initial_log_std", low=-20, high=20)
 
 
 def make_actor_critic(

@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from ..errors import check_between, check_flag, check_several, check_whole
 from ..runs.run import Run
 from .charts import as_data, Chart, shown, table
 from .findings import compared, Finding, findings, of_measured, worst_first
@@ -43,6 +44,7 @@ def page(
     `refresh`, the page loads itself anew after so many seconds. Raises `InputError` for a folder without a run, or a
     damaged one.
     """
+    refresh = check_between("refresh", refresh, 0, optional=True)
     told, measured, sections = gather(runs, fresh=fresh, episodes=episodes, env=env, says=says, films=films)
     found = [finding for each in told for finding in findings(each)]
     for env in dict.fromkeys(each.run.env for each in told):
@@ -57,10 +59,13 @@ def gather(
     says: Callable[[str], object] = str, films: Sequence[bytes | None] = (),
 ) -> tuple[list[Told], list[Examination], list[Section]]:  # fmt: skip
     """What runs tell of themselves, what was measured of them now, and the parts of the page on both."""
-    subjects = [runs] if isinstance(runs, Run | str | Path) else list(runs)
+    fresh = check_flag("fresh", fresh)
+    episodes = check_whole("episodes", episodes, 1, optional=True)
+    subjects = [runs] if isinstance(runs, Run | str | Path) else check_several("runs", runs, "['runs/mine']")
+    films = check_several("films", films, "() for none")
     told = with_names([tell(subject, i) for i, subject in enumerate(subjects)])
     measured = [measure(each, episodes, env, says) if fresh else Examination() for each in told]
-    return told, measured, _sections(told, measured, list(films) or [None] * len(told))
+    return told, measured, _sections(told, measured, films or [None] * len(told))
 
 
 def _sections(told: list[Told], measured: list[Examination], films: list[bytes | None]) -> list[Section]:

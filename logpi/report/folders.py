@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from ..errors import InputError
+from ..errors import check_path, InputError
 from ..runs.files import read_json
 from ..runs.folder import locked
 from ..runs.metrics import as_columns, read_rows, real_columns
@@ -62,7 +62,7 @@ def tell(subject: Run | str | Path, index: int = 0) -> Told:
         nothing = np.zeros(0)
         columns = _columns(subject, subject.history, "The run")
         return Told(subject.env, subject, columns, (nothing, nothing), status, index=index)
-    folder = Path(subject)
+    folder = check_path("a run", subject)
     config, notes = read_config(folder), []
     fault = _optional(folder / "fault.json", notes)
     status = _status(folder, config, fault)

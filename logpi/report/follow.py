@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError
+from ..errors import check_whole, InputError
 from .document import page
 from .folders import tell
 
@@ -23,6 +23,7 @@ def serve(folders: Sequence[str | Path], port: int = 0) -> http.server.Threading
     The page loads itself anew while a training goes on, and no more when all have ended. Raises `InputError` for a
     folder without a run, or a port that is taken.
     """
+    port = check_whole("port", port, 0, 65535)
     for i, folder in enumerate(folders):
         tell(folder, i)
     try:

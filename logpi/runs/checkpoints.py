@@ -21,7 +21,7 @@ import jax
 from jaxtyping import PyTree
 
 from .._version import __version__
-from ..errors import check_whole, InputError, shown
+from ..errors import check_between, check_fields, check_whole, InputError, shown
 from .arrays import arrays_limit, load_arrays, write_arrays
 from .files import finite, MANIFEST_LIMIT, read_json, sync_folder, write_and_sync
 
@@ -39,9 +39,8 @@ class Every:
     updates: int = 2**31
 
     def __post_init__(self):
-        check_whole("updates", self.updates, 1)
-        if not self.seconds > 0:
-            raise InputError(f"seconds is {shown(self.seconds)}, but it must be above 0: give 30.0, say.")
+        check_fields(self, check_whole, "updates", low=1, high=2**31)
+        check_fields(self, check_between, "seconds", low=1e-3)
 
     @classmethod
     def parse(cls, text: "str | int | float | Every | None") -> "Every":

@@ -13,7 +13,7 @@ from jaxtyping import PyTree
 from .. import spaces
 from ..algorithms import AbstractAlgorithm, PPO, Spec
 from ..envs import EnvSource, resolve
-from ..errors import check_whole, InputError, shown
+from ..errors import check_flag, check_path, check_whole, InputError
 from ..evaluation.evaluate import evaluate_policies, Evaluation
 from ..measurements import Measurement
 from ..models import AbstractPolicy, Deterministic, Network
@@ -52,7 +52,7 @@ class Agent:
     def reset(self, seed: int | None = None) -> None:
         """Forgets the episode so far; with `seed`, draws the same actions again."""
         if seed is not None:
-            self._key = jax.random.key(seed)
+            self._key = jax.random.key(check_whole("seed", seed, 0))
         self._memory = jax.tree.map(lambda m: m[None], self.model.initial_memory())
 
     def __call__(self, obs: PyTree[Any], deterministic: bool = False) -> np.ndarray | np.generic:
@@ -116,16 +116,12 @@ class Run:
 
     def agent(self, index: int) -> Agent:
         """The policy of the `index`-th seed, to call with an observation. Raises `InputError` where there is none."""
-        if not isinstance(index, int) or not 0 <= index < len(self.models):
-            last = len(self.models) - 1
-            raise InputError(
-                f"index is {shown(index)}, but the run has {last + 1} policies: give one from 0 to {last}."
-            )
+        index = check_whole("index", index, 0, len(self.models) - 1)
         return Agent(self.policies[index], self.obs_space, self.action_space, self.settings.actions)
 
     def model_of(self, seed: int | None = None) -> tuple[int, PyTree]:
         """A seed, the first if not given, and its networks. Raises `InputError` where the run has none of it."""
-        seed = self.seeds[0] if seed is None else seed
+        seed = self.seeds[0] if seed is None else check_whole("seed", seed, 0)
         if seed not in self.seeds or len(self.models) < len(self.seeds):
             there = list(self.seeds[: len(self.models)])
             raise InputError(f"seed is {seed}, but the run has policies of {there}.")
@@ -155,7 +151,8 @@ class Run:
 
         Raises `InputError` where the spaces of `env` are not those that the policies know.
         """
-        check_whole("episodes", episodes, 1)
+        episodes = check_whole("episodes", episodes, 1)
+        seed = check_whole("seed", seed, 0)
         source = self.source(env)
         num_envs = source.envs(min(episodes, source.either(128, 8)))
         return evaluate_policies(
@@ -164,7 +161,7 @@ class Run:
             env=source.name,
             seeds=self.seeds,
             episodes=episodes,
-            deterministic=deterministic,
+            deterministic=check_flag("deterministic", deterministic),
             key=jax.random.fold_in(jax.random.key(seed), 0xE7A1),
         )
 
@@ -178,8 +175,8 @@ class Run:
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
         """Writes the run folder: configuration, metrics, and a policy a seed."""
-        folder = Path(folder)
-        make_folder(folder, overwrite=overwrite)
+        folder = check_path("folder", folder)
+        make_folder(folder, overwrite=check_flag("overwrite", overwrite))
         with locked(folder):
             clear_folder(folder)
             self._write(folder)
@@ -233,14 +230,15 @@ def load(
     algorithm of the user's own needs `settings` where its networks are not a plain actor-critic, or `register` for its
     class. Raises `InputError` where the folder holds no run, or a damaged one.
     """
-    config = read_config(Path(folder))
+    folder = check_path("folder", folder)
+    config = read_config(folder)
     if model is None and config.model != "network":
         raise InputError(f"{folder} holds a model of your own ({config.model}): give one like it as model=.")
     if settings is not None:
-        config = dataclasses.replace(config, settings=given_settings(Path(folder), config.settings, settings))
+        config = dataclasses.replace(config, settings=given_settings(folder, config.settings, settings))
     like = skeleton(config, config.settings.network if model is None else model)
-    models = tuple(load_arrays(Path(folder) / policy_file(seed), like) for seed in config.seeds)
-    return dataclasses.replace(config, models=models, history=read_rows(Path(folder)), environment=environment)
+    models = tuple(load_arrays(folder / policy_file(seed), like) for seed in config.seeds)
+    return dataclasses.replace(config, models=models, history=read_rows(folder), environment=environment)
 
 
 def skeleton(run: Run, network: Any) -> PyTree:

@@ -1,10 +1,11 @@
 """Everything that makes a training what it is, apart from its environment and its seeds."""
 
 import dataclasses
+import math
 from typing import Literal
 
 from ..algorithms import AbstractAlgorithm, PPO
-from ..errors import check_part, check_whole, choice, InputError, shown
+from ..errors import check_fields, check_kind, check_part, check_whole, choice, InputError, shown
 from ..models import Network
 from ..transforms import RewardScaling
 
@@ -33,8 +34,7 @@ class Settings:
     """Where these values come from, in a line."""
 
     def __post_init__(self):
-        for name in ("steps", "num_envs", "rollout_length"):
-            check_whole(name, getattr(self, name), 1)
+        check_fields(self, check_whole, "steps", "num_envs", "rollout_length", low=1, high=math.inf)
         if self.steps_per_rollout >= 2**31:
             raise InputError(
                 f"num_envs x rollout_length is {shown(self.steps_per_rollout)}, but it must be less than 2^31: give "
@@ -45,10 +45,10 @@ class Settings:
                 f"steps is {shown(self.steps)} with {shown(self.steps_per_rollout)} in a rollout, but it must be less "
                 "than 2^31 rollouts: give fewer steps or larger rollouts."
             )
-        check_whole("log_every", self.log_every, 1, 2**20, optional=True)
+        check_fields(self, check_whole, "log_every", low=1, high=2**20, optional=True)
         choice("actions", self.actions, ("clip", "rescale"))
         check_part("algorithm", self.algorithm, "PPO()")
-        check_part("network", self.network, "Network()")
+        check_kind("network", self.network, Network, "Network()")
         if self.reward_scaling is not None:
             check_part("reward_scaling", self.reward_scaling, "RewardScaling()")
 

@@ -19,7 +19,7 @@ class FaultTolerance:
     @classmethod
     def parse(cls, checkpoint_every: Any, on_nan: str, on_env_error: str, step_timeout: float) -> "FaultTolerance":
         """From the arguments of `train`. Raises `InputError` for what they cannot be."""
-        check_between("step_timeout", step_timeout, 1e-3)
+        step_timeout = check_between("step_timeout", step_timeout, 1e-3)
         return cls(
             Every.parse(checkpoint_every),
             choice("on_nan", on_nan, ("stop", "skip")) == "skip",

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from ..errors import EnvironmentFault, InputError, TrainingFault
+from ..errors import check_flag, check_path, EnvironmentFault, InputError, TrainingFault
 from ..rollout import AbstractRollout, close_or_warn
 from ..runs.arrays import save_arrays
 from ..runs.checkpoints import Checkpoints, load_experience, load_newest
@@ -52,9 +52,9 @@ class Session:
         """All of it, with the run folder locked."""
         if self.out is None:
             return self._run(None)
-        folder = Path(self.out)
+        folder = check_path("out", self.out)
         if not self.resume:
-            make_folder(folder, overwrite=self.overwrite)
+            make_folder(folder, overwrite=check_flag("overwrite", self.overwrite))
         with locked(folder):
             return self._run(folder)
 

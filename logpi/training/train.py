@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +11,14 @@ import jax
 from ..algorithms import AbstractAlgorithm
 from ..envs import EnvSource, HostSource, resolve, restarting
 from ..envs.sources import GivenVector
-from ..errors import check_whole, choice, InputError, shown
+from ..errors import (
+    check_kind,
+    check_path,
+    check_whole,
+    choice,
+    InputError,
+    shown,
+)
 from ..models import AbstractPolicy, Network
 from ..rollout import AbstractRollout
 from ..rollout.make import make_rollout
@@ -139,7 +146,7 @@ def resume(
     on from.
     """
     _prepare_jax()
-    folder = Path(folder)
+    folder = check_path("folder", folder)
     fault_tolerance = FaultTolerance.parse(checkpoint_every, on_nan, on_env_error, step_timeout)
     config = read_config(folder)
     settings = given_settings(folder, config.settings, settings)
@@ -165,8 +172,7 @@ def _prepare_jax() -> None:
 
 def _rollout(source: EnvSource, settings: Settings, seeds: int) -> AbstractRollout:
     """The rollout that settings ask for. Raises `InputError` for what cannot fit into memory."""
-    if not isinstance(settings, Settings):
-        raise InputError(f"settings is {shown(settings)}, but it must be a logpi.Settings: give Settings(...).")
+    check_kind("settings", settings, Settings, "logpi.Settings(...)")
     if seeds > 1 and isinstance(source, HostSource) and isinstance(source.make, GivenVector):
         raise InputError(
             f"{seeds} seeds would step in the one vector environment {source.name} at once: train one seed after the "
@@ -179,22 +185,15 @@ def _rollout(source: EnvSource, settings: Settings, seeds: int) -> AbstractRollo
 
 def _chosen_seeds(seed: int, seeds: int | Sequence[int] | None) -> tuple[int, ...]:
     if seeds is None:
-        chosen = (seed,)
-    elif isinstance(seeds, int):
-        check_whole("seeds", seeds, 1, MOST_SEEDS)
-        check_whole("seed", seed, 0, 2**31 - 1)
-        chosen = tuple(range(seed, seed + seeds))
+        return (check_whole("seed", seed, 0),)
+    if isinstance(seeds, Iterable) and not isinstance(seeds, str | bytes) and getattr(seeds, "ndim", 1):
+        chosen = list(seeds)
     else:
-        chosen = tuple(seeds) if isinstance(seeds, Sequence) else (seeds,)
-    good = all(isinstance(s, int) and not isinstance(s, bool) and 0 <= s < 2**31 for s in chosen)
-    if not good or not 1 <= len(chosen) <= MOST_SEEDS or len(set(chosen)) < len(chosen):
-        if seeds is None:
-            raise InputError(
-                f"seed is {shown(seed)}, but it must be a whole number from 0 to 2^31 - 1: give seed=0, or several as "
-                "seeds=[1, 2]."
-            )
+        seed = check_whole("seed", seed, 0)
+        chosen = range(seed, seed + check_whole("seeds", seeds, 1, MOST_SEEDS))
+    chosen = tuple(check_whole("one of the seeds", s, 0) for s in chosen)
+    if not 1 <= len(chosen) <= MOST_SEEDS or len(set(chosen)) < len(chosen):
         raise InputError(
-            f"seeds are {shown(seeds)}, but they must be different whole numbers from 0 to 2^31 - 1: give seeds=4 or "
-            "a list."
+            f"seeds are {shown(seeds)}, but they must be 1 to {MOST_SEEDS:,} different ones: give seeds=4 or a list."
         )
     return chosen

@@ -1,6 +1,129 @@
-"""What an exception says within a sentence."""
+"""The ways of checking what was given, and what an exception says within a sentence."""
 
-from logpi.errors import InputError, missing, said
+import datetime
+import decimal
+import enum
+import fractions
+import math
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from logpi.errors import check_between, check_fields, check_flag, check_path, check_whole, InputError, missing, said
+
+
+class Level(enum.IntEnum):
+    LOW = 1
+
+
+class Rude:
+    def __repr__(self):
+        raise RuntimeError("no repr")
+
+
+NUMBERS = {
+    "int": (3, 3),
+    "float": (0.5, 0.5),
+    "infinity": (math.inf, math.inf),
+    "NumPy's int": (np.int64(3), 3),
+    "NumPy's float": (np.float32(0.5), 0.5),
+    "NumPy's infinity": (np.float32("inf"), math.inf),
+    "an array without an axis": (np.array(3.0), 3.0),
+    "a fraction": (fractions.Fraction(1, 2), 0.5),
+    "one of an enumeration": (Level.LOW, 1),
+}
+NONE: dict[str, Any] = {
+    "None": None,
+    "a truth": True,
+    "NumPy's truth": np.True_,
+    "text": "3",
+    "bytes": b"3",
+    "a complex number": 1j,
+    "a complex array": np.array(1j),
+    "a list": [3],
+    "an array of one": np.ones(1),
+    "an array of JAX's with axes": jnp.ones((2, 3)),
+    "a truth of JAX's": jnp.array(True),
+    "an array of text": np.array("3"),
+    "an array of dates": np.array("2026-01-01", "datetime64[D]"),
+    "an array of objects": np.array(Rude(), object),
+    "a key": jax.random.key(0),
+    "a date": datetime.date(2026, 1, 1),
+    "a decimal": decimal.Decimal("0.5"),
+    "a class": int,
+    "a function": check_between,
+    "what cannot be printed": Rude(),
+}
+OUTSIDE: dict[str, Any] = {
+    "below": -0.5,
+    "NaN": math.nan,
+    "NumPy's NaN": np.float32("nan"),
+    "an array of NaN": np.array(math.nan),
+    "an array of JAX's of NaN": jnp.array(math.nan),
+    "an array of JAX's below": jnp.array(-1.0),
+    "a whole number below": np.array(-1),
+}
+
+
+@pytest.mark.parametrize("case", NUMBERS)
+def test_a_number_is_kept_as_pythons_own(case: str) -> None:
+    given, wanted = NUMBERS[case]
+    found = check_between("x", given, 0)
+    assert found == wanted and type(found) in (int, float)
+
+
+@pytest.mark.parametrize("case", [*NONE, *OUTSIDE])
+def test_what_is_no_number_within_the_limits_is_refused(case: str) -> None:
+    with pytest.raises(InputError, match=r"^x is .*, but it must be [^\n]*$") as refusal:
+        check_between("x", (NONE | OUTSIDE)[case], 0)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("case", [*NONE, *OUTSIDE, "a float", "too large"])
+def test_what_is_no_whole_number_within_the_limits_is_refused(case: str) -> None:
+    with pytest.raises(InputError, match="but it must be"):
+        check_whole("x", (NONE | OUTSIDE | {"a float": 3.0, "too large": 10**30})[case], 0)
+
+
+def test_an_array_of_jax_stays_one_and_a_traced_one_passes() -> None:
+    given = jnp.array(0.5)
+    assert check_between("x", given, 0, 1) is given
+    assert jax.jit(lambda x: check_between("x", x, 0, 1))(7.0) == 7.0
+    assert check_between("x", jnp.bfloat16(0.5), 0, 1) == 0.5
+    assert check_whole("x", jnp.array(3), 0) == 3
+
+
+@pytest.mark.parametrize("given", [True, np.True_, np.array(True), jnp.array(True)])
+def test_a_truth_is_kept_as_pythons_own(given: Any) -> None:
+    assert check_flag("x", given) is True
+
+
+@pytest.mark.parametrize("given", ["no", "False", 0, 1, None, [], np.array([True]), 1.0, Rude()])
+def test_what_is_no_truth_is_refused(given: Any) -> None:
+    with pytest.raises(InputError, match="but it must be True or False"):
+        check_flag("x", given)
+
+
+@pytest.mark.parametrize("given", [None, 3, "", "a\0b", ["x"], b"x"])
+def test_what_is_no_path_is_refused(given: Any) -> None:
+    with pytest.raises(InputError, match="but it must be a path"):
+        check_path("folder", given)
+    assert check_path("folder", Path("x")) == check_path("folder", "x") == Path("x")
+
+
+def test_fields_hold_what_the_check_made_of_them() -> None:
+    class Part:
+        n: Any = np.int64(3)
+        rate: Any = np.float32(0.5)
+
+    part = Part()
+    check_fields(part, check_whole, "n", low=1)
+    check_fields(part, check_between, "rate", low=0, high=1)
+    assert type(part.n) is int and type(part.rate) is float
 
 
 def test_what_an_exception_says_is_one_line_of_a_sentence() -> None:

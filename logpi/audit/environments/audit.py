@@ -42,10 +42,10 @@ def env(
     `info` is never used. No check is random: a correct environment always passes, but one that jumps to the start of
     its next episode as its last step. Raises `InputError` for what is no environment, or has spaces unknown to logpi.
     """
-    check_whole("steps", steps, 1)
-    check_between("timeout", timeout, 1e-3)
-    check_whole("seed", seed, 0, 2**31 - 1)
-    check_whole("time_limit", time_limit, 1, optional=True)
+    steps = check_whole("steps", steps, 1)
+    timeout = check_between("timeout", timeout, 1e-3)
+    seed = check_whole("seed", seed, 0, 2**31 - 1)
+    time_limit = check_whole("time_limit", time_limit, 1, optional=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Gymnasium's and NumPy's, about what is looked at here
         try:

@@ -1,13 +1,14 @@
 """Does the gradient of a loss from elsewhere climb the expected reward?"""
 
 import dataclasses
+import math
 from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from ...errors import check_between, InputError
+from ...errors import check_between, check_flag, check_kind, check_whole, InputError
 from ...parameters import check_key
 from ..reports import Report
 from .auditor import audited
@@ -44,8 +45,11 @@ def loss(
     batches and groups of one. A scale is no mistake. `problem` takes the place of the random one, which `key` draws.
     For `framework`, see `frameworks.derivative_of`. Raises `InputError` for what is no function, or cannot be called.
     """
-    check_between("tolerance", tolerance, 0.0)
-    check_between("group_size", group_size, 1)
+    rows, minimise = check_flag("rows", rows), check_flag("minimise", minimise)
+    beta = check_between("beta", beta, -math.inf, optional=True)
+    tolerance = check_between("tolerance", tolerance, 0.0)
+    group_size = check_whole("group_size", group_size, 1)
+    check_kind("problem", problem, Sequences, "logpi.audit.Sequences(...)", optional=True)
     key = check_key(jax.random.key(0) if key is None else key)
     main = _main(problem, key, rows)
     auditor = audited(subject, main, group_size, rows=rows, minimise=minimise, framework=framework)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from ...errors import check_between, InputError
+from ...errors import check_whole, InputError
 from ...statistics.leave_one_out import less_others_of_group
 from ..alignment import align, Alignment
 from .frameworks import Batches, Derivative, derivative_of
@@ -82,7 +82,7 @@ def groups(
 
     With `ordered`, every order is listed on its own. Raises `InputError` where that is more than `GROUPS`.
     """
-    check_between("group_size", group_size, 1)
+    group_size = check_whole("group_size", group_size, 1)
     number = sequences**group_size if ordered else math.comb(sequences + group_size - 1, group_size)
     if number > GROUPS:
         raise InputError(f"there are {number} groups of {group_size}, the limit is {GROUPS}: give smaller groups.")

@@ -107,7 +107,7 @@ def first_token_right(right: float = 1 / 3, length: int = 3) -> Sequences:
     `right` is the probability of that; the two other tokens, the end and a wrong one, share the rest. All later tokens
     are equally likely.
     """
-    check_between("right", right, 1e-6, 1 - 1e-6)
+    right = check_between("right", right, 1e-6, 1 - 1e-6)
     shape = token_tree(3, length)
     logits = np.zeros((1, shape.prefixes, 3))
     logits[0, 0, 1] = math.log(2 * right / (1 - right))
@@ -117,9 +117,8 @@ def first_token_right(right: float = 1 / 3, length: int = 3) -> Sequences:
 
 def pass_rates(*rates: float) -> Sequences:
     """Prompts of one token that is right with these probabilities: what a division by the deviation distorts."""
-    for rate in rates:
-        check_between("rates", rate, 1e-6, 1 - 1e-6)
-    logits = np.array([[[math.log((1 - p) / p), 0.0]] for p in rates])
+    odds = [(1 - p) / p for p in (check_between("rates", rate, 1e-6, 1 - 1e-6) for rate in rates)]
+    logits = np.array([[[math.log(against), 0.0]] for against in odds])
     reward = np.tile([0.0, 1.0], (len(rates), 1))
     return Sequences("two pass rates", 1, logits, logits, logits, reward)
 

@@ -129,8 +129,8 @@ def draw(
 
     `off_policy` is the standard deviation of what the sampler's logits have more than the policy's; 0: the same.
     """
-    check_whole("vocabulary", vocabulary, 2)
-    check_whole("length", length, 1)
+    vocabulary = check_whole("vocabulary", vocabulary, 2)
+    length = check_whole("length", length, 1)
     if isinstance(reward, str):
         choice("reward", reward, ("binary", "real"))
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))

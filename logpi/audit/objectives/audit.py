@@ -57,7 +57,7 @@ def objective(
     """
     key = check_key(jax.random.key(0) if key is None else key)
     key = key if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else jax.random.wrap_key_data(key)
-    check_between("entropy_coef", entropy_coef, 0, 1e6)
+    entropy_coef = check_between("entropy_coef", entropy_coef, 0, 1e6)
     if credit is not None and not callable(credit):
         raise InputError(
             f"credit is {type(credit).__name__}, but it must be an AbstractCredit, as logpi.GAE(), or a function "

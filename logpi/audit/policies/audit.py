@@ -32,7 +32,7 @@ def policy(
     Without a `sample`, give `support`: an array of all events, or an interval (low, high). A correct subject fails in
     one audit of a million. Raises `InputError` for what is neither.
     """
-    check_whole("samples", samples, 100)
+    samples = check_whole("samples", samples, 100)
     key = check_key(key)
     if isinstance(subject, AbstractPolicy):
         if obs is None:

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ...distributions import Normal
-from ...errors import check_between
+from ...errors import check_between, check_fields
 from ...models import AbstractActorCritic, AbstractPolicy
 from ...spaces.kinds import Box, Space
 from ...trajectory import Trajectory
@@ -57,8 +57,8 @@ class GaussianBandit(AbstractProblem):
     name: str = eqx.field(static=True, default="Gaussian bandit")
 
     def __check_init__(self):
-        check_between("bound", self.bound, 1e-3)
-        check_between("log_std", self.log_std, -10, 10)
+        check_fields(self, check_between, "bound", low=1e-3)
+        check_fields(self, check_between, "log_std", low=-10, high=10)
 
     @property
     def obs_space(self) -> Space:

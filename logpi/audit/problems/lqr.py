@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ...distributions import Normal
-from ...errors import check_between, check_whole, InputError
+from ...errors import check_between, check_fields, check_whole, InputError
 from ...models import AbstractActorCritic, AbstractPolicy
 from ...spaces.kinds import Box, Space
 from ...trajectory import Trajectory
@@ -90,8 +90,8 @@ class LQR(AbstractProblem):
     name: str = eqx.field(static=True, default="LQR")
 
     def __check_init__(self):
-        check_between("gamma", self.gamma, 0, 1)
-        check_whole("horizon", self.horizon, 1)
+        check_fields(self, check_between, "gamma", low=0, high=1)
+        check_fields(self, check_whole, "horizon", low=1)
         _check_shapes(self)
         if 3.0 ** sum(self._sizes) > MOST_NODES:
             raise InputError(

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ...distributions import Categorical
-from ...errors import check_between, check_whole, InputError
+from ...errors import check_between, check_fields, check_whole, InputError
 from ...models import AbstractActorCritic, AbstractPolicy
 from ...spaces.kinds import Discrete, Space
 from ...trajectory import Trajectory
@@ -76,8 +76,8 @@ class TabularMDP(AbstractProblem):
     name: str = eqx.field(static=True, default="tabular")
 
     def __check_init__(self):
-        check_between("gamma", self.gamma, 0, 1)
-        check_whole("horizon", self.horizon, 1)
+        check_fields(self, check_between, "gamma", low=0, high=1)
+        check_fields(self, check_whole, "horizon", low=1)
         if self.limit not in LIMITS:
             raise InputError(f"limit is {self.limit!r}, but it must be one of {', '.join(LIMITS)}.")
         _check_arrays(self)

@@ -38,8 +38,8 @@ def program(
     `intervals` estimates of 32 replicates each show whether the reported errors cover. A correct program fails in one
     audit of a million. Raises `InputError` for bad input.
     """
-    check_whole("replicates", replicates, 100)
-    check_whole("intervals", intervals, 20)
+    replicates = check_whole("replicates", replicates, 100)
+    intervals = check_whole("intervals", intervals, 20)
     first, second, third = jax.random.split(check_key(key), 3)
     summed = isinstance(program, Expectation) and not _uses_key(program, params, first)
     checks = [] if summed else [_draws(program, params, first)]

@@ -55,18 +55,19 @@ def run(
     trained = subject if isinstance(subject, Run) else load(subject, environment=env)
     source = trained.source(env)
     usual = source.either((32, 4, 256), (8, 2, 32))
-    given = (batches, updates, episodes)
-    batches, updates, episodes = (size if g is None else g for g, size in zip(given, usual, strict=True))
-    for what, value, low in (("batches", batches, 4), ("updates", updates, 1), ("episodes", episodes, 2)):
-        check_whole(what, value, low)
-    check_between("progress", progress, 0, 1)
+    sizes = (
+        check_whole("batches", usual[0] if batches is None else batches, 4),
+        check_whole("updates", usual[1] if updates is None else updates, 1),
+        check_whole("episodes", usual[2] if episodes is None else episodes, 2),
+    )
+    progress = check_between("progress", progress, 0, 1)
     seed, model = trained.model_of(seed)
     name = f"{type(trained.settings.algorithm).__name__} on {trained.env}, seed {seed}"
     broken = _not_finite("finite_parameters", np.asarray(ravel_pytree(eqx.filter(model, trainable(model)))[0])[None])
     if not broken.passed:
         return Report(name, (broken,))
     keys = jax.random.split(jax.random.key(0) if key is None else check_key(key))
-    seen = _sampled(trained, source, model, (batches, updates, episodes), progress, keys)
+    seen = _sampled(trained, source, model, sizes, progress, keys)
     checks = [broken, *_gradient_checks(seen, layers(model))]
     critic, notes = _critic_checks(seen.stream, trained.settings.algorithm)
     notes += _undecided(seen.surrogates)
