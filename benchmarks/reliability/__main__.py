@@ -23,6 +23,7 @@ MEANINGS = {
     "full disk": "a disk filled up under a training; given room, it was resumed to the same bits",
     "read-only folder": "a train, a train --overwrite and a resume there: one sentence each, nothing changed",
     "two processes": "a second train and a resume in the folder of one that runs: refused, the first undisturbed",
+    "together": "three trainings started together by one shell, with and without one `--out`: whole runs or sentences",
     "bit flips": "bits flipped and ends cut off in the newest checkpoint: each seen",
     "changed bytes": "files of a run folder with bytes changed at random: loaded, or refused in a clear sentence",
     "cost": "share of a training that its checkpoints took: one after each whole 30 s, and one at the end",

@@ -1,6 +1,7 @@
 """The experiments: each does something to trainings and returns plain numbers; 0 under `lost` is what is promised."""
 
 import contextlib
+import itertools
 import os
 import random
 import shutil
@@ -15,12 +16,14 @@ from typing import Any
 
 import logpi
 from logpi.runs.checkpoints import listed
+from logpi.runs.run import read_config
 from logpi.training.events import Advanced, Event
 
 from .fuzz import fuzz, real_folder
-from .processes import faults_of, kill_after, newest, resident_bytes, same_files, Training
+from .processes import faults_of, kill_after, mixed, newest, resident_bytes, same_files, Training
 
 SMALL = Training(flags=("--steps", "600000", "--envs", "8", "--rollout-length", "32", "--seeds", "2"))
+QUICK = Training(flags=("--steps", "8192", "--envs", "8", "--rollout-length", "32"))
 
 
 def kills(folder: Path, count: int = 100, seed: int = 0) -> dict[str, Any]:
@@ -159,6 +162,26 @@ def two_processes(folder: Path) -> dict[str, Any]:
     return {"attempts": 2, "lost": lost}
 
 
+def together(folder: Path, rounds: int = 10) -> dict[str, Any]:
+    """Three trainings that one shell starts together: each is a whole run of its own, or is refused in a sentence."""
+    lost, whole, refused = [], 0, 0
+    for i, out in itertools.product(range(rounds), (None, "run")):
+        place = folder / f"{i}-{out}"
+        place.mkdir()
+        processes = [QUICK.beside(place, out, seed) for seed in range(3)]
+        said = [process.communicate()[1] for process in processes]
+        done = [process.returncode == 0 for process in processes]
+        runs = [place / out] if out else sorted((place / "runs").iterdir())
+        lost += [fault for run in runs for fault in faults_of(run) + mixed(run)]
+        seeds = sorted(seed for run in runs for seed in read_config(run).seeds)
+        lost += [] if seeds == [seed for seed in range(3) if done[seed]] else [f"{place.name}: runs of {seeds}, {done}"]
+        lost += [] if any(done) and (out or all(done)) else [f"{place.name}: {done}"]
+        words = ("Another process is training", "already holds a run")
+        lost += [s[-200:] for s, well in zip(said, done, strict=True) if not well and not any(w in s for w in words)]
+        whole, refused = whole + sum(done), refused + 3 - sum(done)
+    return {"trainings": 6 * rounds, "whole": whole, "refused": refused, "lost": lost}
+
+
 def bit_flips(folder: Path, count: int = 200, seed: int = 0) -> dict[str, Any]:
     """A bit flipped, or the end cut off, in the newest checkpoint: it is passed over for the one before it."""
     dice, lost = random.Random(seed), []
@@ -241,8 +264,8 @@ def cost(folder: Path, seconds: float = 125.0) -> dict[str, Any]:
 
 EXPERIMENTS = {
     "kills": kills, "signals": signals, "full disk": full_disk, "read-only folder": read_only,
-    "two processes": two_processes, "bit flips": bit_flips, "changed bytes": changed_bytes, "cost": cost,
-    "memory": memory, "soak": soak,
+    "two processes": two_processes, "together": together, "bit flips": bit_flips,
+    "changed bytes": changed_bytes, "cost": cost, "memory": memory, "soak": soak,
 }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from ..errors import check_between
 from ..runs.files import as_json
 from .arguments import Flag, parse
 from .terminal import says, transient, uninterrupted
+from .train import kept
 
 COMMAND = "logpi evaluate"
 DESCRIPTION = "What the policies of a run earn in fresh episodes: mean, 95 % interval, and over seeds."
@@ -30,18 +31,16 @@ def evaluate_command(arguments: Sequence[str]) -> int:
     folder = Path(values["run"])
     with transient("starting JAX ..."), uninterrupted():
         from ..runs.run import load
-        from ..runs.schema import write_json
-        from ..training.train import compilation_cache
+        from ..training.cache import compilation_cache
 
     with transient(f"evaluating {values['episodes']} episodes of {folder} ..."):
         compilation_cache()
         evaluation = load(folder).evaluate(
             values["episodes"], deterministic=values["deterministic"], env=values["env"], seed=values["seed"]
         )
-    if values["env"] is None:
-        write_json(folder / "evaluation.json", evaluation.as_dict())
-        says(f"written to {folder / 'evaluation.json'}")
     print(json.dumps(as_json(evaluation.as_dict())) if values["json"] else table(evaluation))
+    if values["env"] is None and kept(evaluation, folder):
+        says(f"written to {folder / 'evaluation.json'}")
     return 0
 
 

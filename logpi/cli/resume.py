@@ -8,13 +8,14 @@ from ..errors import check_between
 from ..training.events import fan_out
 from .arguments import Flag, parse
 from .terminal import says, transient, uninterrupted
-from .train import fault_tolerance, loggers, progress_display, SHARED_FLAGS, shown
+from .train import fault_tolerance, KEPT_FAULT_TOLERANCE, loggers, progress_display, SHARED_FLAGS, shown
 
 COMMAND = "logpi resume"
 DESCRIPTION = "Goes on with a training from its newest good checkpoint, to the steps that were planned."
 FLAGS = [
     Flag("run", str, "folder of a run, as logpi train makes", metavar="RUN", positional=True),
     Flag("env", str | None, "the environment, where the run names one of a module to be imported", None, metavar="ENV"),
+    *KEPT_FAULT_TOLERANCE,
     *SHARED_FLAGS,
 ]
 
@@ -26,7 +27,8 @@ def resume_command(arguments: Sequence[str]) -> int:
     folder = Path(values["run"])
     with transient("starting JAX ..."), uninterrupted():
         from ..runs.run import is_complete, load, read_config
-        from ..training.train import compilation_cache, resume
+        from ..training.cache import compilation_cache
+        from ..training.train import resume
 
     if is_complete(read_config(folder), folder):
         says(f"{folder} is complete: nothing is left to do.")

@@ -26,11 +26,23 @@ _WHAT = [
     Flag("algorithm", str, "ppo, a2c or reinforce", "ppo", metavar="NAME"),
     Flag("credit", str | None, "gae, n-step or monte-carlo; by default the preset's", None, metavar="NAME"),
 ]
+_EVERY = "how often all is stored, to resume from: 30s, 5m, or updates, as 500"
+_NAN = "where NaN comes up: stop, with status 3, or skip that update"
+_BROKEN = "where an environment breaks down: stop, or restart it"
+_TIMEOUT = "seconds that environments on the host may take for a step"
+FAULT_TOLERANCE = [
+    Flag("checkpoint_every", str | None, _EVERY, "30s"),
+    Flag("on_nan", Literal["stop", "skip"], _NAN, "stop"),
+    Flag("on_env_error", Literal["stop", "restart"], _BROKEN, "stop"),
+    Flag("step_timeout", float, _TIMEOUT, 120.0),
+]
+KEPT_FAULT_TOLERANCE = [  # of a resume: by default as the training had it
+    Flag("checkpoint_every", str | None, _EVERY, "kept"),
+    Flag("on_nan", Literal["kept", "stop", "skip"], _NAN, "kept"),
+    Flag("on_env_error", Literal["kept", "stop", "restart"], _BROKEN, "kept"),
+    Flag("step_timeout", float | None, _TIMEOUT, None),
+]
 SHARED_FLAGS = [  # of `logpi train` and `logpi resume`
-    Flag("checkpoint_every", str | None, "how often all is stored, to resume from: 30s, 5m, or updates, as 500", "30s"),
-    Flag("on_nan", Literal["stop", "skip"], "where NaN comes up: stop, with status 3, or skip that update", "stop"),
-    Flag("on_env_error", Literal["stop", "restart"], "where an environment breaks down: stop, or restart it", "stop"),
-    Flag("step_timeout", float, "seconds that environments on the host may take for a step", 120.0),
     Flag("log", Literal["none", "tensorboard", "wandb"], "where live curves go too", "none"),
     Flag("evaluate_episodes", int, "fresh episodes of each seed's policy at the end; 0 for none", 100),
     Flag("json", bool, "one JSON object as the last line of stdout", False),
@@ -41,22 +53,22 @@ _HOW = [
     Flag("seeds", int | None, "how many seeds, from --seed on; they run side by side", None, metavar="K"),
     Flag("out", str | None, "folder for the run; by default runs/ENV-ALGORITHM-TIME", None, metavar="DIR"),
     Flag("overwrite", bool, "write over the run that the folder holds", False),
+    *FAULT_TOLERANCE,
     *SHARED_FLAGS,
 ]
-_EMPTY = {"config.json", "metrics.jsonl", "times.jsonl"}  # the files of a run of which nothing has come yet
 FLAGS = [*_WHAT, *_HOW]  # and one for every setting of the algorithm, from settings.settings_flags
 
 
 def train_command(arguments: Sequence[str]) -> int:
     """Trains, and returns the exit status: 130 (143) if it was interrupted by Ctrl-C (SIGTERM), with all saved."""
     values, settings = _understood(arguments)
-    folder = Path(values["out"]) if values["out"] else _folder_for(values["env"], settings)
-    try:
-        run = _trained(values, settings, folder)
-    except InputError as error:
-        from .fields import in_flags
+    with _folder(values, settings) as folder:
+        try:
+            run = _trained(values, settings, folder)
+        except InputError as error:
+            from .fields import in_flags
 
-        raise type(error)(in_flags(str(error), values)) from None  # a fault has a status of its own
+            raise type(error)(in_flags(str(error), values)) from None  # a fault has a status of its own
     return shown(run, folder, values["evaluate_episodes"], values["json"], run.summary["signal"])
 
 
@@ -82,10 +94,11 @@ def shown(run: Any, folder: Path, episodes: int, json_too: bool, signal: int | N
 
 
 def _trained(values: dict[str, Any], settings: Any, folder: Path) -> Any:
-    with transient(f"opening {values['env']} ..."), _no_litter(folder):
+    with transient(f"opening {values['env']} ..."):
         with uninterrupted():
             from ..envs import resolve
-            from ..training.train import compilation_cache, train
+            from ..training.cache import compilation_cache
+            from ..training.train import train
             from .precompilation import precompiled_evaluation
 
             compilation_cache()
@@ -151,13 +164,22 @@ def _again(arguments: Sequence[str]) -> Any:
     return run
 
 
-def _folder_for(env: str, settings: Any) -> Path:
-    """A folder that is not there yet, named for what is done and when."""
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", env).strip("-.") or "run"
+@contextlib.contextmanager
+def _folder(values: dict[str, Any], settings: Any) -> Generator[Path]:
+    """The folder that was named; or a new one, named for what is done and when, which goes again if it stays empty."""
+    if values["out"]:
+        yield Path(values["out"])
+        return
+    from ..runs.folder import new_folder, removed_if_empty
+
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", values["env"]).strip("-.") or "run"
     now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    path = Path("runs") / f"{name}-{type(settings.algorithm).__name__.lower()}-{now}"
-    tries = (path if n == 1 else path.with_name(f"{path.name}-{n}") for n in range(1, 1000))
-    return next((one for one in tries if not one.exists()), path)
+    folder = new_folder(Path("runs") / f"{name}-{type(settings.algorithm).__name__.lower()}-{now}")
+    try:
+        yield folder
+    except BaseException:
+        removed_if_empty(folder)
+        raise
 
 
 def fault_tolerance(values: dict[str, Any]) -> dict[str, Any]:
@@ -193,13 +215,23 @@ def _draw_curve(history: list[dict[str, Any]]) -> None:
 
 def _evaluated(run: Any, folder: Path, episodes: int):
     """The evaluation, in words on stderr and in the folder."""
-    from ..runs.schema import write_json
-
     with transient(f"evaluating {episodes} episodes ..."):
         evaluation = run.evaluate(episodes)
-    write_json(folder / "evaluation.json", evaluation.as_dict())
     says(str(evaluation))
+    kept(evaluation, folder)
     return evaluation
+
+
+def kept(evaluation: Any, folder: Path) -> bool:
+    """Whether an evaluation could be written into a run folder; where not, that is said."""
+    from ..runs.schema import write_json
+
+    try:
+        write_json(folder / "evaluation.json", evaluation.as_dict())
+        return True
+    except OSError as error:
+        says(f"warning: {folder / 'evaluation.json'} cannot be written ({error.strerror}): the numbers are not kept.")
+        return False
 
 
 def summary_of(run: Any, evaluation: Any, folder: Path) -> dict[str, Any]:
@@ -212,19 +244,3 @@ def summary_of(run: Any, evaluation: Any, folder: Path) -> dict[str, Any]:
         error = float(values.std(ddof=1) / len(values) ** 0.5) if len(values) > 1 else None
     facts = {name: run.summary.get(name) for name in names}
     return {**facts, "return_mean": mean, "return_error": error, "out": str(folder)}
-
-
-@contextlib.contextmanager
-def _no_litter(folder: Path) -> Generator[None]:
-    """Takes back a folder that was made for a run of which nothing came."""
-    new = not folder.exists()
-    try:
-        yield
-    except BaseException:
-        with contextlib.suppress(OSError):
-            left = {path.name: path.stat().st_size for path in folder.iterdir()} if new else {"": 0}
-            if not any(size for name, size in left.items() if name != "config.json") and left.keys() <= _EMPTY:
-                for name in left:
-                    (folder / name).unlink()
-                folder.rmdir()
-        raise

@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from ..errors import check_path, InputError
 from ..runs.files import read_json
-from ..runs.folder import locked
+from ..runs.folder import is_held
 from ..runs.metrics import as_columns, read_rows, real_columns
 from ..runs.run import is_complete, load, read_config, Run
 from ..runs.schema import name_of_kind
@@ -87,10 +87,7 @@ def with_names(told: list[Told]) -> list[Told]:
 
 
 def _status(folder: Path, config: Run, fault: Any) -> str:
-    try:
-        with locked(folder):
-            pass
-    except InputError:
+    if is_held(folder):
         return "running"  # also where an earlier part of it was interrupted
     if fault is not None:
         return "stopped"

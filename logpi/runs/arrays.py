@@ -1,6 +1,7 @@
 """Arrays of a run folder: safetensors, checked against what they must fit."""
 
 import errno
+import hashlib
 import math
 import os
 from collections.abc import Iterable
@@ -35,11 +36,17 @@ def _is_key(leaf: Any) -> bool:
     return jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
-def arrays_as_bytes(tree: PyTree) -> bytes:
-    """Every array of a tree, under its place in the tree, as a safetensors file."""
-    from safetensors.numpy import save
-
-    return save(_in_numpy(tree))
+def check_storable(tree: PyTree) -> None:
+    """Raises `InputError` where a file could not hold every array of a tree, each under a name of its own."""
+    leaves = jax.tree_util.tree_leaves_with_path(eqx.filter(tree, _is_stored))
+    for place, leaf in leaves:
+        if str(_stored(leaf).dtype) not in _DTYPES:
+            raise InputError(
+                f"the model's array {shown(jax.tree_util.keystr(place))} is of the type {leaf.dtype}, which no run "
+                "folder can hold: give it another, as float32."
+            )
+    if len(_named_leaves(tree)) < len(leaves):
+        raise InputError("two arrays of the model have one name, and a run folder could hold one of them: rename one.")
 
 
 def write_arrays(path: Path, tree: PyTree) -> None:
@@ -54,7 +61,7 @@ def write_arrays(path: Path, tree: PyTree) -> None:
         save_file(_in_numpy(tree), path)
     except SafetensorError as error:
         raise OSError(errno.EIO, str(error)) from error
-    path.chmod(0o644)  # it is made for its owner alone
+    path.chmod(path.parent.stat().st_mode & 0o666)  # it is made for its owner alone
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
@@ -65,8 +72,22 @@ def _in_numpy(tree: PyTree) -> dict[str, np.ndarray]:
 
 
 def save_arrays(path: Path, tree: PyTree) -> None:
-    """Every array of a tree, under its place in the tree, in one safetensors file."""
-    write_atomically(path, arrays_as_bytes(tree))
+    """Every array of a tree, under its place in the tree, in one safetensors file, with their checksum."""
+    from safetensors.numpy import save
+
+    arrays = _in_numpy(tree)
+    write_atomically(path, save(arrays, {_CHECKSUM: _checksum(arrays)}))
+
+
+_CHECKSUM = "sha256"
+
+
+def _checksum(arrays: dict[str, np.ndarray]) -> str:
+    """Of the numbers, in the order of their names."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        digest.update(name.encode() + b"\0" + arrays[name].tobytes())
+    return digest.hexdigest()
 
 
 def load_arrays(path: Path, skeleton: PyTree, part: str = "") -> PyTree:
@@ -93,7 +114,11 @@ def load_arrays(path: Path, skeleton: PyTree, part: str = "") -> PyTree:
                 )
             for name, leaf in expected.items():
                 _check_entry(path, name, file.get_slice(name), _stored(leaf))
-            leaves = [_from_file(file.get_tensor(name), leaf) for name, leaf in expected.items()]
+            data = {name: file.get_tensor(name) for name in expected}
+            kept = (file.metadata() or {}).get(_CHECKSUM)
+            if kept is not None and not part and kept != _checksum(data):
+                raise InputError(f"{path} has numbers of another checksum than was written: the run folder is damaged.")
+            leaves = [_from_file(data[name], leaf) for name, leaf in expected.items()]
     except (SafetensorError, OSError) as error:
         raise InputError(
             f"{path} is not a readable safetensors file ({said(error, 160)}): the run folder is damaged."

@@ -1,17 +1,16 @@
 """Checkpoints: all of a training under way, in folders that are there whole or not at all.
 
-`checkpoints/00000128/` holds `state.safetensors`, and `manifest.json` with its checksum and the versions. It is written
-under another name, synced, and renamed. What is damaged is named and passed over for the one before it. The last one of
-a training that keeps experience holds `experience.safetensors` too.
+`checkpoints/00000128/` holds `state.safetensors`, and `manifest.json` with its checksum, the run that it is of, and how
+far the rows of metrics had come. It is written under another name, synced, and renamed. What is damaged, or another
+run's, is named and passed over for the one before it. The last one of a training that keeps experience holds
+`experience.safetensors` too.
 """
 
-import dataclasses
+import contextlib
 import hashlib
 import json
-import math
+import os
 import re
-import shutil
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,59 +20,32 @@ import jax
 from jaxtyping import PyTree
 
 from .._version import __version__
-from ..errors import check_between, check_fields, check_whole, InputError, shown
+from ..errors import InputError, shown
 from .arrays import arrays_limit, load_arrays, write_arrays
-from .files import finite, MANIFEST_LIMIT, read_json, sync_folder, write_and_sync
+from .files import beside, finite, MANIFEST_LIMIT, read_json, removed, sync_folder, write_and_sync
+from .folder import HeldFolder
+from .metrics import Mark
+from .options import Every
 
 SCHEMA = 3
 KEPT = 3  # the newest; and the best
+FOLDER = "checkpoints"
 STATE, EXPERIENCE, MANIFEST = "state.safetensors", "experience.safetensors", "manifest.json"
 _NAME = re.compile(r"\d{8,12}")
-
-
-@dataclasses.dataclass(frozen=True)
-class Every:
-    """How often: after so many seconds, or so many updates. With neither, only at the end."""
-
-    seconds: float = math.inf
-    updates: int = 2**31
-
-    def __post_init__(self):
-        check_fields(self, check_whole, "updates", low=1, high=2**31)
-        check_fields(self, check_between, "seconds", low=1e-3)
-
-    @classmethod
-    def parse(cls, text: "str | int | float | Every | None") -> "Every":
-        """`"30s"`, `"5m"`, `500` (updates), or `None`. Raises `InputError` for anything else."""
-        if isinstance(text, Every):
-            return text
-        if text is None or str(text).lower() in ("none", "off"):
-            return Every()
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h)?", str(text).strip())
-        if found is None or float(found[1]) == 0 or (not found[2] and "." in found[1]):
-            raise InputError(
-                f"checkpoint-every is {text!r}, but it must be a time or a number of updates: give 30s, 5m or 500."
-            )
-        if not found[2]:
-            return Every(updates=int(found[1]))
-        return Every(seconds=float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]])
+_ASIDE = re.compile(r"\.(?:old-)?(\d{8,12})(?!\d)")
 
 
 class Checkpoints:
     """The checkpoints of a run folder, written when they are due. Without a folder, none."""
 
-    def __init__(self, folder: Path | None, every: Every, warn: Callable[[str], None]):
-        self.folder = None if folder is None else folder / "checkpoints"
-        self._every, self._warn = every, warn
+    def __init__(self, held: HeldFolder | None, run_id: str, every: Every, warn: Callable[[str], None]):
+        self._held, self._run_id, self._every, self._warn = held, run_id, every, warn
         self._time, self._iteration = time.monotonic(), 0
         self.seconds = 0.0  # spent in writing
 
     def started(self, iteration: int) -> None:
-        """From here on they are counted; what a killed process left half done is removed."""
+        """From here on they are counted."""
         self._time, self._iteration = time.monotonic(), iteration
-        if self.folder is not None and self.folder.is_dir() and not self.folder.is_symlink():
-            for left in self.folder.glob(".*"):
-                shutil.rmtree(left, ignore_errors=True)
 
     def room(self, iteration: int) -> int:
         """How many updates may be done before the next is due."""
@@ -83,53 +55,81 @@ class Checkpoints:
         """Whether one is."""
         return self.room(iteration) <= 0 or time.monotonic() - self._time >= self._every.seconds
 
-    def write(self, states: PyTree, iteration: int, score: float | None, experience: PyTree = None) -> None:
+    def write(self, states: PyTree, iteration: int, score: float | None, mark: Mark, experience: PyTree = None) -> None:
         """Writes one; where that cannot be done, warns, and training goes on with those there are."""
         self._time, self._iteration, started = time.monotonic(), iteration, time.perf_counter()
-        if self.folder is None:
+        if self._held is None:
             return
+        folder = self._held.path / FOLDER
         try:
-            write_checkpoint(self.folder, states, iteration, score, experience)
+            self._held.check()
+            write_checkpoint(folder, states, iteration, score, experience, run_id=self._run_id, mark=mark)
         except OSError as error:
             self._warn(
-                f"the checkpoint of update {iteration:,} could not be written to {self.folder} ({error.strerror}); "
+                f"the checkpoint of update {iteration:,} could not be written to {folder} ({error.strerror}); "
                 "those before it are whole, and training goes on: make room."
             )
         self.seconds += time.perf_counter() - started
 
 
 def write_checkpoint(
-    folder: Path, states: PyTree, iteration: int, score: float | None = None, experience: PyTree = None
+    folder: Path,
+    states: PyTree,
+    iteration: int,
+    score: float | None = None,
+    experience: PyTree = None,
+    *,
+    run_id: str = "",
+    mark: Mark | None = None,
 ) -> Path:
     """Writes a checkpoint, and removes all but the newest and the best. Raises `OSError` where it cannot."""
     folder.mkdir(exist_ok=True)
     path = folder / f"{iteration:08d}"
     files = {STATE: states} | ({EXPERIENCE: experience} if jax.tree.leaves(experience) else {})
-    if path.exists() and not damage(path) and all((path / name).exists() for name in files):
+    if path.exists() and not damage(path, run_id=run_id) and all((path / name).exists() for name in files):
         return path  # the same update of the same run is the same state
-    temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=folder))
+    temporary = beside(folder / "new")
+    temporary.mkdir()
     try:
         for name, tree in files.items():
             write_arrays(temporary / name, tree)
         manifest = {
-            "schema": SCHEMA, "logpi": __version__, "iteration": iteration,
-            "score": None if score is None else finite(score),
+            "schema": SCHEMA, "logpi": __version__, "run": run_id, "iteration": iteration,
+            "score": None if score is None else finite(score), "rows": None if mark is None else mark.as_dict(),
             "files": {
                 name: {"sha256": _sha256(temporary / name), "bytes": (temporary / name).stat().st_size}
                 for name in files
             },
         }  # fmt: skip
         write_and_sync(temporary / MANIFEST, json.dumps(manifest, indent=2).encode())
-        temporary.chmod(0o755)  # made for its owner alone
         sync_folder(temporary)
-        if path.exists():  # damaged, or it would not be written again
-            path.rename(folder / f".old-{path.name}-{temporary.name}")
+        if os.path.lexists(path):  # damaged, another run's, or it would not be written again
+            path.rename(beside(path))
         temporary.rename(path)
         sync_folder(folder)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            removed(temporary)
+        put_in_order(folder)
         _prune(folder)
     return path
+
+
+def put_in_order(folder: Path) -> None:
+    """After a write that failed, or a process that was killed: what stands aside is put back, or removed if not whole.
+
+    A checkpoint that is written a second time stands aside for a moment, and there may be no other.
+    """
+    if folder.is_symlink() or not folder.is_dir():
+        return
+    for hidden in folder.glob(".*"):
+        number = _ASIDE.match(hidden.name)
+        path = None if number is None else folder / number[1]
+        with contextlib.suppress(OSError):
+            if path is not None and not os.path.lexists(path) and not damage(hidden, number=int(path.name)):
+                hidden.rename(path)
+            else:
+                removed(hidden)
 
 
 def _prune(folder: Path) -> None:
@@ -139,9 +139,10 @@ def _prune(folder: Path) -> None:
     best = max(scores, key=lambda path: scores[path], default=None)
     for path in paths[KEPT:]:
         if path != best:
-            path.rename(folder / f".old-{path.name}")
-    for hidden in folder.glob(".old-*"):
-        shutil.rmtree(hidden, ignore_errors=True)
+            hidden = beside(path)
+            path.rename(hidden)
+            with contextlib.suppress(OSError):
+                removed(hidden)
 
 
 def _score(path: Path) -> float | None:
@@ -159,8 +160,21 @@ def listed(folder: Path) -> list[Path]:
     return sorted((p for p in folder.iterdir() if _NAME.fullmatch(p.name) and not p.is_symlink()), reverse=True)
 
 
-def damage(path: Path, most: int | None = None, file: str = STATE) -> str:
-    """What is wrong with a checkpoint, in a few words; empty if it is whole. `most`: bytes that its `file` may have."""
+def damage(
+    path: Path, most: int | None = None, file: str = STATE, *, run_id: str | None = None, number: int | None = None
+) -> str:
+    """What is wrong with a checkpoint, in a few words; empty if it is whole.
+
+    `most`: bytes that its `file` may have. `run_id`: the run that it must be of. `number`: its update, where its name
+    does not tell it.
+    """
+    try:
+        return _damage(path, most, file, run_id, int(path.name) if number is None else number)
+    except OSError as error:
+        return f"it cannot be read ({error.strerror})"
+
+
+def _damage(path: Path, most: int | None, file: str, run_id: str | None, number: int) -> str:
     try:
         manifest = read_json(path / MANIFEST, MANIFEST_LIMIT)
     except InputError:
@@ -168,8 +182,10 @@ def damage(path: Path, most: int | None = None, file: str = STATE) -> str:
     if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
         found = manifest.get("schema") if isinstance(manifest, dict) else None
         return f"its schema is {shown(found)}, and this logpi reads {SCHEMA}"
-    if manifest.get("iteration") != int(path.name):
+    if manifest.get("iteration") != number:
         return f"it is of update {shown(manifest.get('iteration'))}, as its manifest says"
+    if run_id is not None and manifest.get("run", "") != run_id:
+        return f"it is of another run ({shown(manifest.get('run'))})"
     said = manifest.get("files", {}).get(file) if isinstance(manifest.get("files"), dict) else None
     state = path / file
     if not isinstance(said, dict) or state.is_symlink() or not state.is_file():
@@ -200,14 +216,21 @@ def load_experience(path: Path, skeleton: PyTree, warn: Callable[[str], None]) -
     return None
 
 
-def load_newest(folder: Path, skeleton: PyTree, warn: Callable[[str], None]) -> tuple[Any, Path] | None:
+def mark_of(path: Path) -> Mark | None:
+    """How far the rows had come at a checkpoint; `None` where its manifest does not say it."""
+    return Mark.parse(read_json(path / MANIFEST, MANIFEST_LIMIT).get("rows"))
+
+
+def load_newest(
+    folder: Path, skeleton: PyTree, warn: Callable[[str], None], run_id: str | None = None
+) -> tuple[Any, Path] | None:
     """The states of the newest checkpoint that is whole and fits, and its folder; `None` if there is none.
 
     Those passed over are named by `warn`. Raises `InputError` where there are some and none is left.
     """
     reasons, most = [], arrays_limit(skeleton)
-    for path in listed(folder / "checkpoints"):
-        reason = damage(path, most)
+    for path in listed(folder / FOLDER):
+        reason = damage(path, most, run_id=run_id)
         if not reason:
             try:
                 return load_arrays(path / STATE, skeleton), path

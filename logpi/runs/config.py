@@ -1,5 +1,6 @@
 """What a `config.json` must hold, entry by entry, before anything is made of it."""
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,19 +10,24 @@ from ..algorithms import PPO
 from ..errors import InputError, said, shown
 from ..measurements import Measurement
 from ..models import Network
-from .files import read_json
+from .files import JSON_LIMIT, parse_json, read_json
+from .options import FaultTolerance
 from .schema import differences, from_json, own_parts, to_json
-from .settings import Settings
+from .settings import MOST_TEXT, Settings
 
 SCHEMA = 3
 READ = (2, 3)  # the schemas that are still read
 MOST_SEEDS = 10_000
+_DAMAGED = ": the run folder is damaged"
 _KINDS = {
     "env": str, "model": str, "versions": dict, "seeds": tuple, "settings": Settings,
     "obs_space": spaces.Space, "action_space": spaces.Space, "measurements": tuple,
+    "named": bool, "run_id": str, "fault_tolerance": FaultTolerance,
 }  # fmt: skip
 # Of schema 2, whose algorithms all measured the same.
 _ADDED = {"measurements": PPO.measurements}
+# What folders of an older logpi do not say.
+_LATER = {"named": True, "run_id": "", "fault_tolerance": FaultTolerance()}
 _SUITES = ("gymnasium", "envpool", "gymnax", "phys2d", "probe")
 
 
@@ -39,28 +45,56 @@ def read_entries(folder: Path) -> dict[str, Any]:
         raise InputError(
             f"{folder / 'checkpoints'} is a symbolic link, which may lead out of the run folder: put the folder there."
         )
+    return _entries(path, config, schema)
+
+
+def _entries(path: Path, config: dict[str, Any], schema: int) -> dict[str, Any]:
+    """Each entry of the kind that it must be. Raises `InputError`."""
     found = {}
     for name, kind in _KINDS.items():
         try:
-            found[name] = _ADDED[name] if schema == 2 and name in _ADDED else from_json(config.get(name))
+            added = (schema == 2 and name in _ADDED) or (name not in config and name in _LATER)
+            found[name] = (_ADDED | _LATER)[name] if added else from_json(config.get(name))
         except (TypeError, ValueError, OverflowError) as error:
-            raise InputError(f"{path} has no good {name} ({said(error)}): the run folder is damaged.") from None
+            raise InputError(f"{path} has no good {name} ({_cause(error)}){_DAMAGED}.") from None
         if not isinstance(found[name], kind):
-            raise InputError(f"{path} has {shown(found[name])} for {name}: the run folder is damaged.")
+            raise InputError(f"{path} has {shown(found[name])} for {name}{_DAMAGED}.")
     _check(path, found)
     summary = config.get("summary") or {}
     if not isinstance(summary, dict):
-        raise InputError(f"{path} has {shown(summary)} for summary: the run folder is damaged.")
-    named = config.get("named", True)  # folders of an older logpi do not say it
-    if type(named) is not bool:
-        raise InputError(f"{path} has {shown(named)} for named: the run folder is damaged.")
-    return {**found, "summary": summary, "named": named}
+        raise InputError(f"{path} has {shown(summary)} for summary{_DAMAGED}.")
+    return {**found, "summary": summary}
+
+
+def _cause(error: Exception) -> str:
+    """What an error says, without what is said once at the end."""
+    return said(error).removesuffix(_DAMAGED)
+
+
+def check_readable(config: dict[str, Any]) -> bytes:
+    """A configuration as its file will have it. Raises `InputError` unless it can be read again, and is the same then.
+
+    To be called before the first step: what cannot be read again is not worth training.
+    """
+    data = (json.dumps(to_json({"schema": SCHEMA, **config}), indent=2) + "\n").encode()
+    path = Path("config.json")
+    try:
+        if len(data) > JSON_LIMIT:
+            raise InputError(f"{path} has {len(data):,} bytes, but at most {JSON_LIMIT:,} are read")
+        again = _entries(path, parse_json(data), SCHEMA)
+        for name in ("env", "model", "obs_space", "action_space", "seeds"):
+            if again[name] != config[name]:
+                raise InputError(f"{path} has {shown(again[name])} for {name}, which is {shown(config[name])}")
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"The run could not be read again from its folder ({_cause(error)}): give another.") from None
+    return data
 
 
 def _check(path: Path, found: dict[str, Any]) -> None:
     """Raises `InputError` for texts that a terminal would obey, and for what can be no seeds."""
-    for name, text in (("env", found["env"]), ("model", found["model"]), ("source", found["settings"].source)):
-        if not text.isprintable() or len(text) > 500:
+    for name in ("env", "model", "run_id"):
+        text = found[name]
+        if not text.isprintable() or len(text) > MOST_TEXT:
             raise InputError(f"{path} has {shown(text)} for {name}, which is no plain text: the run folder is damaged.")
     if not all(isinstance(measurement, Measurement) for measurement in found["measurements"]):
         raise InputError(f"{path} has {shown(found['measurements'])} for measurements: the run folder is damaged.")

@@ -4,6 +4,8 @@ import json
 import math
 import os
 import re
+import secrets
+import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
@@ -12,11 +14,11 @@ from typing import Any, BinaryIO
 
 from ..errors import InputError, said, shown
 
-JSON_LIMIT = 4 * 2**20  # bytes of a `config.json`
+JSON_LIMIT = 16 * 2**20  # bytes of a `config.json`: bounds for a picture's every number take some
 MANIFEST_LIMIT = 2**16  # bytes of the manifest of a checkpoint
 LINES_LIMIT = 2**30  # bytes of a `metrics.jsonl`
 LINE_LIMIT = 2**14  # bytes of one of its lines
-DEPTH_LIMIT = 32  # brackets within brackets
+DEPTH_LIMIT = 96  # brackets within brackets
 DIGITS = 18  # of a whole number
 
 
@@ -32,6 +34,8 @@ def open_checked(path: Path, limit: int) -> BinaryIO:
         file = os.fdopen(os.open(path, flags), "rb")
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: give the folder of a run, as `logpi train --out` makes.") from None
+    except InputError:
+        raise
     except (OSError, ValueError) as error:  # a name with a zero byte is a ValueError
         raise InputError(f"{path} is not readable ({error}): the run folder is damaged.") from None
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):  # it has been exchanged since
@@ -169,42 +173,73 @@ def spelled(x: float) -> float | str:
     return x if math.isfinite(x) else str(x)
 
 
-def as_json(value: Any, number: Callable[[float], Any] = finite, other: Callable[[Any], Any] | None = None) -> Any:
+def as_json(
+    value: Any,
+    number: Callable[[float], Any] = finite,
+    other: Callable[[Any], Any] | None = None,
+    text: Callable[[str], Any] = str,
+) -> Any:
     """Lists and dictionaries of what JSON knows, from lists, tuples, dictionaries, numbers and words.
 
-    `number` says what becomes of a float. `other` says what becomes of what is none of these, in words that are;
-    without it that stays as it is.
+    `number` says what becomes of a float, `text` of a text. `other` says what becomes of what is none of these, in
+    words that are; without it that stays as it is.
     """
     if isinstance(value, float):
         return number(value)
-    if value is None or isinstance(value, (bool, int, str)):
+    if isinstance(value, str):
+        return text(value)
+    if value is None or isinstance(value, (bool, int)):
         return value
     if isinstance(value, dict):
-        return {str(name): as_json(item, number, other) for name, item in value.items()}
+        return {str(name): as_json(item, number, other, text) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [as_json(item, number, other) for item in value]
-    return value if other is None else as_json(other(value), number, other)
+        return [as_json(item, number, other, text) for item in value]
+    return value if other is None else as_json(other(value), number, other, text)
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """A file that is there whole or not at all: written beside its place, synced, renamed."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    """A file that is there whole or not at all: written beside its place, synced, renamed.
+
+    Its permissions are those of any new file of this process.
+    """
+    temporary = beside(path)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
+        write_and_sync(temporary, data)
         os.replace(temporary, path)
         sync_folder(path.parent)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
+
+
+def beside(path: Path) -> Path:
+    """A name beside a path that nothing has: hidden, and known by it as what was never finished."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+
+
+def check_writable(folder: Path) -> None:
+    """Raises `OSError` where no file can be made in a folder."""
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+
+
+def removed(path: Path) -> None:
+    """Removes a folder or whatever else is there, if anything is. No pipe is opened for it, which would wait for ever.
+
+    Raises `OSError` where it cannot.
+    """
+    try:
+        if stat.S_ISDIR(os.lstat(path).st_mode):
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    except FileNotFoundError:
+        pass
 
 
 def write_and_sync(path: Path, data: bytes) -> None:
     """A new file, on the disk when this returns."""
-    with path.open("wb") as file:
+    with path.open("xb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())

@@ -1,9 +1,12 @@
-"""The run folder: made, locked, cleared, and its configuration."""
+"""The run folder: claimed, held by one process, cleared, and its configuration."""
 
 import contextlib
+import errno
 import fcntl
+import itertools
 import os
-import shutil
+import re
+import time
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -12,12 +15,15 @@ import jax
 
 from .._version import __version__
 from ..errors import InputError
-from .config import SCHEMA
-from .files import write_atomically
+from .config import check_readable
+from .files import check_writable, removed, write_atomically
 from .metrics import rewrite_rows
-from .schema import write_json
 
 LEFT = ("evaluation.json", "fault.json", "times.jsonl")  # that a run before may have left
+PATIENCE = 0.2  # seconds that a lock is waited for: somebody may only look whether it is held
+_NOTHING = {"config.json", "metrics.jsonl", "times.jsonl"}  # the files of a run of which nothing has come yet
+# What a process that was killed leaves of a file that it was writing.
+_UNFINISHED = re.compile(r"\.(config\.json|(metrics|times)\.jsonl|(evaluation|fault)\.json|policy-.*)\.\w+")
 
 
 def policy_file(seed: int | str) -> str:
@@ -25,51 +31,184 @@ def policy_file(seed: int | str) -> str:
     return f"policy-seed{seed}.safetensors"
 
 
-def make_folder(folder: Path, *, overwrite: bool = False) -> None:
-    """Makes a folder for a run. Raises `InputError` where it holds one already, or cannot be made or written."""
-    if (folder / "config.json").exists() and not overwrite:
-        raise InputError(
-            f"{folder} already holds a run: give another folder, or overwrite it (--overwrite, or overwrite=True)."
-        )
+class HeldFolder:
+    """A run folder that no other process trains in. What is held is the folder itself, whatever its name leads to."""
+
+    def __init__(self, path: Path, handle: int):
+        self.path, self._handle = path, handle
+
+    def check(self) -> None:
+        """Raises `OSError` where the name leads to this folder no more: it was moved or removed, or its disk is gone.
+
+        To be called before anything is written by name: by then that may lead to another's run.
+        """
+        if not self.is_here():
+            raise OSError(errno.ESTALE, "the folder was moved or removed", str(self.path))
+
+    def is_here(self) -> bool:
+        """Whether the name still leads to it."""
+        try:
+            return os.path.samestat(os.fstat(self._handle), os.stat(self.path))
+        except OSError:
+            return False
+
+
+def new_folder(path: Path) -> Path:
+    """Makes a folder of this name, or where there is one, of the name with a number behind it.
+
+    Of several processes that ask at once, each gets one of its own. Raises `InputError` where none can be made.
+    """
+    names = itertools.chain([path], (path.with_name(f"{path.name}-{n}") for n in itertools.count(2)))
+    return next(name for name in names if _make(name))
+
+
+def removed_if_empty(path: Path) -> None:
+    """Takes back what `new_folder` made, if nothing is in it and no other process has come to hold it."""
+    with contextlib.suppress(OSError, InputError), locked(path):
+        path.rmdir()
+
+
+@contextlib.contextmanager
+def claimed(folder: Path, *, overwrite: bool = False) -> Generator[HeldFolder]:
+    """Makes a folder for a run and holds it; takes back what it made, where that ends in an error with nothing to keep.
+
+    Raises `InputError` where it holds a run already, another process has it, or it cannot be made or written.
+    """
+    with contextlib.ExitStack() as stack:
+        held, made = _made_and_held(folder, stack)
+        if (folder / "config.json").exists() and not overwrite:
+            raise InputError(
+                f"{folder} already holds a run: give another folder, or overwrite it (--overwrite, or overwrite=True)."
+            )
+        try:
+            new = made or not os.listdir(folder)
+            check_writable(folder)
+        except OSError as error:
+            raise _unwritable(folder, error) from None
+        try:
+            yield held
+        except BaseException:
+            if new:
+                _take_back(held, made)
+            raise
+
+
+def _made_and_held(folder: Path, stack: contextlib.ExitStack) -> tuple[HeldFolder, bool]:
+    """The folder, held until `stack` ends, and whether this process made it."""
+    while True:
+        made = _make(folder)
+        held = _hold(folder, stack)
+        if held is not None:  # or its maker has taken it back meanwhile
+            return held, made
+
+
+def _make(folder: Path) -> bool:
+    """Makes a folder, which of several processes one alone does; false where there is one. Raises `InputError`."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / ".writable", b"")
-        (folder / ".writable").unlink()
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir()
+    except FileExistsError as error:
+        if folder.is_dir() or not os.path.lexists(folder):
+            return False
+        raise _unwritable(folder, error) from None
     except OSError as error:
-        raise InputError(f"The folder {folder} cannot be written ({error.strerror}): give another.") from None
+        raise _unwritable(folder, error) from None
+    return True
+
+
+def _unwritable(folder: Path, error: OSError) -> InputError:
+    return InputError(f"The folder {folder} cannot be written ({error.strerror}): give another.")
+
+
+def _take_back(held: HeldFolder, made: bool) -> None:
+    """Without the files of a run of which nothing came, and without the folder, if this process made it."""
+    with contextlib.suppress(OSError):
+        left = {path.name: path.lstat().st_size for path in held.path.iterdir()}
+        if held.is_here() and left.keys() <= _NOTHING and not any(left[name] for name in left.keys() - {"config.json"}):
+            for name in left:
+                (held.path / name).unlink()
+            if made:
+                held.path.rmdir()
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Generator[HeldFolder]:
+    """Holds a run folder for this process, until it ends however it ends. Raises `InputError` if another has it."""
+    with contextlib.ExitStack() as stack:
+        held = _hold(folder, stack)
+        if held is None:
+            raise InputError(f"{folder} does not exist: give the folder of a run, as `logpi train --out` makes.")
+        yield held
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a process trains in a folder. Those who ask do not see each other, and no start is refused for them."""
+    with contextlib.ExitStack() as stack:
+        try:
+            fcntl.flock(_opened(folder, stack), fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:  # there is no folder, or no lock
+            pass
+        return False
+
+
+def _hold(folder: Path, stack: contextlib.ExitStack) -> HeldFolder | None:
+    """Holds a folder until `stack` ends; `None` where by then its name leads to another, or there is none."""
+    try:
+        handle = _opened(folder, stack)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise InputError(f"The folder {folder} cannot be opened ({error.strerror}): give another.") from None
+    _lock(folder, handle)
+    held = HeldFolder(folder, handle)
+    return held if held.is_here() else None
+
+
+def _opened(folder: Path, stack: contextlib.ExitStack) -> int:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    stack.callback(os.close, handle)
+    return handle
+
+
+def _lock(folder: Path, handle: int) -> None:
+    """Raises `InputError` where another process has the lock, and not only looks whether it is held."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > end:
+                raise InputError(
+                    f"Another process is training in {folder}: wait for it, or give another folder."
+                ) from None
+            time.sleep(0.01)
+        except OSError:  # a file system without locks
+            return
 
 
 def clear_folder(folder: Path) -> None:
     """Without what a run left that was here before."""
     for left in (*(folder / name for name in LEFT), *folder.glob(policy_file("*"))):
-        left.unlink(missing_ok=True)
-    if (folder / "checkpoints").is_dir() and not (folder / "checkpoints").is_symlink():
-        shutil.rmtree(folder / "checkpoints")
+        removed(left)
+    if not (folder / "checkpoints").is_symlink():
+        removed(folder / "checkpoints")
+    remove_unfinished(folder)
     rewrite_rows(folder, [])
 
 
-@contextlib.contextmanager
-def locked(folder: Path) -> Generator[None]:
-    """Holds a run folder for this process, until it ends however it ends. Raises `InputError` if another has it."""
-    if not folder.is_dir():
-        raise InputError(f"{folder} does not exist: give the folder of a run, as `logpi train --out` makes.")
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        raise InputError(f"Another process is training in {folder}: wait for it, or give another folder.") from None
-    except OSError:  # a file system without locks
-        pass
-    try:
-        yield
-    finally:
-        os.close(handle)
+def remove_unfinished(folder: Path) -> None:
+    """Without what a process that was killed left of files that it was writing."""
+    for path in folder.iterdir():
+        if _UNFINISHED.fullmatch(path.name):
+            removed(path)
 
 
 def write_config(folder: Path, config: dict[str, Any]) -> None:
-    """All that is needed to repeat a run, and what it came to."""
-    write_json(folder / "config.json", {"schema": SCHEMA, **config})
+    """All that is needed to repeat a run, and what it came to. Raises `InputError` where it could not be read again."""
+    write_atomically(folder / "config.json", check_readable(config))
 
 
 def versions() -> dict[str, str]:

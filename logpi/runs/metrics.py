@@ -1,21 +1,24 @@
 """Metrics of a training: what its iterations showed, as rows of `metrics.jsonl`, kept, and written as they come."""
 
+import dataclasses
+import hashlib
 import json
+import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from ..errors import InputError, shown
 from ..measurements import Measurement
 from ..statistics.curves import Curve, learning_curve
 from ..statistics.moments import merged_sums, Moments
-from .files import finite, read_json_lines, write_atomically
+from .files import finite, LINES_LIMIT, open_checked, read_json_lines, write_atomically
 
 FILE = "metrics.jsonl"
 WHOLE = ("seed", "iteration", "steps", "episodes")  # columns of a row that are whole numbers
@@ -46,36 +49,55 @@ class Metrics(eqx.Module):
     """What one row shows, in scalars; or several rows, each leaf with one axis for them."""
 
     shown: dict[str, Float[Array, "*rows"]]  # by the algorithm's updates: means over the iterations of a row
-    iterations: Float[Array, "*rows"]  # that a row is of
-    episodes: Float[Array, "*rows"]  # that ended in it
+    iterations: Int[Array, "*rows"]  # that a row is of
+    kept: Int[Array, "*rows"]  # of these, those that were finite, of which `shown` and `reward` are
+    kept_steps: Int[Array, "*rows"]  # of the agent in them
+    episodes: Int[Array, "*rows"]  # that ended in it
     return_sum: Float[Array, "*rows"]  # of their undiscounted returns, in units of reward
     return_spread: Float[Array, "*rows"]  # the squares of their distances from their mean, summed
     length_sum: Float[Array, "*rows"]  # of their lengths, in steps
     reward: Float[Array, "*rows"]  # mean per step
-    steps: Float[Array, "*rows"]  # of the agent: rows of a trajectory that only reset are none
+    steps: Int[Array, "*rows"]  # of the agent: rows of a trajectory that only reset are none
     finite: Bool[Array, "*rows"]  # rewards, observations, gradient and parameters all are numbers
 
     def with_next(self, other: "Metrics") -> "Metrics":
-        """Of these iterations and of those that follow them, as one row."""
-        iterations, steps = self.iterations + other.iterations, self.steps + other.steps
+        """Of these iterations and of those that follow them, as one row; what was dropped counts for no mean."""
         episodes = self.episodes + other.episodes
         old, new = (Moments(m.return_sum / jnp.maximum(m.episodes, 1), m.return_spread) for m in (self, other))
-        returns = merged_sums(old, new, self.episodes, other.episodes, jnp.maximum(episodes, 1))
+        n_old, n_new = (jnp.asarray(m.episodes, jnp.float32) for m in (self, other))
+        returns = merged_sums(old, new, n_old, n_new, jnp.maximum(n_old + n_new, 1))
         return Metrics(
-            {name: _mean(x, self.iterations, other.shown[name], other.iterations) for name, x in self.shown.items()},
-            iterations,
+            {name: _mean(x, self.kept, other.shown[name], other.kept) for name, x in self.shown.items()},
+            self.iterations + other.iterations,
+            self.kept + other.kept,
+            self.kept_steps + other.kept_steps,
             episodes,
             self.return_sum + other.return_sum,
             returns.spread,
             self.length_sum + other.length_sum,
-            _mean(self.reward, self.steps, other.reward, other.steps),
-            steps,
+            _mean(self.reward, self.kept_steps, other.reward, other.kept_steps),
+            self.steps + other.steps,
             self.finite & other.finite,
         )
 
 
+def of_iteration(
+    shown: dict[str, Float[Array, ""]],
+    episodes: tuple[Array, Array, Array, Array],
+    reward: Float[Array, ""],
+    steps: Int[Array, ""],
+    finite: Bool[Array, ""],
+) -> Metrics:
+    """Of one iteration; `episodes`: how many ended, the sum and spread of their returns, the sum of their lengths."""
+    number, total, spread, lengths = episodes
+    one, kept = jnp.ones((), jnp.int32), finite.astype(jnp.int32)
+    return Metrics(shown, one, kept, kept * steps, number, total, spread, lengths, reward, steps, finite)
+
+
 def _mean(one: Array, its: Array, other: Array, others: Array) -> Array:
-    return one + (other - one) * (others / jnp.maximum(its + others, 1))
+    """Of both, weighted; one of no weight may be NaN."""
+    both = one + (other - one) * (others / jnp.maximum(its + others, 1))
+    return jnp.where(others == 0, one, jnp.where(its == 0, other, both))
 
 
 def as_rows(seed: int, iteration: int, steps: int, metrics: Metrics, names: Sequence[str]) -> list[dict[str, Any]]:
@@ -148,6 +170,29 @@ def recent_return(rows: list[dict[str, Any]], episodes: int = 100) -> tuple[floa
     return mean, (variance / count) ** 0.5 if count > 1 else float("nan")
 
 
+@dataclasses.dataclass(frozen=True)
+class Mark:
+    """How far the rows had come at a checkpoint, which holds it: so rows and checkpoint know each other."""
+
+    bytes: int  # of the file up to there
+    sha256: str  # of these bytes
+    steps: dict[int, int]  # agent steps of each seed
+
+    def as_dict(self) -> dict[str, Any]:
+        """As a manifest has it."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def parse(cls, data: Any) -> "Mark | None":
+        """From a manifest; `None` where it has none, as those of an older logpi."""
+        if not isinstance(data, dict) or not isinstance(data.get("steps"), dict):
+            return None
+        numbers = [data.get("bytes"), *data["steps"].values()]
+        if not all(type(x) is int and x >= 0 for x in numbers) or not all(map(str.isdecimal, data["steps"])):
+            return None
+        return cls(data["bytes"], str(data.get("sha256")), {int(seed): n for seed, n in data["steps"].items()})
+
+
 class MetricsLog:
     """All rows of a training, in memory and, where there is a folder, in its file.
 
@@ -155,13 +200,24 @@ class MetricsLog:
     """
 
     def __init__(
-        self, folder: Path | None, names: Sequence[str], kept: list[dict[str, Any]], warn: Callable[[str], None]
+        self,
+        folder: Path | None,
+        names: Sequence[str],
+        kept: list[dict[str, Any]],
+        warn: Callable[[str], None],
+        steps: dict[int, int] | None = None,
     ):
         self.all, self._names = list(kept), tuple(names)
-        self._steps = {row["seed"]: row["steps"] for row in kept}
+        self._steps = {row["seed"]: row["steps"] for row in kept} if steps is None else dict(steps)
         self._before = self.steps
         self._warn, self._waiting, self._warned = warn, b"", False
         self._file = (folder / FILE).open("ab", buffering=0) if folder else None
+        self._bytes, self._digest = (0, hashlib.sha256()) if folder is None else _digested(folder / FILE)
+
+    @property
+    def mark(self) -> Mark:
+        """How far the rows have come."""
+        return Mark(self._bytes, self._digest.hexdigest(), dict(self._steps))
 
     @property
     def steps(self) -> int:
@@ -183,7 +239,10 @@ class MetricsLog:
         fresh.sort(key=lambda row: row["iteration"])  # stable: seeds stay in their order
         self.all += fresh
         if self._file is not None:
-            self._waiting += "".join(json.dumps(row) + "\n" for row in fresh).encode()
+            lines = "".join(json.dumps(row) + "\n" for row in fresh).encode()
+            self._waiting += lines
+            self._bytes += len(lines)
+            self._digest.update(lines)
         return fresh
 
     def flush(self, sync: bool = False) -> None:
@@ -216,6 +275,59 @@ class MetricsLog:
         if self._file is not None:
             with self._file:
                 self._write()
+
+
+def _digested(path: Path, most: int = LINES_LIMIT) -> tuple[int, Any]:
+    """How many bytes a file has, no more than `most`, and their checksum. Raises `InputError` where it is no file."""
+    digest, count = hashlib.sha256(), 0
+    with open_checked(path, LINES_LIMIT) as file:
+        while part := file.read(min(2**20, most - count)):
+            digest.update(part)
+            count += len(part)
+    return count, digest
+
+
+def rows_up_to(
+    folder: Path, mark: Mark | None, iterations: dict[int, int], warn: Callable[[str], None]
+) -> list[dict[str, Any]]:
+    """The rows to go on from, after so many iterations of each seed: those before `mark`, and the file cut off there.
+
+    What comes after it is not read: it may be damaged. Where the file holds other rows than were written, those that
+    can be read are kept, and `warn` hears of it.
+    """
+    path = folder / FILE
+    if mark is not None and _is_whole(path, mark):
+        os.truncate(path, mark.bytes)
+        return read_rows(folder)
+    kept = list(_readable(path, iterations))
+    if mark is not None:
+        warn(
+            f"{path} does not hold the rows that were written up to this checkpoint: the {len(kept):,} that can be "
+            "read are kept, and steps are counted on from the checkpoint."
+        )
+    rewrite_rows(folder, kept)
+    return kept
+
+
+def _is_whole(path: Path, mark: Mark) -> bool:
+    """Whether the rows up to a mark are those that were written."""
+    try:
+        count, digest = _digested(path, mark.bytes)
+    except (InputError, OSError):
+        return False
+    return (count, digest.hexdigest()) == (mark.bytes, mark.sha256)
+
+
+def _readable(path: Path, iterations: dict[int, int]) -> Iterator[dict[str, Any]]:
+    """The rows of these seeds in order, up to so many iterations, as far as the file can be read."""
+    last = dict.fromkeys(iterations, 0)
+    try:
+        for row in read_json_lines(path):
+            if _is_row(row) and last.get(row["seed"], math.inf) < row["iteration"] <= iterations[row["seed"]]:
+                last[row["seed"]] = row["iteration"]
+                yield row
+    except (InputError, OSError):
+        return
 
 
 def read_rows(folder: Path) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """A training that has been done: its policies, and what it showed."""
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,15 @@ from ..errors import check_flag, check_path, check_whole, InputError
 from ..evaluation.evaluate import evaluate_policies, Evaluation
 from ..measurements import Measurement
 from ..models import AbstractPolicy, Deterministic, Network
+from ..parameters import trainable
 from ..rollout import AbstractRollout, act
 from ..rollout.make import make_rollout
 from ..spaces.actions import ACTION_MAPS
 from .arrays import load_arrays, save_arrays
 from .config import given_settings, own_env, read_entries
-from .folder import clear_folder, locked, make_folder, policy_file, write_config
+from .folder import claimed, clear_folder, policy_file, write_config
 from .metrics import read_rows, rewrite_rows
+from .options import FaultTolerance
 from .plot import plot_curves
 from .schema import name_of_kind
 from .settings import Settings
@@ -86,19 +89,22 @@ class Run:
     model: str = "network"  # where the model came from: the settings' network, or a class of the user's own
     environment: Any = dataclasses.field(default=None, repr=False)  # what was trained on, if it is more than a name
     named: bool = True  # whether `env` alone says which environment that is
+    run_id: str = ""  # of this training alone: its checkpoints bear it too
+    fault_tolerance: FaultTolerance = dataclasses.field(default_factory=FaultTolerance)
 
     def __repr__(self) -> str:
         """What it is, in a line."""
         seeds = "seed" if len(self.seeds) == 1 else f"{len(self.seeds)} seeds, from"
         steps = self.summary.get("steps", 0)
+        count = f"{steps:,}" if isinstance(steps, int | float) else shown(steps)  # a file may say anything
         name = name_of_kind(self.settings.algorithm)
-        return f"<Run of {name} on {self.env}, {seeds} {self.seeds[0]}: {steps:,} steps>"
+        return f"<Run of {name} on {self.env}, {seeds} {self.seeds[0]}: {count} steps>"
 
     def config(self) -> dict[str, Any]:
         """What `config.json` holds."""
         names = (
             "env", "named", "seeds", "model", "settings", "obs_space", "action_space", "measurements", "summary",
-            "versions",
+            "versions", "run_id", "fault_tolerance",
         )  # fmt: skip
         return {name: getattr(self, name) for name in names}
 
@@ -176,8 +182,7 @@ class Run:
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
         """Writes the run folder: configuration, metrics, and a policy a seed."""
         folder = check_path("folder", folder)
-        make_folder(folder, overwrite=check_flag("overwrite", overwrite))
-        with locked(folder):
+        with claimed(folder, overwrite=check_flag("overwrite", overwrite)):
             clear_folder(folder)
             self._write(folder)
         return folder
@@ -237,8 +242,20 @@ def load(
     if settings is not None:
         config = dataclasses.replace(config, settings=given_settings(folder, config.settings, settings))
     like = skeleton(config, config.settings.network if model is None else model)
-    models = tuple(load_arrays(folder / policy_file(seed), like) for seed in config.seeds)
+    models = tuple(_read_model(folder, seed, like) for seed in config.seeds)
     return dataclasses.replace(config, models=models, history=read_rows(folder), environment=environment)
+
+
+def _read_model(folder: Path, seed: int, like: PyTree) -> PyTree:
+    """The networks of a seed. Raises `InputError` where they are missing, damaged, or not finite."""
+    path = folder / policy_file(seed)
+    if not os.path.lexists(path):
+        raise InputError(f"{path} is not there: the training was not brought to its end, as `logpi resume` can do.")
+    model = load_arrays(path, like)
+    parameters = jax.tree.leaves(eqx.filter(model, trainable(model)))
+    if not all(np.isfinite(np.asarray(x)).all() for x in parameters):
+        raise InputError(f"{path} has parameters that are not finite: the run folder is damaged, train it again.")
+    return model
 
 
 def skeleton(run: Run, network: Any) -> PyTree:
@@ -260,4 +277,5 @@ def read_config(folder: Path) -> Run:
     return Run(
         entries["env"], entries["settings"], entries["seeds"], (), entries["obs_space"], entries["action_space"], [],
         entries["summary"], entries["versions"], entries["measurements"], entries["model"], named=entries["named"],
+        run_id=entries["run_id"], fault_tolerance=entries["fault_tolerance"],
     )  # fmt: skip

@@ -28,16 +28,17 @@ from ..measurements import Measurement
 from ..models import Network
 from ..transforms import RewardScaling
 from .files import as_json, spelled, write_atomically
+from .options import Every, FaultTolerance
 from .settings import Settings
 
 PARTS: list[type] = [
     PPO, A2C, REINFORCE, GAE, MonteCarlo, NStep, Standardised, Unchanged, Latest, Replay, Adam, Network,
-    RewardScaling, Settings, Measurement,
+    RewardScaling, Settings, Measurement, Every, FaultTolerance,
 ]  # fmt: skip
 SPACES = (spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary, spaces.Box, spaces.Dict, spaces.Tuple)
 KNOWN: dict[str, Any] = {kind.__name__: kind for kind in (*PARTS, *SPACES)}
 MOST_ENTRIES = 2**26  # numbers in an observation or action
-MOST_AXES = 16
+MOST_AXES = 32
 _DTYPES = ("bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)), "float16", "float32",
            "float64", "bfloat16")  # fmt: skip
 
@@ -184,15 +185,24 @@ def _is_bound(bound: Any, entries: int) -> bool:
 def _is_part(part: Any, named: bool) -> bool:
     if not named:
         return isinstance(part, SPACES)
-    return isinstance(part, tuple) and len(part) == 2 and isinstance(part[0], str) and isinstance(part[1], SPACES)
+    return isinstance(part, tuple) and len(part) == 2 and _is_name(part[0]) and isinstance(part[1], SPACES)
+
+
+def _is_name(name: Any) -> bool:
+    """Whether a part can be called that: a text, a number, a truth, nothing, or several of these."""
+    return all(map(_is_name, name)) if isinstance(name, tuple) else isinstance(name, str | int | float | None)
+
+
+_NUMBERS = ("inf", "-inf", "nan")  # that JSON has no word for
 
 
 def to_json(value: Any) -> Any:
     """A configuration as plain JSON: an object of a known kind becomes a dictionary with its `kind`.
 
-    Numbers that JSON lacks are written as text ("inf"); an object of an unknown kind as its `repr`, under `custom`.
+    Numbers that JSON lacks are written as text ("inf"), and a text that reads as such a number under `text`; an object
+    of an unknown kind as its `repr`, under `custom`.
     """
-    return as_json(value, spelled, _described)
+    return as_json(value, spelled, _described, lambda text: {"text": text} if text in _NUMBERS else text)
 
 
 def _described(value: Any) -> Any:
@@ -201,7 +211,14 @@ def _described(value: Any) -> Any:
         return {"kind": type(value).__name__, **{f.name: getattr(value, f.name) for f in dataclasses.fields(value)}}
     if isinstance(value, (np.ndarray, np.generic, jax.Array)):
         return np.asarray(value).tolist()
-    return {"custom": value.text if isinstance(value, Custom) else repr(value)}
+    return {"custom": value.text if isinstance(value, Custom) else _printed(value)}
+
+
+def _printed(value: Any) -> str:
+    try:
+        return repr(value)
+    except Exception:  # an object of the user's
+        return shown(value)
 
 
 def from_json(data: Any) -> Any:
@@ -211,10 +228,12 @@ def from_json(data: Any) -> Any:
     """
     if isinstance(data, list):
         return tuple(from_json(item) for item in data)
-    if isinstance(data, str) and data in ("inf", "-inf", "nan"):
+    if isinstance(data, str) and data in _NUMBERS:
         return float(data)
     if not isinstance(data, dict):
         return data
+    if data.keys() == {"text"}:
+        return str(data["text"])
     if "custom" in data:
         return Custom(str(data["custom"]))
     if "kind" not in data:

@@ -10,6 +10,7 @@ from ..models import Network
 from ..transforms import RewardScaling
 
 ROW_STEPS = 16  # agent steps that a row of the metrics is of at least: each takes 400 bytes
+MOST_TEXT = 20_000  # characters of where settings come from: every flag of a command may be in it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +47,17 @@ class Settings:
                 "than 2^31 rollouts: give fewer steps or larger rollouts."
             )
         check_fields(self, check_whole, "log_every", low=1, high=2**20, optional=True)
+        if self.iterations_per_row * self.steps_per_rollout >= 2**31:
+            raise InputError(
+                f"log_every is {shown(self.log_every)} with {shown(self.steps_per_rollout)} steps in a rollout, but a "
+                "row must be of less than 2^31 steps: give a smaller one."
+            )
         choice("actions", self.actions, ("clip", "rescale"))
+        if not isinstance(self.source, str) or not self.source.isprintable() or len(self.source) > MOST_TEXT:
+            raise InputError(
+                f"source is {shown(self.source)}, but it must be a text on one line, of at most {MOST_TEXT:,} "
+                "characters: give one that says where the settings come from."
+            )
         check_part("algorithm", self.algorithm, "PPO()")
         check_kind("network", self.network, Network, "Network()")
         if self.reward_scaling is not None:

@@ -17,7 +17,7 @@ from ..evaluation.episodes import EpisodeRows, follow, no_episodes, OpenEpisodes
 from ..models import AbstractPolicy
 from ..parameters import trainable
 from ..rollout import AbstractRollout
-from ..runs.metrics import Metrics
+from ..runs.metrics import Metrics, of_iteration
 from ..trajectory import Trajectory
 from ..transforms import RewardScaling, RewardStatistics
 
@@ -125,7 +125,7 @@ class Trainer(eqx.Module):
         Where something is not finite, the state stays as it was, or with `skip` as far as it was learned.
         """
         rows, open_episodes = follow(trajectory, state.open_episodes)
-        steps = jnp.sum(trajectory.valid * 1.0)
+        steps = jnp.sum(trajectory.valid, dtype=jnp.int32)
         reward = jnp.sum(trajectory.reward) / jnp.maximum(steps, 1)
         finite = all_finite((trajectory.obs, trajectory.last_obs, trajectory.reward))
         rewards = state.rewards
@@ -137,7 +137,7 @@ class Trainer(eqx.Module):
         networks = self.algorithm.networks(learner)
         finite &= all_finite((self._watched(shown), eqx.filter(networks, trainable(networks))))
         after = TrainingState(learner, rollout, open_episodes, rewards, buffer, state.iteration + 1, state.key)
-        metrics = Metrics(shown, jnp.ones(()), *_episodes(rows), reward, steps, finite)
+        metrics = of_iteration(shown, _episodes(rows), reward, steps, finite)
         return self._kept(finite, after, state), metrics
 
     def _check(self, shown: dict[str, Array]) -> None:
@@ -172,9 +172,9 @@ def _with(state: TrainingState, **changes: Any) -> TrainingState:
 def _episodes(rows: EpisodeRows) -> tuple[Array, Array, Array, Array]:
     """How many ended, the sum of their returns and its spread, and the sum of their lengths. NaN is no return."""
     counted = rows.ended & jnp.isfinite(rows.total_reward)
-    number = jnp.sum(counted * 1.0)
+    number = jnp.sum(counted, dtype=jnp.int32)
     total = jnp.sum(jnp.where(counted, rows.total_reward, 0.0))
-    spread = jnp.sum(jnp.where(counted, rows.total_reward - total / jnp.maximum(number, 1.0), 0.0) ** 2)
+    spread = jnp.sum(jnp.where(counted, rows.total_reward - total / jnp.maximum(number, 1), 0.0) ** 2)
     return number, total, spread, jnp.sum(jnp.where(counted, rows.length, 0.0))
 
 
@@ -343,8 +343,9 @@ class HostLoop:
         """One row as several: one, or none."""
         if row is not None:
             return jax.tree.map(lambda x: np.asarray(x)[None], row)
-        none = jnp.zeros(0)
-        rows = Metrics(dict.fromkeys(self._trainer.names, none), none, none, none, none, none, none, none, none > 0)
+        none, counts = jnp.zeros(0), jnp.zeros(0, jnp.int32)
+        names = dict.fromkeys(self._trainer.names, none)
+        rows = Metrics(names, counts, counts, counts, counts, none, none, none, none, counts, none > 0)
         return jax.tree.map(np.asarray, rows)
 
     def _one(self, state: TrainingState) -> tuple[TrainingState, Metrics, Trajectory]:

@@ -1,7 +1,6 @@
 """From an environment and a few words to a trained policy."""
 
 import dataclasses
-import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -23,31 +22,17 @@ from ..models import AbstractPolicy, Network
 from ..rollout import AbstractRollout
 from ..rollout.make import make_rollout
 from ..rollout.memory import check_experience, check_network
-from ..runs.checkpoints import Every
 from ..runs.config import given_settings, MOST_SEEDS, own_env
+from ..runs.options import Every, FaultTolerance, KEPT
 from ..runs.presets import algorithm_name, GENERAL, preset
 from ..runs.run import check_spaces, read_config, Run
 from ..runs.settings import Settings
 from ..spaces.actions import ACTION_MAPS
 from ..transforms import RewardScaling
+from .cache import compilation_cache
 from .events import as_listener, Listener
-from .options import FaultTolerance
 from .session import Session
-
-
-def compilation_cache() -> None:
-    """Keeps compiled programs on disk between processes, unless JAX has been told where to, or not to.
-
-    In `LOGPI_CACHE`, or the user's cache folder; an empty `LOGPI_CACHE` turns it off.
-    """
-    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "logpi" / "xla"
-    folder = os.environ.get("LOGPI_CACHE", str(default))
-    config = jax.config.values
-    if not folder or config["jax_compilation_cache_dir"] or not config["jax_enable_compilation_cache"]:
-        return
-    jax.config.update("jax_compilation_cache_dir", folder)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+from .underway import Task
 
 
 def make_settings(env: str, algorithm: AbstractAlgorithm | str | None, changes: dict[str, Any]) -> Settings:
@@ -107,7 +92,7 @@ def train(
     cannot work, and of these `TrainingFault` where NaN, `EnvironmentFault` where an environment stopped it.
     """
     _prepare_jax()
-    fault_tolerance = FaultTolerance.parse(checkpoint_every, on_nan, on_env_error, step_timeout)
+    fault_tolerance = FaultTolerance().changed(checkpoint_every, on_nan, on_env_error, step_timeout)
     source = restarting(resolve(env)) if fault_tolerance.restart else resolve(env)
     changes = {
         "steps": steps,
@@ -121,9 +106,8 @@ def train(
         settings = make_settings(source.name, algorithm, changes)
     chosen = _chosen_seeds(seed, seeds)
     rollout = _rollout(source, settings, len(chosen))
-    return Session(
-        source, settings, chosen, rollout, model, env, out, overwrite, as_listener(listener), fault_tolerance
-    ).run()
+    task = Task(source, settings, chosen, rollout, model, env, out, overwrite, as_listener(listener), fault_tolerance)
+    return Session(task).run()
 
 
 def resume(
@@ -132,23 +116,23 @@ def resume(
     settings: Settings | None = None,
     model: AbstractPolicy | Callable[..., AbstractPolicy] | None = None,
     environment: Any = None,
-    checkpoint_every: str | int | Every | None = "30s",
-    on_nan: Literal["stop", "skip"] = "stop",
-    on_env_error: Literal["stop", "restart"] = "stop",
-    step_timeout: float = 120.0,
+    checkpoint_every: str | int | Every | None = KEPT,
+    on_nan: Literal["kept", "stop", "skip"] = KEPT,
+    on_env_error: Literal["kept", "stop", "restart"] = KEPT,
+    step_timeout: float | None = None,
     listener: Listener | None = None,
 ) -> Run:
     """Goes on with a training from the newest good checkpoint in its folder, to the steps that were planned.
 
     In compiled environments the result is bit for bit that of a training that was never stopped, on the same machine
     with the same versions; environments on the host start new episodes. `settings`, `model` and `environment` are
-    needed where the run had its own: those that it was trained with. Raises `InputError` where there is nothing to go
-    on from.
+    needed where the run had its own: those that it was trained with. How often it is stored, and where it stops or goes
+    on, stays as the training had it where not given. Raises `InputError` where there is nothing to go on from.
     """
     _prepare_jax()
     folder = check_path("folder", folder)
-    fault_tolerance = FaultTolerance.parse(checkpoint_every, on_nan, on_env_error, step_timeout)
     config = read_config(folder)
+    fault_tolerance = config.fault_tolerance.changed(checkpoint_every, on_nan, on_env_error, step_timeout)
     settings = given_settings(folder, config.settings, settings)
     source = resolve(environment if environment is not None else own_env(config.env))
     source = restarting(source) if fault_tolerance.restart else source
@@ -156,11 +140,11 @@ def resume(
     check_spaces(config, source.name, rollout)
     if config.model != "network" and model is None:
         raise InputError(f"{folder} holds a model of your own ({config.model}): give one like it as model=.")
-    session = Session(
+    task = Task(
         source, settings, config.seeds, rollout, model, environment or config.env, folder, True, as_listener(listener),
-        fault_tolerance, resume=True,
+        fault_tolerance, resume=True, run_id=config.run_id,
     )  # fmt: skip
-    return session.run()
+    return Session(task).run()
 
 
 def _prepare_jax() -> None:

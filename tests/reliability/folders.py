@@ -124,9 +124,9 @@ BOX = {"kind": "Box", "shape": [10**6, 10**6]}
 HOSTILE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a configuration that is a link": (file("config.json", link), "config.json is a symbolic link.*put the file"),
     "a configuration that is a pipe": (file("config.json", pipe), f"it is no plain file: {DAMAGED}"),
-    "a configuration of 10 GB": (file("config.json", huge), "10,000,000,000 bytes, but at most 4,194,304 are read"),
-    "a configuration of brackets": (file("config.json", b"[" * 10**6), f"{JSON} .brackets are more than 32 deep"),
-    "a deep configuration": (file("config.json", b'{"a":' * 99 + b"1" + b"}" * 99), "brackets are more than 32 deep"),
+    "a configuration of 10 GB": (file("config.json", huge), "10,000,000,000 bytes, but at most 16,777,216 are read"),
+    "a configuration of brackets": (file("config.json", b"[" * 10**6), f"{JSON} .brackets are more than 96 deep"),
+    "a deep configuration": (file("config.json", b'{"a":' * 99 + b"1" + b"}" * 99), "brackets are more than 96 deep"),
     "bytes that are no text": (file("config.json", b"\xff\xfe{}"), f"{JSON} .*can't decode.*{DAMAGED}"),
     "NaN": (file("config.json", b'{"schema": NaN}'), f"{JSON} .'NaN' is no finite number"),
     "infinity": (file("config.json", b'{"schema": 1e999}'), f"{JSON} .'1e999' is no finite number"),

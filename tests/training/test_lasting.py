@@ -26,8 +26,8 @@ from logpi.models import make_actor_critic
 from logpi.progress.console import ProgressTracker
 from logpi.report import page
 from logpi.report.folders import tell
-from logpi.runs.checkpoints import Every
 from logpi.runs.metrics import recent_return
+from logpi.runs.options import Every
 from logpi.runs.times import FILE, read_times
 from logpi.training.events import Compiled, Event, Planned
 from logpi.trajectory import Trajectory
@@ -153,6 +153,7 @@ def test_a_run_of_an_own_model_says_so_from_the_start(tmp_path: Path) -> None:
     def own(obs_space, action_space, key):
         return eqx.tree_at(lambda m: m, make_actor_critic(obs_space, action_space, key=key), replace_fn=lambda m: m)
 
+    (tmp_path / "note").write_text("")  # of an empty folder, what an error leaves would be taken back
     with pytest.raises(KeyboardInterrupt):
         logpi.train("CartPole-v1", steps=64, out=tmp_path, model=own, listener=killed, **SMALL)
     with pytest.raises(InputError, match="give one like it as model="):

@@ -1,0 +1,74 @@
+"""Options of a training: how often it is stored, and where it stops or goes on. Its folder keeps them for a resume."""
+
+import dataclasses
+import math
+import re
+from typing import Any
+
+from ..errors import check_between, check_fields, check_flag, check_whole, choice, InputError
+
+KEPT = "kept"  # said of an option: as it was before
+
+
+@dataclasses.dataclass(frozen=True)
+class Every:
+    """How often: after so many seconds, or so many updates. With neither, only at the end."""
+
+    seconds: float = math.inf
+    updates: int = 2**31
+
+    def __post_init__(self):
+        check_fields(self, check_whole, "updates", low=1, high=2**31)
+        check_fields(self, check_between, "seconds", low=1e-3)
+
+    @classmethod
+    def parse(cls, text: "str | int | float | Every | None") -> "Every":
+        """`"30s"`, `"5m"`, `500` (updates), or `None`. Raises `InputError` for anything else."""
+        if isinstance(text, Every):
+            return text
+        if text is None or str(text).lower() in ("none", "off"):
+            return Every()
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h)?", str(text).strip())
+        if found is None or float(found[1]) == 0 or (not found[2] and "." in found[1]):
+            raise InputError(
+                f"checkpoint-every is {text!r}, but it must be a time or a number of updates: give 30s, 5m or 500."
+            )
+        if not found[2]:
+            return Every(updates=int(found[1]))
+        return Every(seconds=float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]])
+
+
+@dataclasses.dataclass(frozen=True)
+class FaultTolerance:
+    """What a training does against loss and trouble. None of it changes what is learned from good numbers."""
+
+    every: Every = dataclasses.field(default_factory=lambda: Every(seconds=30.0))
+    skip: bool = False  # updates that lead to NaN, in place of stopping there
+    restart: bool = False  # environments that break down, in place of stopping there
+    step_timeout: float = 120.0  # seconds that environments on the host may take for a step
+
+    def __post_init__(self):
+        check_fields(self, check_between, "step_timeout", low=1e-3)
+        check_fields(self, check_flag, "skip", "restart")
+
+    def changed(
+        self,
+        checkpoint_every: str | int | float | Every | None = KEPT,
+        on_nan: str = KEPT,
+        on_env_error: str = KEPT,
+        step_timeout: float | None = None,
+    ) -> "FaultTolerance":
+        """With what the arguments of `train` and `resume` say in its place; "kept" and no time-out say nothing.
+
+        Raises `InputError` for what they cannot be.
+        """
+        given: dict[str, Any] = {}
+        if checkpoint_every != KEPT:
+            given["every"] = Every.parse(checkpoint_every)
+        if on_nan != KEPT:
+            given["skip"] = choice("on_nan", on_nan, ("stop", "skip")) == "skip"
+        if on_env_error != KEPT:
+            given["restart"] = choice("on_env_error", on_env_error, ("stop", "restart")) == "restart"
+        if step_timeout is not None:
+            given["step_timeout"] = step_timeout
+        return dataclasses.replace(self, **given)

@@ -1,0 +1,209 @@
+"""The iterations of a session: round by round, with what is written and told of each, until something ends them."""
+
+import contextlib
+import dataclasses
+import secrets
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from ..envs import EnvSource
+from ..errors import EnvironmentFault, InputError, TrainingFault
+from ..rollout import AbstractRollout
+from ..runs.checkpoints import Checkpoints
+from ..runs.folder import HeldFolder
+from ..runs.metrics import MetricsLog, recent_return
+from ..runs.options import FaultTolerance
+from ..runs.presets import algorithm_name
+from ..runs.schema import write_json
+from ..runs.settings import Settings
+from ..runs.times import Times
+from .events import Advanced, Listener, Warned
+from .loop import BUFFER, CompiledLoop, HostLoop, Iterated, Trainer, TrainingState
+from .monitors import Monitors
+from .nonfinite import Fault, find_fault
+from .placement import side_by_side
+from .signals import Interruption
+
+CHUNK_SECONDS = 0.3  # how long the loop runs between two looks at it
+
+
+@dataclasses.dataclass
+class Task:
+    """What one call of `train` or `resume` is to do."""
+
+    source: EnvSource
+    settings: Settings
+    seeds: tuple[int, ...]
+    rollout: AbstractRollout
+    model: Any
+    environment: Any
+    out: str | Path | None
+    overwrite: bool
+    listener: Listener
+    fault_tolerance: FaultTolerance
+    resume: bool = False
+    run_id: str = dataclasses.field(default_factory=lambda: secrets.token_hex(16))
+
+
+@dataclasses.dataclass(frozen=True)
+class Before:
+    """What was done of a training before this process: nothing, or up to a checkpoint."""
+
+    rows: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    steps: dict[int, int] | None = None  # of each seed, where the checkpoint says it
+
+
+@dataclasses.dataclass
+class Underway:
+    """The iterations of a session, and where they stand."""
+
+    task: Task
+    held: HeldFolder | None
+    trainer: Trainer
+    loop: CompiledLoop | HostLoop
+    states: list[TrainingState]
+    log: MetricsLog
+    checkpoints: Checkpoints
+    times: Times
+    monitors: Monitors
+    interruption: Interruption
+    started: float = dataclasses.field(default_factory=time.perf_counter)
+    seconds: float = 0.0  # of training in this process, without compiling
+    count: int = 1  # iterations in the next round
+    restarts: int = 0  # of environments that broke down
+    left_behind: bool = False  # an environment does not answer, and threads may still be in others
+
+    @property
+    def iteration(self) -> int:
+        """Iterations that every seed has done. After a fault, other seeds may be further than the one that failed."""
+        return min(int(state.iteration) for state in self.states)
+
+    def iterate(self) -> InputError | None:
+        """Rounds of some iterations of every seed, until all are done, somebody interrupts, or something breaks.
+
+        However it ends, the last good states are in a checkpoint. Returns what broke.
+        """
+        total, fault = self.task.settings.num_updates, None
+        self.checkpoints.started(self.iteration)
+        try:
+            while self.iteration < total and not self.interruption.is_set():
+                self._round(total)
+        except (TrainingFault, EnvironmentFault) as broken:
+            fault = broken
+        finally:
+            self._write(last=True)
+            self.seconds = self._seconds()
+        return fault
+
+    def _round(self, total: int) -> None:
+        """Some iterations of every seed. A thread each: that is faster than a batch of seeds."""
+        before, every = time.perf_counter(), self.trainer.every
+        count = min(self.count, self.checkpoints.room(self.iteration))
+        count = -(-count // every) * every  # whole rows, so that these do not depend on how iterations are grouped
+        done = {seed: int(state.iteration) for seed, state in zip(self.task.seeds, self.states, strict=True)}
+        results = side_by_side(
+            lambda state: self.loop.advance(state, min(count, total - int(state.iteration))), self.states, self._look
+        )
+        self.states = [result.state for result in results]
+        metrics = {seed: result.metrics for seed, result in zip(self.task.seeds, results, strict=True)}
+        fresh = self.log.add(done, metrics)
+        self.log.flush()
+        self._tell(fresh)
+        self._stop(results)
+        if self.checkpoints.due(self.iteration):
+            self._write(last=False)
+        ratio = CHUNK_SECONDS / max(time.perf_counter() - before, 1e-6)
+        self.count = min(max(1, round(self.count * min(ratio, 8.0))), BUFFER * every)
+
+    def _tell(self, fresh: list[dict[str, Any]]) -> None:
+        """What is new, and what went wrong and did not stop anything."""
+        for state in self.states:
+            for incident in self.task.rollout.incidents(state.rollout):
+                self.restarts += 1
+                self._warn(f"{incident}; it was made anew, and its step there counts for nothing.")
+        for sentence in self.monitors.check(fresh):
+            self._warn(sentence)
+        self.times.add(self.iteration, self._seconds())
+        self.task.listener(Advanced(fresh, self.log.steps, self._seconds()))
+
+    def _look(self) -> None:
+        """At environments on the host: whether they answer."""
+        try:
+            for state in self.states:
+                self.task.rollout.check_alive(state.rollout, self.task.fault_tolerance.step_timeout)
+        except EnvironmentFault:
+            self.left_behind = True
+            raise
+
+    def _stop(self, results: list[Iterated]) -> None:
+        """Raises what broke: an environment, or the first iteration that was not finite."""
+        faults = [
+            find_fault(self.trainer, result, seed)
+            for seed, result in zip(self.task.seeds, results, strict=True)
+            if result.failed is not None
+        ]
+        if not faults:
+            for result in results:
+                if result.broken is not None:
+                    raise result.broken
+            return
+        first: Fault = min(faults, key=lambda fault: fault.update)
+        with contextlib.suppress(OSError):  # it is said anyway
+            if self.held is not None:
+                self.held.check()
+                write_json(self.held.path / "fault.json", dataclasses.asdict(first))
+        raise first.error()
+
+    def _write(self, last: bool) -> None:
+        """A checkpoint; the last of a training holds the experience too, which would cost too much on the way.
+
+        Where a round was left in its middle, what was handed over by then is gone: that may be the experience alone.
+        Threads that were left behind may hand it over at any time.
+        """
+        states = tuple(self.trainer.stored(state) for state in self.states)
+        if _is_gone(states):
+            return
+        self.log.flush(sync=True)  # before the checkpoint after them
+        buffers = tuple(state.buffer for state in self.states) if last and not self.left_behind else None
+        buffers = None if _is_gone(buffers) else buffers
+        self.checkpoints.write(states, self.iteration, self._score(), self.log.mark, buffers)
+
+    def _score(self) -> float | None:
+        """The recent mean return, averaged over seeds: the best checkpoint has the highest."""
+        rows = self.log.all[-4096:]
+        recent = [recent_return([row for row in rows if row["seed"] == seed]) for seed in self.task.seeds]
+        means = [found[0] for found in recent if found is not None]
+        return sum(means) / len(means) if means else None
+
+    def _seconds(self) -> float:
+        return time.perf_counter() - self.started - self.loop.late_compile_seconds
+
+    def _warn(self, sentence: str) -> None:
+        self.task.listener(Warned(sentence))
+
+    def summary(self, compile_seconds: float) -> dict[str, Any]:
+        """What it came to, in plain numbers."""
+        task = self.task
+        return {
+            "env": task.source.name,
+            "algorithm": algorithm_name(task.settings.algorithm),
+            "seeds": list(task.seeds),
+            "steps": self.log.steps,
+            "compile_seconds": round(compile_seconds, 3),
+            "train_seconds": round(self.times.total, 3),
+            "steps_per_second": round(self.log.new_steps / max(self.seconds, 1e-9), 1),
+            "updates": self.iteration,
+            "interrupted": self.interruption.is_set() and self.iteration < task.settings.num_updates,
+            "signal": self.interruption.signal,
+            "restarts": self.restarts,
+            "checkpoint_seconds": round(self.checkpoints.seconds, 3),
+            "out": None if task.out is None else str(task.out),
+        }
+
+
+def _is_gone(tree: Any) -> bool:
+    """Whether arrays in it have been handed over to a program."""
+    return any(x.is_deleted() for x in jax.tree.leaves(tree) if isinstance(x, jax.Array))
