@@ -118,7 +118,12 @@ def said(error: BaseException, most: int = 1000) -> str:
     Its kind, where it says nothing. What cannot be printed is written as Python does: it may come from a file.
     """
     line = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-    return _cut("".join(c if c.isprintable() else repr(c)[1:-1] for c in line), most)
+    return _cut(printable(line), most)
+
+
+def printable(text: str) -> str:
+    """A text with what cannot be printed as Python writes it: names may hold what a terminal would obey."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def shown(value: object, most: int = 60) -> str:

@@ -89,7 +89,7 @@ def audit_command(arguments: Sequence[str]) -> int:
         import jax
 
         from .. import audit as audits
-        from ..training.train import compilation_cache
+        from ..training.cache import compilation_cache
 
     compilation_cache()
     with transient(f"auditing {values['target']} ..."):

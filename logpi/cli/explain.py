@@ -49,7 +49,7 @@ def _page_of(run: str | None, seed: int | None) -> str:
         check_between("--seed", seed, 0, 2**31 - 1)
     with transient("starting JAX ..."), uninterrupted():
         from ..explain import run_page
-        from ..training.train import compilation_cache
+        from ..training.cache import compilation_cache
 
     with transient(f"one batch of {run} ..."):
         compilation_cache()

@@ -1,10 +1,11 @@
 """The command `logpi`: finds the subcommand, and turns what goes wrong into one sentence and an exit status.
 
 0: done. 1: an audit found something wrong. 2: something can be mended, and the sentence on stderr says how. 3: NaN
-stopped a training (what was good is saved). 130, 143: Ctrl-C or SIGTERM ended it (what was learned is saved). 141: what
-read the output has gone.
+stopped a training (what was good is saved). 129, 130, 143: SIGHUP, Ctrl-C or SIGTERM ended it (what was learned is
+saved). 141: what read the output has gone.
 """
 
+import contextlib
 import errno
 import gc
 import os
@@ -15,8 +16,9 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import TextIO
 
-from ..errors import InputError, TrainingFault
+from ..errors import InputError, said, TrainingFault
 from ..training.signals import signal_handler, signal_of, SIGNALS, Terminated
+from .terminal import open_streams, says, Unfailing
 
 HELP = """\
 usage: logpi COMMAND ...
@@ -46,18 +48,29 @@ logpi COMMAND --help lists the flags of a command; logpi train ENV --help also t
 logpi --version tells the version.
 """
 COMMANDS = ("train", "resume", "evaluate", "watch", "report", "explain", "audit")
-# What the file system refuses and a person can mend; any other OSError is a fault of ours and keeps its traceback.
-_REFUSALS = (
-    errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EISDIR, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOSPC,
-    errno.ENOTDIR, errno.EPERM, errno.EROFS,
-)  # fmt: skip
+_CURES = {  # of what the system refuses
+    errno.ENOSPC: "make room", errno.EDQUOT: "make room", errno.EFBIG: "make room", errno.EMFILE: "raise ulimit -n",
+}  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command, by default the one of the process, and returns its exit status."""
+    open_streams()
+    with contextlib.redirect_stderr(Unfailing(sys.stderr)):
+        status = _status(list(sys.argv[1:] if arguments is None else arguments))
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:  # whoever read it has gone, or the disk is full
+            _let_go(stream)
+    return status
+
+
+def _status(arguments: list[str]) -> int:
+    """The exit status of a command; what went wrong with it is said."""
     try:
         with signal_handler(_signals(), _stop):
-            status = _dispatch(list(sys.argv[1:] if arguments is None else arguments))
+            status = _dispatch(arguments)
         sys.stdout.flush()
         return status
     except TrainingFault as error:
@@ -67,22 +80,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as stop:
         return 128 + signal_of(stop)
     except BrokenPipeError:
-        _let_go(sys.stdout)
         return 141
     except OSError as error:
-        if error.errno not in _REFUSALS:
+        if error.errno is None:  # no refusal of the system's, but a fault of ours
             raise
-        where = f" ({error.filename})" if error.filename else ""
-        return _complain(f"The system says: {error.strerror}{where}. Make room, or name another place.")
+        where = f" ({os.fsdecode(error.filename)})" if isinstance(error.filename, str | bytes) else ""
+        cure = _CURES.get(error.errno, "give another place, or try again")
+        return _complain(f"The system says: {error.strerror}{where}: {cure}.")
     except RuntimeError as error:
-        if not str(error).startswith("RESOURCE_EXHAUSTED"):  # JAX's word for it
-            raise
-        return _complain("There is not enough memory for this: take fewer --envs or a shorter --rollout-length.")
-    finally:
-        try:
-            sys.stderr.flush()
-        except BrokenPipeError:  # whoever read the progress has gone, which is no failure
-            _let_go(sys.stderr)
+        if str(error).startswith("RESOURCE_EXHAUSTED"):  # JAX's word for it
+            return _complain("There is not enough memory for this: take fewer --envs or a shorter --rollout-length.")
+        if str(error).startswith("Unable to initialize backend"):
+            return _complain(f"JAX says: {said(error)}: set JAX_PLATFORMS to what is there, as cpu.")
+        raise
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
@@ -101,13 +111,13 @@ def _stop(number: int, frame: FrameType | None) -> None:
             threading.Timer(0.01, os.kill, (os.getpid(), number)).start()
             return
         frame = frame.f_back
-    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+    raise KeyboardInterrupt if number == signal.SIGINT else Terminated(number)
 
 
 def _signals() -> tuple[int, ...]:
     """What `_stop` meets: Ctrl-C only where it raises `KeyboardInterrupt` anyway, and is not ignored, say."""
     usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    return SIGNALS if usual else (signal.SIGTERM,)
+    return SIGNALS if usual else tuple(number for number in SIGNALS if number != signal.SIGINT)
 
 
 def _let_go(stream: TextIO) -> None:
@@ -116,7 +126,7 @@ def _let_go(stream: TextIO) -> None:
 
 
 def _complain(sentence: str, status: int = 2) -> int:
-    print(f"logpi: {sentence}", file=sys.stderr)
+    says(f"logpi: {sentence}")
     return status
 
 

@@ -33,7 +33,7 @@ def report_command(arguments: Sequence[str]) -> int:
         raise InputError(f"{repeated[0]} is named twice: name each run once.")
     with transient("starting JAX ..."), uninterrupted():
         from ..report.document import page
-        from ..training.train import compilation_cache
+        from ..training.cache import compilation_cache
     if values["follow"]:
         return _follow(folders, values["port"])
     out = Path(values["out"])

@@ -1,21 +1,56 @@
 """Words on stderr while a command works."""
 
 import contextlib
+import os
 import shutil
 import signal
 import sys
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
+from ..errors import printable
 from ..training.signals import signal_handler, SIGNALS
 
 _ERASE = "\r\x1b[2K"
 
 
+class Unfailing:
+    """A text stream that drops what it cannot write: a full disk under stderr, or no reader, is no reason to stop."""
+
+    def __init__(self, stream: Any):
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """All of a text, as far as anybody is concerned."""
+        with contextlib.suppress(OSError, ValueError):  # a closed stream raises ValueError
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """What was written, if it can be."""
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def open_streams() -> None:
+    """Opens stdin, stdout and stderr where a process was started without: they lead nowhere.
+
+    Otherwise the next files that are opened would take their places, and words would be written into them.
+    """
+    while (handle := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(handle, True)
+    os.close(handle)
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 - as long as the process
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+
+
 def says(text: str) -> None:
-    """A line on stderr; nothing where nobody reads it any more."""
-    with contextlib.suppress(BrokenPipeError):
-        print(text, file=sys.stderr, flush=True)
+    """Lines on stderr; names in them may hold what a terminal would obey."""
+    print("\n".join(map(printable, text.split("\n"))), file=sys.stderr, flush=True)
 
 
 def own_name() -> str:
@@ -24,7 +59,7 @@ def own_name() -> str:
         return "logpi"
     script = Path(sys.argv[0])
     if script.name != "logpi" or not script.is_file():
-        return "python -m logpi"
+        return "python -P -m logpi"
     here, place = Path.cwd(), script.absolute()
     return str(place.relative_to(here) if place.is_relative_to(here) else place)
 
@@ -47,7 +82,7 @@ def transient(text: str) -> Generator[None]:
 
 @contextlib.contextmanager
 def uninterrupted() -> Generator[None]:
-    """Keeps Ctrl-C and SIGTERM until the end, and then lets the first that came do what it would have done.
+    """Keeps signals until the end, and then lets the first that came do what it would have done.
 
     An import of JAX that is cut short may abort the process, or go on regardless.
     """

@@ -2,6 +2,7 @@
 
 import contextlib
 import multiprocessing
+import os
 import threading
 import weakref
 from collections.abc import Callable, Generator
@@ -222,6 +223,15 @@ _worker_function: Any = None
 def _install(f: Callable[..., Any]) -> None:
     global _worker_function
     _worker_function = f
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Ends this worker where its parent was killed, and could not say that no more is to come."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _call_in_worker(event: PyTree) -> tuple[float, str | None]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import printable
 from ..runs.metrics import recent_return
 from ..statistics.intervals import mean_interval
 from ..training.events import Advanced, Compiled, Compiling, Event, Finished, Planned, Warned
@@ -30,7 +31,7 @@ def plan_lines(plan: Planned) -> list[str]:
     lines += [f"  {plan.note}"] if plan.note else []
     lines += [f"  settings: {plan.source}"]
     lines += [f"  folder:   {plan.out}"] if plan.out else []
-    return lines
+    return [printable(line) for line in lines]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,7 +127,7 @@ class PlainProgress:
                     self._last = time.monotonic()
                     self._write(plain_line(self._tracker.snapshot()))
             case Warned(sentence):
-                self._write(f"warning: {sentence}")
+                self._write(printable(f"warning: {sentence}"))
             case Finished(interrupted):
                 if not self._current:
                     self._write(plain_line(self._tracker.snapshot()))
@@ -151,6 +152,8 @@ class LineWriter:
                 self._file.flush()
         except BrokenPipeError:
             self._file = None
+        except OSError:  # a full disk: the next line may find room
+            pass
 
 
 def plain_line(now: ProgressSnapshot) -> str:

@@ -12,6 +12,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from ..errors import printable
 from ..training.events import Advanced, Compiled, Compiling, Event, Finished, Planned, Warned
 from .console import pace, plan_lines, ProgressSnapshot, ProgressTracker
 
@@ -45,7 +46,7 @@ class TerminalProgress:
                     self._start(Text(), refreshing=False)
                 self._draw()
             case Warned(sentence):  # above the numbers
-                self._console.print(f"warning: {sentence}", markup=False, highlight=False)
+                self._console.print(printable(f"warning: {sentence}"), markup=False, highlight=False)
             case Finished(interrupted):  # the last numbers stay
                 self._draw()
                 self._stop(leave=True)

@@ -2,6 +2,8 @@
 
 import html
 import http.server
+import socketserver
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -38,12 +40,19 @@ class _Server(http.server.ThreadingHTTPServer):
     """Holds what its handlers, one for each request, show."""
 
     folders: tuple[str | Path, ...] = ()
+    request_queue_size = 256  # browsers that ask at once
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Nothing: a browser that leaves early is no fault of anybody's."""
+        if not isinstance(sys.exception(), OSError):
+            socketserver.BaseServer.handle_error(self, request, client_address)
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     """Answers for `/` alone."""
 
     server: _Server
+    timeout = 30.0  # seconds for a request: a connection that says nothing holds a thread
 
     def do_GET(self) -> None:
         """The page; other addresses are not there."""
