@@ -7,6 +7,7 @@ from pathlib import Path
 import gymnasium
 import pytest
 
+from logpi.cli.main import main
 from tests.cli.conftest import SMALL
 
 CARTPOLE = ["train", "CartPole-v1"]
