@@ -14,7 +14,7 @@ from jaxtyping import PyTree
 from .. import spaces
 from ..algorithms import AbstractAlgorithm, PPO, Spec
 from ..envs import EnvSource, resolve
-from ..errors import check_flag, check_path, check_whole, InputError
+from ..errors import check_flag, check_path, check_whole, InputError, shown
 from ..evaluation.evaluate import evaluate_policies, Evaluation
 from ..measurements import Measurement
 from ..models import AbstractPolicy, Deterministic, Network
