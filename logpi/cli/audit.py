@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import check_between, InputError
 from .arguments import choose, Flag, parse
-from .objects import is_object, load_module, load_object, named
+from .objects import environment_of, is_object, load_module, load_object, named
 from .terminal import transient, uninterrupted
 
 HELP = """\
@@ -30,6 +30,7 @@ _COMMON = [
     Flag("seed", int, "seed of the draws", 0, metavar="S"),
     Flag("json", bool, "one JSON object on stdout, in place of the table", False),
 ]
+_ENV = Flag("env", str | None, "a run's environment, where no name tells it", None, metavar="FILE.py:NAME")
 _TARGETS = {
     "policy": ("FILE.py:NAME or a run folder", "Whether a distribution is one, and draws what it says."),
     "program": ("FILE.py:NAME, a function of (params, key)", "Whether value and gradient of a program are unbiased."),
@@ -40,7 +41,7 @@ _TARGETS = {
 }
 KINDS = list(_TARGETS)
 _FLAGS = {
-    "policy": [Flag("samples", int, "draws to look at", 20_000)],
+    "policy": [Flag("samples", int, "draws to look at", 20_000), _ENV],
     "program": [
         Flag("params", str, "the name in the same file of the parameters to stand at", "params", metavar="NAME"),
         Flag("exact", str | None, "the name there of the gradient, or of a function that is J", None, metavar="NAME"),
@@ -65,6 +66,7 @@ _FLAGS = {
         Flag("batches", int | None, "rollouts whose gradients are compared; 32, on the host 8", None),
         Flag("updates", int | None, "updates that are tried; 4, on the host 2", None),
         Flag("episodes", int | None, "episodes before and after each of them; 256, on the host 32", None),
+        _ENV,
     ],
 }
 
@@ -104,7 +106,7 @@ def _policy(audits: Any, values: dict[str, Any], key: Any) -> Any:
         return audits.policy(_made(load_object(target)), key, samples=values["samples"])
     from ..runs.run import load
 
-    run = load(target)
+    run = load(target, environment=environment_of(values["env"]))
     return audits.policy(run.policy.model, key, obs=_first_obs(run, values["seed"]), samples=values["samples"])
 
 
@@ -118,10 +120,9 @@ def _first_obs(run: Any, seed: int) -> Any:
     import jax
 
     from ..rollout import close_or_warn
-    from ..rollout.make import make_rollout
-    from ..spaces.actions import ACTION_MAPS
 
-    rollout = make_rollout(run.source(), run.source().envs(1), 1, ACTION_MAPS[run.settings.actions])
+    source = run.source()
+    rollout = run.rollout(source, source.envs(1), 1)
     key = jax.random.key(seed)
     trajectory, state = rollout.collect(run.policy.model, rollout.init(run.policy.model, key), key)
     close_or_warn(rollout, state)
@@ -182,7 +183,7 @@ def _env(audits: Any, values: dict[str, Any], _key: Any) -> Any:
 
 def _run(audits: Any, values: dict[str, Any], key: Any) -> Any:
     sizes = {name: values[name] for name in ("batches", "updates", "episodes")}
-    return audits.run(values["target"], key=key, **sizes)
+    return audits.run(values["target"], key=key, env=environment_of(values["env"]), **sizes)
 
 
 _AUDITS: dict[str, Callable[[Any, dict[str, Any], Any], Any]] = {

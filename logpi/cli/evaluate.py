@@ -8,6 +8,7 @@ from typing import Any
 from ..errors import check_between
 from ..runs.files import as_json
 from .arguments import Flag, parse
+from .objects import environment_of
 from .terminal import says, transient, uninterrupted
 from .train import kept
 
@@ -17,14 +18,14 @@ FLAGS = [
     Flag("run", str, "folder of a run, as logpi train makes", metavar="RUN", positional=True),
     Flag("episodes", int, "fresh episodes of each seed's policy", 100),
     Flag("deterministic", bool, "take each policy's likeliest actions, in place of drawing them", False),
-    Flag("env", str | None, "another environment, with the same spaces", None, metavar="OTHER"),
+    Flag("env", str | None, "another environment, or the run's own where no name tells it", None, metavar="OTHER"),
     Flag("seed", int, "seed of the episodes", 0, metavar="S"),
     Flag("json", bool, "one JSON object on stdout, in place of the table", False),
 ]
 
 
 def evaluate_command(arguments: Sequence[str]) -> int:
-    """Evaluates, prints a table, and writes `evaluation.json` unless it was in another environment."""
+    """Evaluates, prints a table, and writes `evaluation.json` unless it was in another environment than the run's."""
     values = parse(FLAGS, arguments, COMMAND, DESCRIPTION)
     check_between("--episodes", values["episodes"], 1)
     check_between("--seed", values["seed"], 0, 2**31 - 1)
@@ -35,11 +36,12 @@ def evaluate_command(arguments: Sequence[str]) -> int:
 
     with transient(f"evaluating {values['episodes']} episodes of {folder} ..."):
         compilation_cache()
-        evaluation = load(folder).evaluate(
-            values["episodes"], deterministic=values["deterministic"], env=values["env"], seed=values["seed"]
+        run, env = load(folder), environment_of(values["env"])
+        evaluation = run.evaluate(
+            values["episodes"], deterministic=values["deterministic"], env=env, seed=values["seed"]
         )
     print(json.dumps(as_json(evaluation.as_dict())) if values["json"] else table(evaluation))
-    if values["env"] is None and kept(evaluation, folder):
+    if (env is None or run.named is None) and kept(evaluation, folder):
         says(f"written to {folder / 'evaluation.json'}")
     return 0
 

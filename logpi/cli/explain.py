@@ -3,9 +3,11 @@
 import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ..errors import check_between, InputError
 from .arguments import Flag, parse
+from .objects import environment_of
 from .terminal import says, transient, uninterrupted
 
 COMMAND = "logpi explain"
@@ -18,6 +20,7 @@ FLAGS = [
     Flag("out", str | None, "where the page goes: explain.html, or explain-RUN.html of a run", None, metavar="FILE"),
     Flag("open", bool, "show it in the browser", False),
     Flag("seed", int | None, "which of the run's policies, by its seed; the first if not given", None, metavar="S"),
+    Flag("env", str | None, "the run's environment, where no name tells it", None, metavar="FILE.py:NAME"),
 ]
 
 
@@ -30,7 +33,7 @@ def explain_command(arguments: Sequence[str]) -> int:
         raise InputError(f"--out is {out}, which is a folder: give the name of a file, as {out / 'explain.html'}.")
     if not out.absolute().parent.is_dir():
         raise InputError(f"--out is {out}, but the folder {out.parent} does not exist: make it, or give another.")
-    text = _page_of(values["run"], values["seed"])
+    text = _page_of(values["run"], values["seed"], environment_of(values["env"]))
     out.write_text(text, encoding="utf-8")
     says(f"written to {out}, {len(text) / 1e6:.1f} MB: open it in a browser")
     if values["open"] and not webbrowser.open(out.absolute().as_uri()):
@@ -38,7 +41,7 @@ def explain_command(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _page_of(run: str | None, seed: int | None) -> str:
+def _page_of(run: str | None, seed: int | None, env: Any) -> str:
     if run is None:
         if seed is not None:
             raise InputError("--seed says which policy of a run, but no run is given: give the folder of one too.")
@@ -53,4 +56,4 @@ def _page_of(run: str | None, seed: int | None) -> str:
 
     with transient(f"one batch of {run} ..."):
         compilation_cache()
-        return run_page(run, seed=seed)
+        return run_page(run, seed=seed, env=env)

@@ -26,6 +26,11 @@ def load_object(text: str) -> Any:
     return named(load_module(Path(path)), name)
 
 
+def environment_of(text: str | None) -> Any:
+    """An environment as a flag names it: by a name, or as what NAME is in FILE.py; `None` where none is named."""
+    return load_object(text) if text is not None and is_object(text) else text
+
+
 def load_module(path: Path) -> ModuleType:
     """A Python file, run as a module of its own name. Raises `InputError` where it is none or breaks down."""
     if not path.is_file():

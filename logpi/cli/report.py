@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..errors import check_between, InputError
 from .arguments import first_word, Flag, parse
+from .objects import environment_of
 from .terminal import says, transient, uninterrupted
 
 COMMAND = "logpi report"
@@ -15,6 +16,7 @@ FLAGS = [
     Flag("out", str, "the file to write", "report.html", metavar="FILE"),
     Flag("quick", bool, "only what the folders say: no fresh episodes, no audit", False),
     Flag("episodes", int | None, "fresh episodes of each seed; by default 64, or 16 on the host", None),
+    Flag("env", str | None, "the runs' environment, where no name tells it", None, metavar="FILE.py:NAME"),
     Flag("film", bool, "a short film of each first policy, where its environment can be drawn", False),
     Flag("follow", bool, "show the page at a local address, and keep it up to date", False),
     Flag("port", int, "of that address; 0 for any that is free", 0),
@@ -40,8 +42,9 @@ def report_command(arguments: Sequence[str]) -> int:
     if out.is_dir():
         raise InputError(f"--out is {str(out)!r}, but that is a folder: give a file in it.")
     compilation_cache()
-    films = [_film(folder) for folder in folders] if values["film"] else []
-    text = page(folders, fresh=not values["quick"], episodes=values["episodes"], says=_says, films=films)
+    env = environment_of(values["env"])
+    films = [_film(folder, values["env"]) for folder in folders] if values["film"] else []
+    text = page(folders, fresh=not values["quick"], episodes=values["episodes"], env=env, says=_says, films=films)
     out.parent.mkdir(parents=True, exist_ok=True)
     _write(out, text)
     says(f"written to {out}")
@@ -65,14 +68,14 @@ def _without(arguments: list[str], word: str) -> list[str]:
     return arguments
 
 
-def _film(folder: str) -> bytes | None:
+def _film(folder: str, env: str | None) -> bytes | None:
     """An episode of the first policy as MP4; `None` where its environment cannot be drawn, which is said."""
     from .watch import watch_command
 
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / "film.mp4"
         try:
-            watch_command([folder, "--video", str(path)])
+            watch_command([folder, "--video", str(path), *(["--env", env] if env else [])])
         except InputError as error:
             says(f"no film: {error}")
             return None

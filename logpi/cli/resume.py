@@ -7,6 +7,7 @@ from pathlib import Path
 from ..errors import check_between
 from ..training.events import fan_out
 from .arguments import Flag, parse
+from .objects import environment_of
 from .terminal import says, transient, uninterrupted
 from .train import fault_tolerance, KEPT_FAULT_TOLERANCE, loggers, progress_display, SHARED_FLAGS, shown
 
@@ -14,7 +15,7 @@ COMMAND = "logpi resume"
 DESCRIPTION = "Goes on with a training from its newest good checkpoint, to the steps that were planned."
 FLAGS = [
     Flag("run", str, "folder of a run, as logpi train makes", metavar="RUN", positional=True),
-    Flag("env", str | None, "the environment, where the run names one of a module to be imported", None, metavar="ENV"),
+    Flag("env", str | None, "the run's environment, where no name tells it", None, metavar="FILE.py:NAME"),
     *KEPT_FAULT_TOLERANCE,
     *SHARED_FLAGS,
 ]
@@ -24,7 +25,7 @@ def resume_command(arguments: Sequence[str]) -> int:
     """Resumes, and returns the exit status, as `logpi train` does."""
     values = parse(FLAGS, arguments, COMMAND, DESCRIPTION)
     check_between("--evaluate-episodes", values["evaluate_episodes"], 0)
-    folder = Path(values["run"])
+    folder, env = Path(values["run"]), environment_of(values["env"])
     with transient("starting JAX ..."), uninterrupted():
         from ..runs.run import is_complete, load, read_config
         from ..training.cache import compilation_cache
@@ -33,9 +34,9 @@ def resume_command(arguments: Sequence[str]) -> int:
     if is_complete(read_config(folder), folder):
         says(f"{folder} is complete: nothing is left to do.")
         compilation_cache()
-        run = load(folder, environment=values["env"])
+        run = load(folder, environment=env)
         return shown(run, folder, values["evaluate_episodes"], values["json"], signal=None)
     with contextlib.closing(progress_display()) as display:
         listener = fan_out(display, *loggers(values["log"]))
-        run = resume(folder, environment=values["env"], **fault_tolerance(values), listener=listener)
+        run = resume(folder, environment=env, **fault_tolerance(values), listener=listener)
     return shown(run, folder, values["evaluate_episodes"], values["json"], run.summary["signal"])

@@ -16,6 +16,7 @@ from ..runs.files import as_json
 from ..training.events import fan_out, Listener
 from ..training.signals import signal_of
 from .arguments import first_word, Flag, parse, value_of
+from .objects import environment_of
 from .terminal import own_name, says, transient, uninterrupted
 
 COMMAND = "logpi train"
@@ -61,10 +62,10 @@ FLAGS = [*_WHAT, *_HOW]  # and one for every setting of the algorithm, from sett
 
 def train_command(arguments: Sequence[str]) -> int:
     """Trains, and returns the exit status: 130 (143) if it was interrupted by Ctrl-C (SIGTERM), with all saved."""
-    values, settings = _understood(arguments)
+    values, settings, again = _understood(arguments)
     with _folder(values, settings) as folder:
         try:
-            run = _trained(values, settings, folder)
+            run = _trained(values, settings, folder, again)
         except InputError as error:
             from .fields import in_flags
 
@@ -93,16 +94,17 @@ def shown(run: Any, folder: Path, episodes: int, json_too: bool, signal: int | N
     return 128 + signal if signal else 0
 
 
-def _trained(values: dict[str, Any], settings: Any, folder: Path) -> Any:
+def _trained(values: dict[str, Any], settings: Any, folder: Path, again: Any) -> Any:
     with transient(f"opening {values['env']} ..."):
         with uninterrupted():
             from ..envs import resolve
+            from ..runs.run import own_source
             from ..training.cache import compilation_cache
             from ..training.train import train
             from .precompilation import precompiled_evaluation
 
             compilation_cache()
-            source = resolve(values["env"])
+            source = resolve(environment_of(values["env"])) if again is None else own_source(again)
         with (
             contextlib.closing(progress_display()) as display,
             precompiled_evaluation(source, settings, values["evaluate_episodes"]) as precompile,
@@ -119,10 +121,12 @@ def _trained(values: dict[str, Any], settings: Any, folder: Path) -> Any:
             )
 
 
-def _understood(arguments: Sequence[str]) -> tuple[dict[str, Any], Any]:
-    """What was asked for: the value of every flag, and the settings that they make."""
+def _understood(arguments: Sequence[str]) -> tuple[dict[str, Any], Any, Any]:
+    """What was asked for: the value of every flag, the settings that they make, and whose environment it is to be.
+
+    That is the run that is repeated, or `None` where an environment is named.
+    """
     with transient("starting JAX ..."), uninterrupted():
-        from ..runs.config import own_env
         from ..runs.presets import GENERAL
         from .fields import changed, settings_again, settings_flags, settings_for
 
@@ -134,7 +138,7 @@ def _understood(arguments: Sequence[str]) -> tuple[dict[str, Any], Any]:
         settings = settings_for(env or "", *named)
     else:
         settings = settings_again(again.settings, *named)
-        arguments = arguments if env else [own_env(again.env), *arguments]
+        arguments = arguments if env else [again.env, *arguments]
     flags = settings_flags(settings, texts=not {"-h", "--help"}.isdisjoint(arguments))
     values = parse([*_WHAT, *flags, *_HOW], arguments, COMMAND, DESCRIPTION)
     check_between("--seeds", values["seeds"], 1, 10_000, optional=True)
@@ -146,7 +150,7 @@ def _understood(arguments: Sequence[str]) -> tuple[dict[str, Any], Any]:
     if said:
         words = " ".join(flag.written(values[flag.name]) for flag in said)
         settings = dataclasses.replace(settings, source=f"{settings.source}; changed: {words}")
-    return values, settings
+    return values, settings, None if env else again
 
 
 def _again(arguments: Sequence[str]) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import check_between, InputError, said
 from .arguments import Flag, parse
+from .objects import environment_of
 from .terminal import says, transient, uninterrupted
 from .video import check_video, write_video
 
@@ -21,6 +22,7 @@ FLAGS = [
     Flag("episodes", int, "how many episodes", 1),
     Flag("deterministic", bool, "take the policy's likeliest actions, in place of drawing them", False),
     Flag("seed", int | None, "which seed's policy; by default the first of the run", None, metavar="S"),
+    Flag("env", str | None, "the run's environment, where no name tells it", None, metavar="FILE.py:NAME"),
 ]
 _WITHOUT_PICTURES = {"gymnax": "gymnax draws none of its environments", "probe": "a probe has nothing to draw"}
 
@@ -38,7 +40,7 @@ def watch_command(arguments: Sequence[str]) -> int:
     with transient("starting JAX ..."), uninterrupted():
         from ..runs.run import load
 
-        run = load(values["run"])
+        run = load(values["run"], environment=environment_of(values["env"]))
     index = _index(run, values["seed"])
     with _opened(run, "rgb_array" if video else "human") as env:
         frames = _Frames(env, run.agent(index), values["deterministic"], bool(video))
@@ -50,11 +52,6 @@ def watch_command(arguments: Sequence[str]) -> int:
             write_video(video, played, env.metadata.get("render_fps") or 30)
             says(f"written to {video}")
     return 0
-
-
-def can_be_watched(env: str) -> bool:
-    """Whether an environment of this name has pictures."""
-    return env.rpartition(":")[0] not in _WITHOUT_PICTURES
 
 
 def _has_display() -> bool:
@@ -81,36 +78,49 @@ def _index(run: Any, seed: int | None) -> int:
 
 @contextlib.contextmanager
 def _opened(run: Any, render_mode: str) -> Generator[Any]:
-    """One of Gymnasium's environments, the original of what the run was trained on."""
-    from ..envs import resolve
-    from ..runs.config import own_env
+    """The environment that a run was trained in, or the original of it, if it can be drawn in this mode."""
     from ..spaces.membership import fits
 
-    own_env(run.env)
-    suite, _, name = run.env.rpartition(":")
-    if not can_be_watched(run.env):
-        raise InputError(f"{run.env} cannot be watched: {_WITHOUT_PICTURES[suite]}.")
-    keep = run.env.removeprefix("gymnasium:") if suite not in ("envpool", "phys2d") else name
-    with transient(f"opening {keep} ..."):
-        source: Any = resolve(f"gymnasium:{keep}", render_mode=render_mode)
+    with transient(f"opening {run.env} ..."):
+        source = _drawable(run, render_mode)
         for mine, theirs in ((run.obs_space, source.obs_space), (run.action_space, source.action_space)):
             if not fits(mine, theirs):
-                raise InputError(f"{run.env} cannot be watched: Gymnasium's {keep} has {theirs}, the policy {mine}.")
+                raise InputError(f"{run.env} cannot be watched: {source.name} has {theirs}, the policy {mine}.")
         env = source.make.one()
+    if env.render_mode != render_mode:
+        env.close()
+        raise InputError(f"{run.env} shows nothing: make it with render_mode={render_mode!r}.")
     try:
         yield env
     finally:
         env.close()
 
 
+def _drawable(run: Any, render_mode: str) -> Any:
+    """Where a run's environment comes from, made to be drawn; Gymnasium's original of one that draws nothing."""
+    from ..envs import HostSource, resolve
+    from ..envs.sources import FunctionMaker
+    from ..runs.run import own_source
+
+    source = own_source(run, run.environment)
+    if source.named is None:
+        if not isinstance(source, HostSource) or not isinstance(source.make, FunctionMaker):
+            raise InputError(f"{run.env} cannot be watched: give the function that makes one of Gymnasium's.")
+        return source
+    suite, _, id = source.named.name.partition(":")
+    if suite in _WITHOUT_PICTURES:
+        raise InputError(f"{run.env} cannot be watched: {_WITHOUT_PICTURES[suite]}.")
+    options: Any = source.named.options
+    if options and suite != "gymnasium":
+        raise InputError(f"{run.env} cannot be watched: Gymnasium's original does not know its options {options}.")
+    return resolve(f"gymnasium:{id}", **options | {"render_mode": render_mode})
+
+
 class _Frames:
     """Plays episodes, and hands out what they look like; nothing, where the environment shows itself."""
 
     def __init__(self, env: Any, agent: Any, deterministic: bool, drawn: bool):
-        from ..envs.vector import member_caster
-
         self._env, self._agent, self._deterministic, self._drawn = env, agent, deterministic, drawn
-        self._as_member = member_caster(env.action_space)
 
     def play(self, episodes: int) -> Iterator[Any]:
         """The frames of all episodes, one after the other."""
@@ -126,7 +136,7 @@ class _Frames:
         while not ended and steps < MAX_STEPS:
             action = self._agent(obs, self._deterministic)
             with _drawing(self._env):
-                obs, reward, terminated, truncated, _ = self._env.step(self._as_member(action[None])[0])
+                obs, reward, terminated, truncated, _ = self._env.step(action)
             total, steps, ended = total + float(reward), steps + 1, terminated or truncated
             yield from self._picture()
         says(f"episode {episode + 1}: return {total:.1f} in {steps} steps")

@@ -7,17 +7,18 @@ import contextlib
 import functools
 import operator
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from ..errors import EnvironmentFault, said, shown
+from ..errors import EnvironmentFault, InputError, said, shown
 from ..spaces.gymnasium import from_gymnasium
-from ..spaces.membership import Range
+from ..spaces.kinds import Box, Dict, Space, Tuple
+from ..spaces.membership import Range, reader
 
 RESTARTED = "logpi_restarted"  # the entry of `info` that says that the episode broke off, and why
-KINDS = ("Dict", "Tuple", "Box", "Discrete", "MultiDiscrete", "MultiBinary")  # of Gymnasium's spaces
 MOST_IN_A_ROW = 10  # restarts without a good step between them: it will not get better
 
 
@@ -25,18 +26,22 @@ class Watched:
     """An environment from a function that makes one; whatever it lacks itself is the environment's.
 
     With `restart`, one that breaks down is made anew, and its step returns the first observation of a new episode, with
-    the reason in `info`. Without it, or where that does not help either, `EnvironmentFault` is raised. An observation
-    that is none of its space's choices is a breakdown; a number beyond the bounds of a `Box` is seen as it is, as good
-    environments have such bounds, and a `RuntimeWarning` tells of the first.
+    the reason in `info`, which is empty otherwise: nobody reads the environment's own. Without it, or where that does
+    not help either, `EnvironmentFault` is raised. An observation that `reader` does not take is a breakdown; a number
+    beyond the bounds of a `Box` is seen as it is, as good environments have such bounds, and a `RuntimeWarning` tells
+    of the first.
     """
 
     def __init__(self, make: Callable[[], Any], index: int, restart: bool, name: str):
         self.env = make()
+        _check_own(self, name)
         self._make, self._index, self._restart, self._name = make, index, restart, name
         self._seed, self._episode, self._step, self._in_a_row = None, 0, 0, 0
-        space = self.env.observation_space
-        self._shape = space.shape if space.dtype is not None else None  # of several parts: it has none
-        self._parts = list(_parts(space))
+        space = from_gymnasium(self.env.observation_space)
+        self._read = reader(space)
+        shape = self.env.action_space.shape
+        self._bare = shape == () and self.env.action_space.dtype.kind == "f"  # an array without axes
+        self._boxes = [(keys, box, Range(box)) for keys, box in _boxes(space)]
         self._told = False  # of a number beyond its bounds
 
     def __getattr__(self, name: str) -> Any:
@@ -50,33 +55,40 @@ class Watched:
         self._episode, self._step = self._episode + 1, 0
         try:
             obs, info = self.env.reset(seed=seed, options=options)
-            self._check(obs, None)
             _check_rest(0.0, info)
+            return self._taken(obs, None), {}
         except (Exception, SystemExit) as error:
             return self._again(error, None)
-        return obs, info
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """A step."""
         self._step += 1
         try:
-            outcome = self.env.step(action)
+            outcome = self.env.step(np.array(action) if self._bare else action)
             if len(outcome) != 5:
                 raise ValueError(
                     f"step returned {len(outcome)} things where obs, reward, terminated, truncated, info go"
                 )
-            self._check(outcome[0], action)
-            _check_rest(outcome[1], outcome[4], *outcome[2:4])
+            obs, (reward, *ends, info) = self._taken(outcome[0], action), outcome[1:]
+            _check_rest(reward, info, *ends)
             self._in_a_row = 0
-            return outcome
+            return obs, float(reward), bool(ends[0]), bool(ends[1]), {}
         except (Exception, SystemExit) as error:
             obs, info = self._again(error, action)
             return obs, 0.0, False, False, info
 
-    def _check(self, obs: Any, action: Any) -> None:
-        if self._shape is not None and np.shape(obs) != self._shape:
-            raise ValueError(f"it returned an observation of shape {np.shape(obs)}, but its space has {self._shape}")
-        if beyond := _strays(self._parts, obs, boxes=not self._told):
+    def close(self) -> None:
+        """Gives the environment back."""
+        _HELD.pop(id(self.env.unwrapped), None)
+        self.env.close()
+
+    def _taken(self, obs: Any, action: Any) -> Any:
+        """An observation as a member of its space. Raises `ValueError` where it is none."""
+        try:
+            obs = self._read(obs)
+        except ValueError as error:
+            raise ValueError(f"it returned an observation {error}") from None
+        if not self._told and (beyond := _beyond(self._boxes, obs)):
             self._told = True
             warnings.warn(
                 f"{self._where(action)} gave an observation of {beyond}. It is seen as it is, and so are others from "
@@ -84,6 +96,7 @@ class Watched:
                 RuntimeWarning,
                 stacklevel=2,
             )
+        return obs
 
     def _again(self, error: BaseException, action: Any) -> tuple[Any, dict[str, Any]]:
         """A new environment in place of the one that broke down. Raises `EnvironmentFault` where that is of no use."""
@@ -98,11 +111,10 @@ class Watched:
         try:
             self.env = self._make()
             obs, info = self.env.reset(seed=seed)
-            self._check(obs, None)
             _check_rest(0.0, info)
+            return self._taken(obs, None), {RESTARTED: sentence}
         except (Exception, SystemExit) as again:
             raise EnvironmentFault(f"{self._sentence(again, None)}, right after a restart: mend it.") from again
-        return obs, {**info, RESTARTED: sentence}
 
     def _sentence(self, error: BaseException, action: Any) -> str:
         return f"{self._where(action, 'broke down ')} ({type(error).__name__}: {said(error)})"
@@ -113,36 +125,48 @@ class Watched:
         return f"Environment {self._index} of {self._name}{seed} {what}in episode {self._episode} {when}"
 
 
-def _parts(space: Any, keys: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any, Range]]:
-    """Every part of a space of Gymnasium's whose numbers are looked at: the way to it, itself, and its numbers."""
-    # By name: Gymnasium is not imported for this.
-    kind = next((kind.__name__ for kind in type(space).__mro__ if kind.__name__ in KINDS), "")
-    if kind in ("Dict", "Tuple"):
-        for name, part in space.spaces.items() if kind == "Dict" else enumerate(space.spaces):
-            yield from _parts(part, (*keys, name))
-    elif kind and not (kind == "Box" and space.dtype == np.uint8):  # of a picture any byte is one
-        yield keys, space, Range(from_gymnasium(space))
+_HELD: weakref.WeakValueDictionary[int, Watched] = weakref.WeakValueDictionary()  # what is stepped, and by whom
 
 
-def _strays(parts: list[tuple[tuple[Any, ...], Any, Range]], obs: Any, boxes: bool) -> str:
+def _check_own(holder: Watched, name: str) -> None:
+    """Raises `InputError` for an environment that is stepped already: two would step in one, and both go wrong."""
+    env = holder.env.unwrapped
+    before = _HELD.get(id(env))
+    if before is not None and before.env.unwrapped is env:
+        del _HELD[id(env)]
+        raise InputError(
+            f"The function {name} handed out one and the same environment twice, but each is stepped on its own: make "
+            "a new one in the function, at each call."
+        )
+    _HELD[id(env)] = holder
+
+
+def _boxes(space: Space, keys: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Box]]:
+    """Every `Box` of a space, and the way to it."""
+    match space:
+        case Dict():
+            for name, part in space.parts:
+                yield from _boxes(part, (*keys, name))
+        case Tuple():
+            for i, part in enumerate(space.parts):
+                yield from _boxes(part, (*keys, i))
+        case Box() if space.dtype != "uint8":  # of a picture any byte is one
+            yield keys, space
+        case _:
+            pass
+
+
+def _beyond(boxes: list[tuple[tuple[Any, ...], Box, Range]], obs: Any) -> str:
     """Which number of an observation is beyond the bounds of a `Box`, and which bounds; empty if none is.
 
-    Raises `ValueError` for what is none of the choices of a discrete space: an encoding would show nothing of it. Boxes
-    are left out unless `boxes`; NaN in one is told elsewhere.
+    NaN is told elsewhere.
     """
-    first = ""
-    for keys, space, range in parts:  # all of them, whatever the first gives
-        if not (range.whole or boxes):
-            continue
-        value = np.asarray(functools.reduce(operator.getitem, keys, obs))
+    for keys, space, range in boxes:
+        value = functools.reduce(operator.getitem, keys, obs)
         bad = range.strays(value)
-        if not bad.any() or not (range.whole or (bad := bad & ~np.isnan(value)).any()):
-            continue
-        sentence = f"{float(value[bad].flat[0]):.6g}, which is not in {' '.join(shown(space, 200).split())}"
-        if range.whole:
-            raise ValueError(f"it returned an observation of {sentence}")
-        first = first or sentence
-    return first
+        if bad.any() and (bad := bad & ~np.isnan(value)).any():
+            return f"{float(value[bad].flat[0]):.6g}, which is not in {shown(space, 200)}"
+    return ""
 
 
 def _check_rest(reward: Any, info: Any, *flags: Any) -> None:

@@ -10,8 +10,10 @@ from typing import Any
 from ..errors import InputError, missing, said
 from .adapters.functional import phys2d, TWINS
 from .base import AbstractEnv
+from .named import named, named_as, suite_of
 from .probes import KINDS, PROBES
 from .sources import (
+    can_be_shared,
     CompiledSource,
     EnvPoolMaker,
     EnvSource,
@@ -19,8 +21,8 @@ from .sources import (
     GivenVector,
     GymnasiumMaker,
     HostSource,
+    looked_at,
     quiet,
-    spaces_of,
 )
 
 # EnvPool has these too, with other spaces than Gymnasium's of the same name.
@@ -44,12 +46,10 @@ def resolve(env: Any, *, processes: bool = False, **options: Any) -> EnvSource:
     if isinstance(env, CompiledSource | HostSource):
         return env
     if isinstance(env, str):
-        prefix, _, rest = env.partition(":")
-        if prefix in _SUITES and rest:
-            source = _SUITES[prefix](env, rest, options, processes)
-        else:
-            source = _by_bare_name(env, options, processes)
-        return dataclasses.replace(source, named=not options)
+        suite = suite_of(env)
+        if suite and (id := env.removeprefix(f"{suite}:")):
+            return _in_suite(suite, env, id, options, processes)
+        return _by_bare_name(env, options, processes)
     if options:
         raise InputError(
             f"{', '.join(options)}: options go with a name; give a function that makes the environment so."
@@ -81,25 +81,32 @@ def _given(env: Any, processes: bool) -> HostSource:
     if not isinstance(made, gymnasium.Env):
         raise InputError(f"The function {label} made {made!r}, but it must make a gymnasium.Env.")
     name = made.spec.id if made.spec else label
-    return HostSource(name, *spaces_of(made), FunctionMaker(env, name, processes))
+    with looked_at(made) as spaces, quiet():
+        maker = FunctionMaker(env, name, processes, shared=can_be_shared(spaces[0]))
+        return HostSource(name, *spaces, maker, named=named_as(made))
+
+
+def _in_suite(suite: str, name: str, id: str, options: dict[str, Any], processes: bool, note: str = "") -> EnvSource:
+    source = _SUITES[suite](name, id, options, processes)
+    return dataclasses.replace(source, note=note, named=named(suite, id, options))
 
 
 def _by_bare_name(name: str, options: dict[str, Any], processes: bool) -> EnvSource:
     if name in TWINS and not options and not processes and importlib.util.find_spec("flax"):
         note = f"{name} runs compiled (Gymnasium's own JAX twin); gymnasium:{name} is the original."
-        return CompiledSource(name, phys2d(name), note)
+        return _in_suite("phys2d", name, name, options, processes, note)
     if ":" in name:
-        return _gymnasium(name, name, options, processes)
+        return _in_suite("gymnasium", name, name, options, processes)
     import gymnasium
 
     spec = gymnasium.registry.get(name)
     gymnasiums_own = spec is not None and str(spec.entry_point).startswith("gymnasium.")
     if not processes and (spec is None or gymnasiums_own) and name not in _OTHER_SPACES and _in_envpool(name, options):
         note = f"{name} runs in EnvPool; gymnasium:{name} is the original." if gymnasiums_own else ""
-        return _envpool(name, name, options, processes, note)
+        return _in_suite("envpool", name, name, options, processes, note)
     if spec is None:
         raise _unknown(name, name, _all_names())
-    return _gymnasium(name, name, options, processes)
+    return _in_suite("gymnasium", name, name, options, processes)
 
 
 def _gymnasium(name: str, id: str, options: dict[str, Any], processes: bool) -> HostSource:
@@ -109,7 +116,8 @@ def _gymnasium(name: str, id: str, options: dict[str, Any], processes: bool) -> 
         raise _unknown(name, id, {known: f"gymnasium:{known}" for known in gymnasium.registry})
     maker = GymnasiumMaker(id, options, processes)
     try:
-        return HostSource(name, *spaces_of(maker.one()), maker)
+        with looked_at(maker.one()) as spaces:
+            return HostSource(name, *spaces, dataclasses.replace(maker, shared=can_be_shared(spaces[0])))
     except InputError:
         raise
     except Exception as error:
@@ -130,7 +138,7 @@ def _gymnasium_failed(id: str, options: dict[str, Any], error: Exception) -> Inp
     return InputError(f"Gymnasium cannot make {id}{given} ({type(error).__name__}: {said(error)}): choose another.")
 
 
-def _envpool(name: str, id: str, options: dict[str, Any], _processes: bool, note: str = "") -> HostSource:
+def _envpool(name: str, id: str, options: dict[str, Any], _processes: bool) -> HostSource:
     if importlib.util.find_spec("envpool") is None:
         raise missing(name, "EnvPool", "envpool")
     from .adapters.envpool import option_names, spaces
@@ -143,7 +151,7 @@ def _envpool(name: str, id: str, options: dict[str, Any], _processes: bool, note
         raise InputError(f"{unknown[0]} is no option of EnvPool's {id}; its options are {known}.")
     with quiet():
         obs_space, action_space, _ = spaces(id, options)
-    return HostSource(name, obs_space, action_space, EnvPoolMaker(id, options), note)
+    return HostSource(name, obs_space, action_space, EnvPoolMaker(id, options))
 
 
 def _gymnax(name: str, id: str, options: dict[str, Any], _processes: bool) -> CompiledSource:

@@ -9,8 +9,10 @@ from typing import Any, ClassVar, TypeVar
 
 from ..errors import InputError
 from ..spaces.gymnasium import from_gymnasium
-from ..spaces.kinds import Space
+from ..spaces.kinds import Dict, Space, Tuple
+from ..spaces.membership import dtype_of
 from .base import AbstractEnv
+from .named import Named
 from .vector import AbstractVectorEnv, GymnasiumVector, vectorize
 
 Size = TypeVar("Size")
@@ -20,14 +22,14 @@ Size = TypeVar("Size")
 class CompiledSource:
     """An environment written in JAX. `note` is a sentence for the user, or empty.
 
-    `named` says whether `name` alone says which environment it is, to `resolve` too.
+    `named` is what makes it again, to `resolve` too; `None` where nothing but the object itself does.
     """
 
     compiled: ClassVar[bool] = True
     name: str
     env: AbstractEnv
     note: str = ""
-    named: bool = False
+    named: Named | None = None
 
     @property
     def obs_space(self) -> Space:
@@ -52,7 +54,7 @@ class CompiledSource:
 class HostSource:
     """Environments on the host: `make(num_envs, seed)` makes them. `note` is a sentence for the user, or empty.
 
-    `named` says whether `name` alone says which environments they are, to `resolve` too.
+    `named` is what makes them again, to `resolve` too; `None` where nothing but what was given does.
     """
 
     compiled: ClassVar[bool] = False
@@ -61,7 +63,7 @@ class HostSource:
     action_space: Space
     make: Callable[[int, int | None], AbstractVectorEnv]
     note: str = ""
-    named: bool = False
+    named: Named | None = None
 
     def envs(self, wanted: int) -> int:
         """How many environments to ask for: those wanted, or those that a vector environment of the user's has."""
@@ -83,6 +85,7 @@ class GymnasiumMaker:
     options: dict[str, Any] = dataclasses.field(default_factory=dict, hash=False)
     processes: bool = False
     restart: bool = False  # one that breaks down, in place of raising what it raised
+    shared: bool = True  # whether observations can lie in memory that processes share
 
     def __call__(self, num_envs: int, seed: int | None) -> GymnasiumVector:
         """`num_envs` of them."""
@@ -92,7 +95,7 @@ class GymnasiumMaker:
         which = gymnasium.registry.get(self.id, self.id)
         one = functools.partial(gymnasium.make, which, disable_env_checker=True, **self.options)
         with quiet("mujoco" in str(which)):
-            return vectorize(one, num_envs, seed, processes=self.processes, restart=self.restart, name=self.id)
+            return _vectorized(self, one, self.id, num_envs, seed)
 
     def one(self) -> Any:
         """One of them, as Gymnasium makes it."""
@@ -110,10 +113,29 @@ class FunctionMaker:
     name: str
     processes: bool = False
     restart: bool = False  # one that breaks down, in place of raising what it raised
+    shared: bool = True  # whether observations can lie in memory that processes share
 
     def __call__(self, num_envs: int, seed: int | None) -> GymnasiumVector:
         """`num_envs` of them."""
-        return vectorize(self.function, num_envs, seed, processes=self.processes, restart=self.restart, name=self.name)
+        return _vectorized(self, self.function, self.name, num_envs, seed)
+
+    def one(self) -> Any:
+        """One of them, as the function makes it."""
+        return self.function()
+
+
+def _vectorized(
+    how: GymnasiumMaker | FunctionMaker, one: Callable[[], Any], name: str, num_envs: int, seed: int | None
+) -> GymnasiumVector:
+    return vectorize(one, num_envs, seed, processes=how.processes, restart=how.restart, name=name, shared=how.shared)
+
+
+def can_be_shared(space: Space) -> bool:
+    """Whether members can lie in memory that processes share: Python has no name for numbers of 16 bits there."""
+    if isinstance(space, Dict | Tuple):
+        parts = [part for _, part in space.parts] if isinstance(space, Dict) else space.parts
+        return all(map(can_be_shared, parts))
+    return dtype_of(space).char in "?bBhHiIlLqQfd"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,8 +186,9 @@ def restarting(source: EnvSource) -> EnvSource:
     )
 
 
-def spaces_of(env: Any) -> tuple[Space, Space]:
-    """The spaces of an environment of Gymnasium's, which is closed then.
+@contextlib.contextmanager
+def looked_at(env: Any) -> Generator[tuple[Space, Space]]:
+    """The spaces of an environment of Gymnasium's, which is closed in the end.
 
     Raises `InputError` for spaces that logpi does not know, and where one is missing.
     """
@@ -173,7 +196,7 @@ def spaces_of(env: Any) -> tuple[Space, Space]:
         for name in ("observation_space", "action_space"):
             if getattr(env, name, None) is None:
                 raise InputError(f"{env} has no {name}: set self.{name} to a space of gymnasium's in its __init__.")
-        return from_gymnasium(env.observation_space), from_gymnasium(env.action_space)
+        yield from_gymnasium(env.observation_space), from_gymnasium(env.action_space)
     finally:
         with contextlib.suppress(Exception):  # those that are played in say it, if they cannot be closed either
             env.close()

@@ -1,9 +1,13 @@
 """Many host environments stepped together, with one meaning of the end of an episode, whatever they come from."""
 
 import abc
+import ast
 import contextlib
 import functools
+import inspect
+import sys
 from collections.abc import Callable, Generator, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -11,8 +15,10 @@ import numpy as np
 from jaxtyping import Bool, Float, PyTree
 
 from ..errors import EnvironmentFault, InputError
+from ..spaces.actions import typed_for
 from ..spaces.gymnasium import from_gymnasium
-from ..spaces.kinds import Box, Dict, Space, Tuple
+from ..spaces.kinds import Space
+from ..spaces.membership import caster, reader
 from .guard import RESTARTED, shown_action, Watched
 
 Rewards = Float[np.ndarray, " num_envs"]
@@ -67,8 +73,9 @@ class AbstractVectorEnv(abc.ABC):
 class GymnasiumVector(AbstractVectorEnv):
     """A vector environment of Gymnasium's in next-step autoreset mode.
 
-    `ours` says whether it is closed here, or by whoever made it. Raises `InputError` for the other modes: they show the
-    first observation of the next episode in place of the observation that the last action led to.
+    `ours` says whether it was made here, of environments that are watched, or by somebody who also closes it. Raises
+    `InputError` for the other modes: they show the first observation of the next episode in place of the observation
+    that the last action led to.
     """
 
     def __init__(self, env: Any, seed: int | None = None, name: str | None = None, *, ours: bool = True):
@@ -88,8 +95,10 @@ class GymnasiumVector(AbstractVectorEnv):
         self.action_space = from_gymnasium(env.single_action_space)
         self._env, self._seed, self._ours = env, seed, ours
         self._cut_off = False  # a process of one has ended by itself
-        self._as_member = member_caster(env.single_action_space)
+        self._as_member = typed_for(self.action_space)
         self._cast = caster(self.obs_space)
+        self._read = None if ours else reader(self.obs_space, (self.num_envs,))
+        self._over = np.zeros(self.num_envs, bool)  # where the next step resets
 
     def reset(self) -> PyTree[np.ndarray]:
         """New episodes everywhere; the first call seeds environment i with `seed + i`.
@@ -98,19 +107,38 @@ class GymnasiumVector(AbstractVectorEnv):
         """
         with self._answering("as it was reset"):
             obs, _ = self._env.reset(seed=self._seed)
-        self._seed = None
-        return self._cast(obs)
+        self._seed, self._over = None, np.zeros(self.num_envs, bool)
+        return self._taken(obs)
 
     def send(self, action: np.ndarray) -> None:
-        """Keeps the actions: only some of Gymnasium's vector environments can step without being waited for."""
-        self._action = self._as_member(np.asarray(action))
+        """Keeps the actions: only some of Gymnasium's vector environments can step without being waited for.
+
+        Each environment gets arrays of its own, which it may change.
+        """
+        self._action = self._as_member(action)
 
     def receive(self):
         """One step of all environments. Raises `EnvironmentFault` where the process of one has ended by itself."""
         with self._answering(f"on the actions {shown_action(self._action)}"):
             obs, reward, terminated, truncated, info = self._env.step(self._action)
-        self.restarted = {int(i): info[RESTARTED][i] for i in np.flatnonzero(info.get(f"_{RESTARTED}", ()))}
-        return self._cast(obs), reward.astype(np.float32), terminated, truncated
+        if self._ours:
+            self.restarted = {int(i): info[RESTARTED][i] for i in np.flatnonzero(info.get(f"_{RESTARTED}", ()))}
+        else:  # a wrapper may have made something of the step that resets
+            reward, terminated, truncated = (
+                np.where(self._over, 0, x).astype(dtype)
+                for x, dtype in ((reward, np.float64), (terminated, bool), (truncated, bool))
+            )
+            self._over = terminated | truncated
+        return self._taken(obs), reward.astype(np.float32), terminated, truncated
+
+    def _taken(self, obs: PyTree[Any]) -> PyTree[np.ndarray]:
+        """Observations as members of their space. Each of ours has been looked at already."""
+        if self._read is not None:
+            try:
+                obs = self._read(obs)
+            except ValueError as error:
+                raise EnvironmentFault(f"The vector environment {self.name} returned an observation {error}.") from None
+        return self._cast(obs)
 
     def render(self) -> np.ndarray:
         if self._env.render_mode != "rgb_array":
@@ -145,11 +173,13 @@ def vectorize(
     processes: bool = False,
     restart: bool = False,
     name: str | None = None,
+    shared: bool = True,
 ) -> GymnasiumVector:
     """`num_envs` environments of Gymnasium's from a function that makes one; each in a process of its own if asked.
 
-    A process pays where a step takes longer than about a millisecond. With `restart`, an environment that breaks down
-    is made anew.
+    A process pays where a step takes longer than about a millisecond; `shared` says whether its observations can lie in
+    memory that processes share. With `restart`, an environment that breaks down is made anew. Raises `InputError` where
+    the function hands out one environment twice.
     """
     from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
@@ -157,10 +187,35 @@ def vectorize(
     functions: list[Any] = [functools.partial(Watched, make_one, i, restart, called) for i in range(num_envs)]
     if processes:
         # Not by fork: a copy of a process that runs JAX's threads may hang.
-        env = AsyncVectorEnv(functions, autoreset_mode=AutoresetMode.NEXT_STEP, context="forkserver")
+        check_main()
+        mode = AutoresetMode.NEXT_STEP
+        env = AsyncVectorEnv(functions, shared_memory=shared, autoreset_mode=mode, context="forkserver")
     else:
         env = SyncVectorEnv(functions, autoreset_mode=AutoresetMode.NEXT_STEP)
     return GymnasiumVector(env, seed, name)
+
+
+def check_main() -> None:
+    """Raises `InputError` where new processes would come to the very call that starts them, and break down there.
+
+    Each imports the main script first, and does what is not under `if __name__ == "__main__":` in it.
+    """
+    main = sys.modules.get("__main__")
+    path, frame = getattr(main, "__file__", None), inspect.currentframe()
+    while frame is not None and not (frame.f_code.co_name == "<module>" and frame.f_globals is vars(main)):
+        frame = frame.f_back
+    if path is None or frame is None:  # a notebook, or a thread
+        return
+    try:
+        statements = ast.parse(Path(path).read_bytes()).body
+    except (OSError, SyntaxError, ValueError):  # no script of Python's
+        return
+    running = next((s for s in statements if s.lineno <= frame.f_lineno <= (s.end_lineno or 0)), None)
+    if running is not None and not (isinstance(running, ast.If) and "__name__" in ast.unparse(running.test)):
+        raise InputError(
+            f"Environments in processes of their own are asked for in line {frame.f_lineno} of {path}, which each of "
+            "the processes would run again: put what the script does under `if __name__ == '__main__':`."
+        )
 
 
 def _end(env: Any) -> None:
@@ -177,50 +232,3 @@ def _end(env: Any) -> None:
         if pipe is not None:
             pipe.close()
     env.closed = True
-
-
-def member_caster(space: Any) -> Callable[[np.ndarray], np.ndarray]:
-    """A function that brings actions in 32 bits to the type of a space of Gymnasium's.
-
-    Between its bounds, where 32 bits cannot write these: rounded to 32 bits, 0.1 is more than it is in 64.
-    """
-    from gymnasium import spaces
-
-    if not isinstance(space, spaces.Box) or np.can_cast(space.dtype, np.float32):
-        return lambda action: np.asarray(action, space.dtype)
-    low, high = _inside(space.low, np.inf), _inside(space.high, -np.inf)
-    return lambda action: np.asarray(action, np.float64).clip(low, high).astype(space.dtype, copy=False)
-
-
-def _inside(bound: np.ndarray, inwards: float) -> np.ndarray:
-    """A bound as float64, never beyond it: 2**63 - 1 would be rounded to 2**63, which the cast takes for -2**63."""
-    rounded = np.asarray(bound, np.float64)
-    compare = np.less if inwards > 0 else np.greater
-    beyond = compare(rounded.astype(object), bound.astype(object))  # Python's numbers are compared exactly
-    return np.where(beyond, np.nextafter(rounded, inwards), rounded)
-
-
-def caster(space: Space) -> Callable[[PyTree[np.ndarray]], PyTree[np.ndarray]]:
-    """A function that brings observations of a space to the types that JAX computes with."""
-    match space:
-        case Dict():
-            casters = {name: caster(part) for name, part in space.parts}
-            return lambda obs: {name: cast(obs[name]) for name, cast in casters.items()}
-        case Tuple():
-            parts = tuple(caster(part) for part in space.parts)
-            return lambda obs: tuple(cast(obs[i]) for i, cast in enumerate(parts))
-        case Box(dtype="int64" | "uint32" | "uint64"):
-            return lambda obs: np.asarray(obs, np.float32)  # int32 would take its greatest numbers for negative ones
-        case _:
-            return _cast_array
-
-
-def _cast_array(array: np.ndarray) -> np.ndarray:
-    return np.asarray(array, _computed_dtype(array.dtype))
-
-
-@functools.cache
-def _computed_dtype(dtype: np.dtype) -> np.dtype:
-    if np.issubdtype(dtype, np.floating):
-        return np.dtype(np.float32)
-    return dtype if dtype in (np.dtype(np.uint8), np.dtype(np.bool_)) else np.dtype(np.int32)

@@ -77,6 +77,14 @@ class AbstractRollout(eqx.Module):
         """Gives back what the environments of a state hold; the state cannot be gone on from."""
 
 
+def compute_inline() -> None:
+    """Lets this thread compute what it waits for: to hand an action to another costs more than to compute it.
+
+    It counts only if nothing has been computed with JAX before.
+    """
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
+
+
 def close_or_warn(rollout: AbstractRollout, state: Any, warn: Callable[[str], object] | None = None) -> None:
     """Closes the environments of a state. What they raise then is a warning, as there is nothing left to lose by it.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from .. import spaces
 from ..algorithms import PPO
+from ..envs.named import Named, suite_of, SUITES
 from ..errors import InputError, said, shown
 from ..measurements import Measurement
 from ..models import Network
@@ -22,13 +23,12 @@ _DAMAGED = ": the run folder is damaged"
 _KINDS = {
     "env": str, "model": str, "versions": dict, "seeds": tuple, "settings": Settings,
     "obs_space": spaces.Space, "action_space": spaces.Space, "measurements": tuple,
-    "named": bool, "run_id": str, "fault_tolerance": FaultTolerance,
+    "run_id": str, "fault_tolerance": FaultTolerance,
 }  # fmt: skip
 # Of schema 2, whose algorithms all measured the same.
 _ADDED = {"measurements": PPO.measurements}
 # What folders of an older logpi do not say.
-_LATER = {"named": True, "run_id": "", "fault_tolerance": FaultTolerance()}
-_SUITES = ("gymnasium", "envpool", "gymnax", "phys2d", "probe")
+_LATER = {"run_id": "", "fault_tolerance": FaultTolerance()}
 
 
 def read_entries(folder: Path) -> dict[str, Any]:
@@ -63,7 +63,17 @@ def _entries(path: Path, config: dict[str, Any], schema: int) -> dict[str, Any]:
     summary = config.get("summary") or {}
     if not isinstance(summary, dict):
         raise InputError(f"{path} has {shown(summary)} for summary{_DAMAGED}.")
-    return {**found, "summary": summary}
+    return {**found, "summary": summary, "named": _named(path, config.get("named", True), found["env"])}
+
+
+def _named(path: Path, given: Any, env: str) -> Named | None:
+    """What makes the environment of a run again. An older logpi only says whether its name does, or not even that."""
+    if given is None or type(given) is bool:
+        return Named(env) if given else None
+    suite, options = (given.get(entry) for entry in ("suite", "options")) if isinstance(given, dict) else (None, None)
+    if suite not in ("", *SUITES) or not isinstance(options, dict):
+        raise InputError(f"{path} has {shown(given)} for named{_DAMAGED}.")
+    return Named(f"{suite}:{env}" if suite and not suite_of(env) else env, options)
 
 
 def _cause(error: Exception) -> str:
@@ -118,7 +128,7 @@ def own_env(name: str) -> str:
     `InputError` for any other.
     """
     parts = name.split(":")
-    inside = parts[1:] if len(parts) > 1 and parts[0] in _SUITES else parts
+    inside = parts[1:] if len(parts) > 1 and parts[0] in SUITES else parts
     if len(inside) > 1 and inside[0] not in sys.modules:
         raise InputError(
             f"The run names the environment {shown(name)}, for which the module {shown(inside[0])} would be imported: "

@@ -1,27 +1,30 @@
 """A training that has been done: its policies, and what it showed."""
 
 import dataclasses
+import functools
 import os
 from pathlib import Path
 from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
 from .. import spaces
 from ..algorithms import AbstractAlgorithm, PPO, Spec
 from ..envs import EnvSource, resolve
-from ..errors import check_flag, check_path, check_whole, InputError, shown
+from ..envs.named import Named
+from ..errors import check_flag, check_path, check_whole, InputError, said, shown
 from ..evaluation.evaluate import evaluate_policies, Evaluation
 from ..measurements import Measurement
-from ..models import AbstractPolicy, Deterministic, Network
+from ..models import AbstractPolicy, Network
 from ..parameters import trainable
-from ..rollout import AbstractRollout, act
+from ..rollout import AbstractRollout
+from ..rollout.base import compute_inline
 from ..rollout.make import make_rollout
 from ..spaces.actions import ACTION_MAPS
+from .agent import Agent
 from .arrays import load_arrays, save_arrays
 from .config import given_settings, own_env, read_entries
 from .folder import claimed, clear_folder, policy_file, write_config
@@ -31,45 +34,9 @@ from .plot import plot_curves
 from .schema import name_of_kind
 from .settings import Settings
 
-
-class Agent:
-    """A policy outside of any loop: an observation in, an action for the environment out.
-
-    A policy with memory remembers from call to call; `reset` starts a new episode.
-    """
-
-    def __init__(
-        self,
-        policy: AbstractPolicy,
-        obs_space: spaces.Space,
-        action_space: spaces.Space,
-        actions: str = "clip",
-        seed: int = 0,
-    ):
-        self.model = policy
-        self._obs_space, self._action_space = obs_space, action_space
-        self._to_env = ACTION_MAPS[actions]
-        self._act = eqx.filter_jit(act)
-        self.reset(seed)
-
-    def reset(self, seed: int | None = None) -> None:
-        """Forgets the episode so far; with `seed`, draws the same actions again."""
-        if seed is not None:
-            self._key = jax.random.key(check_whole("seed", seed, 0))
-        self._memory = jax.tree.map(lambda m: m[None], self.model.initial_memory())
-
-    def __call__(self, obs: PyTree[Any], deterministic: bool = False) -> np.ndarray | np.generic:
-        """An action for one observation (no batch axis), clipped or rescaled to the environment's space, in 32 bits.
-
-        Drawn from the policy, or its mode where `deterministic`. Raises `InputError` for an observation of another
-        shape than the policy knows.
-        """
-        self._key, key = jax.random.split(self._key)
-        batch = jax.tree.map(lambda o: jnp.asarray(o)[None], spaces.as_member(self._obs_space, obs))
-        continuing = jnp.zeros(1, bool)
-        policy = Deterministic(self.model) if deterministic else self.model
-        action, _, self._memory = self._act(policy, batch, continuing, self._memory, key[None])
-        return self._to_env(self._action_space, np.asarray(action))[0]
+BY_ENV = Named("")
+# The cure where an environment has to be given.
+AGAIN = "give it again, as environment= in Python or as --env FILE.py:NAME where a command has it"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,9 +55,13 @@ class Run:
     measurements: tuple[Measurement, ...] = PPO.measurements  # of the algorithm: what `history` has beside returns
     model: str = "network"  # where the model came from: the settings' network, or a class of the user's own
     environment: Any = dataclasses.field(default=None, repr=False)  # what was trained on, if it is more than a name
-    named: bool = True  # whether `env` alone says which environment that is
+    named: Named | None = BY_ENV  # what makes that environment again, `env` if not given; `None` where no name does
     run_id: str = ""  # of this training alone: its checkpoints bear it too
     fault_tolerance: FaultTolerance = dataclasses.field(default_factory=FaultTolerance)
+
+    def __post_init__(self):
+        if self.named == BY_ENV:
+            object.__setattr__(self, "named", Named(self.env))
 
     def __repr__(self) -> str:
         """What it is, in a line."""
@@ -103,14 +74,15 @@ class Run:
     def config(self) -> dict[str, Any]:
         """What `config.json` holds."""
         names = (
-            "env", "named", "seeds", "model", "settings", "obs_space", "action_space", "measurements", "summary",
-            "versions", "run_id", "fault_tolerance",
+            "seeds", "model", "settings", "obs_space", "action_space", "measurements", "summary", "versions", "run_id",
+            "fault_tolerance",
         )  # fmt: skip
-        return {name: getattr(self, name) for name in names}
+        told = {"env": self.env, "named": self.named and {"suite": self.named.suite, "options": self.named.options}}
+        return told | {name: getattr(self, name) for name in names}
 
     @property
     def policy(self) -> Agent:
-        """The first seed's policy, to call with an observation."""
+        """The first seed's policy, to call with an observation: always the same agent, which remembers."""
         return self.agent(0)
 
     @property
@@ -121,9 +93,19 @@ class Run:
         return tuple(algorithm.policy(model) if known else model for model in self.models)
 
     def agent(self, index: int) -> Agent:
-        """The policy of the `index`-th seed, to call with an observation. Raises `InputError` where there is none."""
+        """The policy of the `index`-th seed, to call with an observation: always the same agent, which remembers.
+
+        Raises `InputError` where there is none.
+        """
         index = check_whole("index", index, 0, len(self.models) - 1)
-        return Agent(self.policies[index], self.obs_space, self.action_space, self.settings.actions)
+        if index not in self._agents:
+            policy = self.policies[index]
+            self._agents[index] = Agent(policy, self.obs_space, self.action_space, self.settings.actions)
+        return self._agents[index]
+
+    @functools.cached_property
+    def _agents(self) -> dict[int, Agent]:
+        return {}
 
     def model_of(self, seed: int | None = None) -> tuple[int, PyTree]:
         """A seed, the first if not given, and its networks. Raises `InputError` where the run has none of it."""
@@ -136,9 +118,10 @@ class Run:
     def source(self, env: Any = None) -> EnvSource:
         """The environment of the run, or another.
 
-        Raises `InputError` where a module would have to be imported for it that only the run names.
+        Raises `InputError` where no name tells it and it was not given, and where a module would have to be imported
+        for it that only the run names.
         """
-        return resolve(env if env is not None else self.environment or own_env(self.env))
+        return own_source(self, self.environment if env is None else env)
 
     def rollout(self, source: EnvSource, num_envs: int | None = None, length: int | None = None) -> AbstractRollout:
         """A rollout in environments of a source, as large as those of the training where not said.
@@ -208,6 +191,26 @@ def is_complete(run: Run, folder: Path | None = None) -> bool:
     return bool(run.summary) and done >= run.settings.num_updates
 
 
+def own_source(run: Run, given: Any = None) -> EnvSource:
+    """The environment that a run was trained in: the one given, or what its folder names, with the options it had.
+
+    Raises `InputError` where neither tells it: in any other the policy would be played in silence. Also where a module
+    would have to be imported for it that nobody has asked for.
+    """
+    if given is not None:
+        return resolve(given)
+    if run.named is None:
+        raise InputError(
+            f"The run was trained in an environment of your own ({run.env}), which no name tells: {AGAIN}."
+        )
+    own_env(run.named.name)
+    try:
+        source = resolve(run.named.name, **run.named.options)
+    except InputError as error:
+        raise InputError(f"{said(error)}: register or install it, or {AGAIN}.") from None
+    return dataclasses.replace(source, name=run.env)
+
+
 def check_spaces(run: Run, name: str, rollout: AbstractRollout) -> None:
     """Raises `InputError` unless a rollout has the spaces of a run."""
     for what, mine, theirs in (
@@ -231,10 +234,11 @@ def load(
     """The run in a folder. Nothing in it is executed: a configuration is data, and policies are arrays.
 
     A run of a model of the user's own needs `model`: the policy or the function that `train` was given, or one of the
-    same structure. A run in an environment that is more than a name needs `environment` to be evaluated. One of an
+    same structure. A run in an environment that no name tells needs `environment` to be evaluated. One of an
     algorithm of the user's own needs `settings` where its networks are not a plain actor-critic, or `register` for its
     class. Raises `InputError` where the folder holds no run, or a damaged one.
     """
+    compute_inline()
     folder = check_path("folder", folder)
     config = read_config(folder)
     if model is None and config.model != "network":

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from .kinds import MultiDiscrete as MultiDiscrete
     from .kinds import Space as Space
     from .kinds import Tuple as Tuple
-    from .membership import as_member as as_member
     from .membership import fits as fits
 
 __getattr__, __dir__, __all__ = attach(
@@ -31,6 +30,6 @@ __getattr__, __dir__, __all__ = attach(
         "encoding": ("encode", "encoded_size", "is_image"),
         "gymnasium": ("from_gymnasium",),
         "kinds": ("Bound", "Box", "Dict", "Discrete", "MultiBinary", "MultiDiscrete", "Space", "Tuple"),
-        "membership": ("as_member", "fits"),
+        "membership": ("fits",),
     },
 )

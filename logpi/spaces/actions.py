@@ -1,12 +1,13 @@
-"""The way of an action to its environment: clipped or rescaled to the bounds of its space."""
+"""The way of an action to its environment: within the bounds of its space, and of its type."""
 
 import functools
+from collections.abc import Callable
 
 import numpy as np
 
 from ..errors import InputError
 from .kinds import Box, Discrete, MultiDiscrete, Space
-from .membership import full, shape_of
+from .membership import dtype_of, full, shape_of
 
 
 @functools.lru_cache(maxsize=256)
@@ -21,7 +22,7 @@ def _aligned(bound: np.ndarray, action) -> np.ndarray:
 
 
 def clip_to(space: Space, action):
-    """What the environment gets for an action of the policy: clipped to the bounds, counted from `start`.
+    """What the environment gets for an action of the policy: clipped to the bounds, rounded, counted from `start`.
 
     `action` is an array (of NumPy or JAX) with any axes before those of the event. The trajectory keeps the action as
     it was drawn, because that is what `log_prob` is the density of.
@@ -35,6 +36,7 @@ def clip_to(space: Space, action):
             return shifted.reshape(*shifted.shape[:-1], *shape_of(space))
         case Box():
             low, high = bounds(space)
+            action = action.round() if space.whole else action
             return action.clip(_aligned(low, action), _aligned(high, action))
         case _:
             return action
@@ -64,3 +66,17 @@ def _finite_bounds(space: Box) -> tuple[np.ndarray, np.ndarray]:
 
 
 ACTION_MAPS = {"clip": clip_to, "rescale": rescale_to}
+
+
+@functools.lru_cache(maxsize=256)
+def typed_for(space: Space) -> Callable[[np.ndarray], np.ndarray]:
+    """A function that brings actions from 32 bits to the type of their space: members of it, in new arrays.
+
+    They have been clipped in 32 bits, and are clipped again where these cannot write the bounds: rounded to 32 bits,
+    0.1 is more than it is in 64.
+    """
+    dtype = dtype_of(space)
+    if not isinstance(space, Box) or np.can_cast(dtype, np.float32):
+        return lambda action: np.array(action, dtype, order="C")
+    low, high = full(space.low, space.shape), full(space.high, space.shape)
+    return lambda action: np.asarray(action, np.float64).clip(low, high).astype(dtype)

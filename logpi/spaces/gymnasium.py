@@ -6,8 +6,13 @@ from ..errors import InputError
 from .kinds import Bound, Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space, Tuple
 
 
-def _bound(values: np.ndarray) -> Bound:
-    flat = np.asarray(values, np.float64).ravel().tolist()
+def _bound(values: np.ndarray, inwards: float) -> Bound:
+    """A bound in float64, never beyond it: 2**63 - 1 would be rounded to 2**63, which a cast takes for -2**63."""
+    rounded = np.asarray(values, np.float64)
+    if values.dtype.kind in "iu":
+        beyond = (np.less if inwards > 0 else np.greater)(rounded.astype(object), values.astype(object))
+        rounded = np.where(beyond.astype(bool), np.nextafter(rounded, inwards), rounded)
+    flat = rounded.ravel().tolist()
     return flat[0] if len(set(flat)) == 1 else tuple(flat)
 
 
@@ -20,14 +25,15 @@ def from_gymnasium(space) -> Space:
 
     match space:
         case gym.Discrete():
-            return Discrete(int(space.n), int(space.start))
+            return Discrete(int(space.n), int(space.start), str(space.dtype))
         case gym.MultiDiscrete():
             starts = tuple(int(s) for s in np.ravel(space.start))
-            return MultiDiscrete(tuple(int(n) for n in np.ravel(space.nvec)), starts, tuple(space.nvec.shape))
+            sizes = tuple(int(n) for n in np.ravel(space.nvec))
+            return MultiDiscrete(sizes, starts, tuple(space.nvec.shape), str(space.dtype))
         case gym.MultiBinary():
             return MultiBinary(tuple(space.shape))
         case gym.Box():
-            return Box(tuple(space.shape), _bound(space.low), _bound(space.high), str(space.dtype))
+            return Box(tuple(space.shape), _bound(space.low, np.inf), _bound(space.high, -np.inf), str(space.dtype))
         case gym.Dict():
             return Dict(tuple((name, from_gymnasium(part)) for name, part in sorted(space.spaces.items())))
         case gym.Tuple():

@@ -11,22 +11,24 @@ Bound = float | tuple[float, ...]  # one number for all entries, or one for each
 
 @dataclasses.dataclass(frozen=True)
 class Discrete:
-    """The integers 0 to `n - 1`; the environment counts them from `start`."""
+    """The integers 0 to `n - 1`; the environment counts them from `start`, in its `dtype`."""
 
     n: int
     start: int = 0
+    dtype: str = "int64"
 
 
 @dataclasses.dataclass(frozen=True)
 class MultiDiscrete:
     """A vector of integers, the i-th of them from 0 to `sizes[i] - 1`; the environment counts from `starts[i]`.
 
-    `shape` is the one that the environment uses; here the integers are always one flat vector.
+    `shape` and `dtype` are those that the environment uses; here the integers are always one flat vector.
     """
 
     sizes: tuple[int, ...]
     starts: tuple[int, ...] = ()
     shape: tuple[int, ...] = ()
+    dtype: str = "int64"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,12 +40,20 @@ class MultiBinary:
 
 @dataclasses.dataclass(frozen=True)
 class Box:
-    """Real numbers between `low` and `high`, infinite bounds allowed; `dtype` is the environment's."""
+    """Numbers between `low` and `high`, infinite bounds allowed; `dtype` is the environment's, and may be of integers.
+
+    No bound lies beyond the environment's own, which float64 may not be able to write.
+    """
 
     shape: tuple[int, ...]
     low: Bound = -math.inf
     high: Bound = math.inf
     dtype: str = "float32"
+
+    @property
+    def whole(self) -> bool:
+        """Whether its numbers are integers, or truths."""
+        return "float" not in self.dtype
 
 
 @dataclasses.dataclass(frozen=True)

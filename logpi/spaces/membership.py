@@ -1,8 +1,9 @@
 """Members of a space: whether something is one and why not, as arrays, random ones, and those at the corners."""
 
+import functools
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -216,30 +217,110 @@ def same(first: Member, second: Member) -> bool:
     return bool(np.array_equal(one, other, equal_nan=True))
 
 
-def as_member(space: Space, given: Member) -> Member:
-    """A member of a space as NumPy arrays, from arrays, numbers or lists.
+def reader(space: Space, batch: tuple[int, ...] = ()) -> Callable[[Any], Member]:
+    """A function that takes an observation for a member of a space, as arrays of the space's own types, or not at all.
 
-    Raises `InputError` where a part is missing or has another shape.
+    It raises `ValueError` with words to stand behind "an observation": of another shape, without a part, of what is no
+    number, of a number that its type cannot hold, or of what is none of its choices. A number beyond the bounds of a
+    `Box` passes, for good environments have such bounds. With `batch`, members lie side by side along these axes.
     """
-    if isinstance(space, Dict | Tuple):
-        parts = parts_of(space, given)
-        if parts is None:
-            kind = "dictionary" if isinstance(space, Dict) else "tuple"
-            raise InputError(f"{given!r} is no member of {space}: give a {kind} of its parts.")
-        members = {name: as_member(part, one) for name, part, one in parts}
-        return members if isinstance(space, Dict) else tuple(members.values())
-    shape = shape_of(space)
-    if isinstance(space, Discrete | MultiDiscrete):
-        dtype = np.int32
-    else:
-        dtype = np.uint8 if isinstance(space, Box) and space.dtype == "uint8" else np.float32
+    match space:
+        case Dict():
+            readers: dict[Any, Any] = {name: reader(part, batch) for name, part in space.parts}
+            return lambda given: {name: read(_part(given, name, Mapping)) for name, read in readers.items()}
+        case Tuple():
+            readers = dict(enumerate(reader(part, batch) for part in space.parts))
+            return lambda given: tuple(read(_part(given, i, tuple | list)) for i, read in readers.items())
+        case _:
+            dtype, shape = dtype_of(space), (*batch, *shape_of(space))
+            choices = None if isinstance(space, Box) else Range(space)
+
+            def read(given: Any) -> np.ndarray:
+                array = given if type(given) is np.ndarray and given.dtype == dtype else _as_type(given, dtype, shape)
+                if array.shape != shape:
+                    raise ValueError(f"of shape {array.shape}, but its space has {shape}")
+                if choices is not None and (bad := choices.strays(array)).any():
+                    raise ValueError(f"of {float(array[bad].flat[0]):.6g}, which is not in {_called(space)}")
+                return array
+
+            return read
+
+
+def _part(given: Any, name: Any, kind: Any) -> Any:
+    """A part of an observation; parts beside those of the space are nobody's."""
+    if not isinstance(given, kind):
+        raise ValueError(f"of {shown(given)}, but its space is one of several parts")
     try:
-        array = np.asarray(given, dtype)
-    except (TypeError, ValueError, OverflowError):
-        raise InputError(f"{shown(given)} is no member of {space}: give numbers of the shape {shape}.") from None
+        return given[name]
+    except (LookupError, TypeError):
+        raise ValueError(f"without the part {name!r} of its space") from None
+
+
+def _as_type(given: Any, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
+    """Numbers as an array of a type, rounded where it is of floats. Raises `ValueError` for what it cannot hold."""
+    try:
+        array = np.asarray(given)
+    except (TypeError, ValueError):  # lists of several lengths
+        array = np.asarray(None)
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"of {shown(given)}, which is no array of numbers")
     if array.shape != shape:
-        raise InputError(f"An observation has the shape {array.shape}, but the policy was trained on {shape}.")
-    return array
+        raise ValueError(f"of shape {array.shape}, but its space has {shape}")
+    with np.errstate(invalid="ignore", over="ignore"):
+        cast = array.astype(dtype)
+    if dtype.kind in "biu" and (bad := cast != array).any():
+        raise ValueError(
+            f"of {float(array[bad].flat[0]):.6g}, which is not in its space of whole numbers ({dtype.name})"
+        )
+    return cast
+
+
+def dtype_of(space: Space) -> np.dtype:
+    """The type of a member, as the environment has it. Raises `InputError` for a space of several parts."""
+    if isinstance(space, Dict | Tuple):
+        raise InputError(f"{space} has several parts, and no type: give one of them.")
+    try:
+        return np.dtype(np.int8 if isinstance(space, MultiBinary) else space.dtype)
+    except TypeError:  # of JAX alone, as bfloat16
+        return np.dtype(np.float32)
+
+
+def _called(space: Space) -> str:
+    """A space of choices as Gymnasium writes it."""
+    match space:
+        case Discrete():
+            return f"Discrete({space.n}{f', start={space.start}' if space.start else ''})"
+        case MultiDiscrete():
+            starts = f", start={shown(list(space.starts))}" if any(space.starts) else ""
+            return f"MultiDiscrete({shown(list(space.sizes))}{starts})"
+        case _:
+            return f"MultiBinary({shape_of(space)})"
+
+
+def caster(space: Space) -> Callable[[Member], Member]:
+    """A function that brings observations of a space to the types that JAX computes with."""
+    match space:
+        case Dict():
+            casters = {name: caster(part) for name, part in space.parts}
+            return lambda obs: {name: cast(obs[name]) for name, cast in casters.items()}
+        case Tuple():
+            parts = tuple(caster(part) for part in space.parts)
+            return lambda obs: tuple(cast(obs[i]) for i, cast in enumerate(parts))
+        case Box(dtype="int64" | "uint32" | "uint64"):
+            return lambda obs: np.asarray(obs, np.float32)  # int32 would take its greatest numbers for negative ones
+        case _:
+            return _cast_array
+
+
+def _cast_array(array: np.ndarray) -> np.ndarray:
+    return np.asarray(array, _computed_dtype(array.dtype))
+
+
+@functools.cache
+def _computed_dtype(dtype: np.dtype) -> np.dtype:
+    if np.issubdtype(dtype, np.floating):
+        return np.dtype(np.float32)
+    return dtype if dtype in (np.dtype(np.uint8), np.dtype(np.bool_)) else np.dtype(np.int32)
 
 
 def fits(mine: Space, theirs: Space) -> bool:

@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import jax
-
 from ..algorithms import AbstractAlgorithm
 from ..envs import EnvSource, HostSource, resolve, restarting
 from ..envs.sources import GivenVector
@@ -20,12 +18,13 @@ from ..errors import (
 )
 from ..models import AbstractPolicy, Network
 from ..rollout import AbstractRollout
+from ..rollout.base import compute_inline
 from ..rollout.make import make_rollout
 from ..rollout.memory import check_experience, check_network
-from ..runs.config import given_settings, MOST_SEEDS, own_env
+from ..runs.config import given_settings, MOST_SEEDS
 from ..runs.options import Every, FaultTolerance, KEPT
 from ..runs.presets import algorithm_name, GENERAL, preset
-from ..runs.run import check_spaces, read_config, Run
+from ..runs.run import check_spaces, own_source, read_config, Run
 from ..runs.settings import Settings
 from ..spaces.actions import ACTION_MAPS
 from ..transforms import RewardScaling
@@ -134,14 +133,14 @@ def resume(
     config = read_config(folder)
     fault_tolerance = config.fault_tolerance.changed(checkpoint_every, on_nan, on_env_error, step_timeout)
     settings = given_settings(folder, config.settings, settings)
-    source = resolve(environment if environment is not None else own_env(config.env))
+    source = own_source(config, environment)
     source = restarting(source) if fault_tolerance.restart else source
     rollout = _rollout(source, settings, len(config.seeds))
     check_spaces(config, source.name, rollout)
     if config.model != "network" and model is None:
         raise InputError(f"{folder} holds a model of your own ({config.model}): give one like it as model=.")
     task = Task(
-        source, settings, config.seeds, rollout, model, environment or config.env, folder, True, as_listener(listener),
+        source, settings, config.seeds, rollout, model, environment, folder, True, as_listener(listener),
         fault_tolerance, resume=True, run_id=config.run_id,
     )  # fmt: skip
     return Session(task).run()
@@ -149,9 +148,7 @@ def resume(
 
 def _prepare_jax() -> None:
     compilation_cache()
-    # A step on the host waits for the policy's action: handing that to another thread costs more than computing it.
-    # It counts only if nothing has been computed with JAX before.
-    jax.config.update("jax_cpu_enable_async_dispatch", False)
+    compute_inline()
 
 
 def _rollout(source: EnvSource, settings: Settings, seeds: int) -> AbstractRollout:

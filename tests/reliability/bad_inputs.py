@@ -150,8 +150,14 @@ ENVIRONMENTS = {
     "an option": (lambda _: logpi.train(logpi.envs.resolve("probe:recall", depth=3)), "does not take these options"),
 }
 POLICIES = {
-    "an observation's shape": (lambda f: folders.run(f).policy(np.zeros(7)), r"shape \(7,\), but .* trained on \(4,\)"),
-    "an observation of text": (lambda f: folders.run(f).policy("left"), "'left' is no member of .*: give numbers"),
+    "an observation's shape": (
+        lambda f: folders.run(f).policy(np.zeros(7)),
+        r"shape \(7,\), but its space has \(4,\)",
+    ),
+    "an observation of text": (
+        lambda f: folders.run(f).policy("left"),
+        "'left', which is no array of numbers: give",
+    ),
     "a seed that is not there": (
         lambda f: folders.run(f).agent(5),
         "index is 5, but the run has 1 policies: give one from 0",

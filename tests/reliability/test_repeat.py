@@ -35,14 +35,14 @@ def test_the_same_bits(env: str, tmp_path: Path) -> None:
 
 
 def flags_change_it(first: Path) -> None:
-    values, settings = _understood(["--from", str(first), "--steps", "1e4", "--lam", "0.5", "--seeds", "3"])
+    values, settings, _ = _understood(["--from", str(first), "--steps", "1e4", "--lam", "0.5", "--seeds", "3"])
     assert settings.steps == 10_000 and settings.algorithm.credit.lam == 0.5 and settings.algorithm.credit.gamma == 0.9
     assert settings.network.width == 4 and settings.source.endswith("--steps 10000 --lam 0.5")
     assert (values["seed"], values["seeds"]) == (0, 3)
-    values, _ = _understood(["probe:recall", "--from", str(first)])
+    values, *_ = _understood(["probe:recall", "--from", str(first)])
     assert values["env"] == "probe:recall" and values["seeds"] == (3, 4)
-    _, settings = _understood(["--from", str(first), "--credit", "n-step", "--n", "2"])
-    assert settings.algorithm.credit.n == 2 and settings.algorithm.credit.gamma == 0.9
+    _, settings, again = _understood(["--from", str(first), "--credit", "n-step", "--n", "2"])
+    assert again is not None and settings.algorithm.credit.n == 2 and settings.algorithm.credit.gamma == 0.9
     with pytest.raises(InputError, match="--algorithm is 'a2c', but the run of --from is one of ppo"):
         _understood(["--from", str(first), "--algorithm", "a2c"])
 

@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 
 import logpi
-from logpi.envs import resolve
+from logpi.envs.named import Named
 from logpi.errors import InputError
 from logpi.report import page
 from logpi.report.folders import tell
 from logpi.report.panels.repeat import command
 from logpi.report.series import final_scores, POINTS, series
 from logpi.runs.presets import preset
+from tests.envs.test_named import Louder
 from tests.report.report_runs import embedded, folder, rows, UPDATES
 
 ASSETS = Path(__file__).parents[2] / "logpi/report/assets"
@@ -182,13 +183,14 @@ def test_the_command_is_told_where_there_is_one(tmp_path: Path) -> None:
 def test_no_command_is_told_for_an_environment_that_python_made(tmp_path: Path) -> None:
     """Its name may be one that the command would take for another environment."""
     size = {"num_envs": 2, "rollout_length": 16, "steps": 32, "algorithm": logpi.REINFORCE()}
-    logpi.train(lambda: gymnasium.make("CartPole-v1", max_episode_steps=9), out=tmp_path / "own", **size)
-    logpi.train(resolve("gymnasium:CartPole-v1"), out=tmp_path / "named", **size)
-    own, named = (logpi.load(tmp_path / name) for name in ("own", "named"))
-    assert own.env == "CartPole-v1" and (own.named, named.named) == (False, True)
+    named = Named("gymnasium:CartPole-v1", {"max_episode_steps": 9})
+    logpi.train(lambda: Louder(gymnasium.make("CartPole-v1")), out=tmp_path / "own", **size)
+    logpi.train(lambda: gymnasium.make("CartPole-v1", max_episode_steps=9), out=tmp_path / "named", **size)
+    runs = [logpi.load(tmp_path / name) for name in ("own", "named")]
+    assert [run.env for run in runs] == ["CartPole-v1"] * 2 and [run.named for run in runs] == [None, named]
     assert command(tell(tmp_path / "own")) is None and "named" in (command(tell(tmp_path / "named")) or "")
     logpi.resume(tmp_path / "named")
-    assert logpi.load(tmp_path / "named").named
+    assert logpi.load(tmp_path / "named").named == named
 
 
 def test_folders_of_an_older_logpi_are_taken_at_their_word(tmp_path: Path) -> None:

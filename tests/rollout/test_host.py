@@ -10,12 +10,13 @@ import pytest
 
 from logpi.envs import AbstractEnv, resolve
 from logpi.envs.probes import Recall, Termination, Truncation, TwoStep
-from logpi.envs.vector import member_caster, vectorize
+from logpi.envs.vector import vectorize
 from logpi.errors import InputError
 from logpi.jaxprs.hoisting import hoist_keys
 from logpi.models import Network
 from logpi.rollout import HostRollout
-from logpi.spaces.actions import bounds, clip_to, rescale_to
+from logpi.spaces.actions import bounds, clip_to, rescale_to, typed_for
+from logpi.spaces.gymnasium import from_gymnasium
 from logpi.spaces.kinds import Box
 from tests.envs.worlds import ACTIONS, Dice, ENDS, OBSERVATIONS, Script, shown
 from tests.rollout.running import blind_policy, check_bookkeeping, next_obs, policy_for, rollout_in, two_rollouts
@@ -128,11 +129,11 @@ def test_the_ends_of_bounds_that_32_bits_cannot_write_are_members(low: float, hi
 
 @pytest.mark.parametrize(("low", "high", "dtype"), [(-(2**63), 2**63 - 1, np.int64), (0, 2**64 - 1, np.uint64)])
 def test_the_ends_of_bounds_that_64_bit_floats_cannot_write_stay_where_they_are(low: int, high: int, dtype) -> None:
-    cast = member_caster(gymnasium.spaces.Box(low, high, (2,), dtype))
+    cast = typed_for(from_gymnasium(gymnasium.spaces.Box(low, high, (2,), dtype)))
     least, most = cast(np.array([-1e30, 1e30], np.float32)).tolist()
     assert least == low and high - 2048 < most <= high  # the greatest float64 that is none too great
     inner = gymnasium.spaces.Box(np.int64(2**62 + 1), np.int64(2**62 + 4999), (2,), np.int64)
-    assert inner.contains(member_caster(inner)(np.array([0, 1e30], np.float32)))
+    assert inner.contains(typed_for(from_gymnasium(inner))(np.array([0, 1e30], np.float32)))
 
 
 class OnTheHost(gymnasium.Env):

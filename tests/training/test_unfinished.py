@@ -55,7 +55,7 @@ def test_what_an_environment_stopped_is_unfinished_and_the_command_resumes_it(
     assert told.status == "unfinished" and len(told.run.models) == 1
     (sentence,) = (finding.text for finding in findings(told) if "finishing" in finding.text)
     assert f"logpi resume '{stopped}' goes on" in sentence
-    own = dataclasses.replace(told, run=dataclasses.replace(told.run, named=False))  # no command knows its environment
+    own = dataclasses.replace(told, run=dataclasses.replace(told.run, named=None))  # no command knows its environment
     assert any("(logpi.resume, in Python, goes on)" in finding.text for finding in findings(own))
     assert main(["resume", str(stopped), "--evaluate-episodes", "0"]) == 0
     assert "nothing is left" not in capsys.readouterr().err

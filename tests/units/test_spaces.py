@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from logpi import InputError
-from logpi.spaces.actions import bounds, clip_to, rescale_to
+from logpi.spaces.actions import bounds, clip_to, rescale_to, typed_for
 from logpi.spaces.encoding import encode, encoded_size, is_image
 from logpi.spaces.gymnasium import from_gymnasium
 from logpi.spaces.kinds import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
-from logpi.spaces.membership import as_member, misfit, outside, Range, shape_of
+from logpi.spaces.membership import caster, misfit, outside, Range, reader, shape_of
 
 IMAGE = gym.Box(0, 255, (4, 3, 2), np.uint8)
 GYMNASIUM = {
@@ -190,12 +190,79 @@ def test_why_something_is_no_member():
 
 
 def test_a_member_is_made_of_numbers_and_lists():
-    made = as_member(NESTED, {"b": [7, [0, 1]], "a": [0, 0.5]})
+    made = reader(NESTED)({"b": [7, [0, 1]], "a": [0, 0.5], "more": "is nobody's"})
     assert list(made) == ["a", "b"] and isinstance(made["b"], tuple)
-    assert [x.dtype for x in (made["a"], *made["b"])] == [np.float32, np.int32, np.float32]
-    with pytest.raises(InputError, match="give a dictionary of its parts"):
-        as_member(NESTED, [1, 2])
-    with pytest.raises(InputError, match="give a tuple of its parts"):
-        as_member(NESTED, INSIDE | {"b": (7,)})
-    with pytest.raises(InputError, match=r"has the shape \(3,\), but the policy was trained on \(2,\)"):
-        as_member(NESTED, INSIDE | {"a": [1, 2, 3]})
+    assert [x.dtype for x in (made["a"], *made["b"])] == [np.float32, np.int64, np.int8]
+    assert [x.dtype for x in (caster(NESTED)(made)["a"], *caster(NESTED)(made)["b"])] == [
+        np.float32,
+        np.int32,
+        np.int32,
+    ]
+    side_by_side = reader(NESTED, (2,))({"b": ([7, 5], [[0, 1], [1, 1]]), "a": [[0, 0.5], [1, 1]]})
+    assert [x.shape for x in (side_by_side["a"], *side_by_side["b"])] == [(2, 2), (2,), (2, 2)]
+
+
+@pytest.mark.parametrize(
+    ("space", "given", "sentence"),
+    [
+        (NESTED, [1, 2], r"^of \[1, 2\], but its space is one of several parts"),
+        (NESTED, INSIDE | {"b": (7,)}, "^without the part 1 of its space"),
+        (NESTED, {"b": INSIDE["b"]}, "^without the part 'a' of its space"),
+        (NESTED, INSIDE | {"a": [1, 2, 3]}, r"^of shape \(3,\), but its space has \(2,\)"),
+        (NESTED, INSIDE | {"b": (8, [0, 1])}, r"^of 8, which is not in Discrete\(3, start=5\)"),
+        (Box((2,), 0, 9, "int32"), [0.7, 1.9], r"^of 0.7, which is not in its space of whole numbers \(int32\)"),
+        (Box((2,), 0, 255, "uint8"), [0, 256], r"^of 256, which is not in its space of whole numbers \(uint8\)"),
+        (Box((2,), 0, 255, "uint8"), [0, np.nan], "^of nan, which is not in its space of whole numbers"),
+        (Box((2,)), ["a", "b"], r"^of \['a', 'b'\], which is no array of numbers"),
+        (Box((2,)), [[0], [1, 2]], "which is no array of numbers"),
+        (MultiDiscrete((2, 2)), [0, 2], r"^of 2, which is not in MultiDiscrete\(\[2, 2\]\)"),
+        (MultiBinary((2,)), [0, 0.5], "^of 0.5, which is not in its space of whole numbers"),
+    ],
+)
+def test_what_is_no_member_is_said(space, given, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        reader(space)(given)
+
+
+def test_numbers_that_a_type_holds_are_taken():
+    for space, given in (
+        (Box((2,), 0, 255, "uint8"), np.array([0, 255])),
+        (Box((2,), 0, 9, "int32"), np.array([3.0, 4.0])),
+        (Box((2,), 0, 1, "float16"), np.array([0.5, 1.0])),
+        (Box((2,), -1, 1), [-7, True]),  # beyond the bounds
+        (Discrete(3), 2.0),
+    ):
+        taken = reader(space)(given)
+        assert taken.dtype == space.dtype and (taken == np.asarray(given)).all()
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        gym.Box(0, 20, (12,), np.int8),
+        gym.Box(-10, 10, (3,), np.int64),
+        gym.Box(-0.1, 0.1, (2,), np.float64),
+        gym.Box(-0.3, 0.7, (2,), np.float16),
+        gym.Box(0, 1, (3,), np.bool_),
+        gym.Box(np.array([0, -5]), np.array([2**63 - 1, 5]), (2,), np.int64),
+        gym.Box(0, 1, ()),
+        gym.Discrete(3, start=7),
+        gym.MultiDiscrete([2, 3], dtype=np.int32),
+        gym.MultiBinary((2, 2)),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("to_env", [clip_to, rescale_to])
+def test_what_an_environment_gets_is_a_member_of_its_space(theirs, to_env):
+    ours, drawn = from_gymnasium(theirs), np.random.default_rng(0).normal(0, 3, (64, *theirs.shape)).astype(np.float32)
+    drawn = np.abs(drawn).astype(np.int32) % 2 if not isinstance(theirs, gym.Box) else drawn
+    given = typed_for(ours)(to_env(ours, drawn.reshape(64, *theirs.shape)))
+    assert given.dtype == theirs.dtype and given.flags.writeable
+    assert all(theirs.contains(np.array(each) if isinstance(theirs, gym.Box) else each) for each in given)
+
+
+def test_integers_are_rounded_and_none_is_likelier_than_its_neighbours():
+    space = Box((100_000,), -10, 10, "int64")
+    drawn = np.random.default_rng(0).uniform(-1.05, 1.05, space.shape).astype(np.float32)
+    counts = np.bincount(typed_for(space)(rescale_to(space, drawn)) + 10)
+    assert abs(counts[1:-1] / counts[1:-1].mean() - 1).max() < 0.1  # cut towards 0, 0 had twice as many

@@ -10,9 +10,11 @@ import numpy as np
 from jaxtyping import PyTree
 
 from ...errors import InputError, said
+from ...spaces.actions import typed_for
 from ...spaces.gymnasium import from_gymnasium
 from ...spaces.kinds import Box, Dict, Space, Tuple
-from ..vector import AbstractVectorEnv, caster, member_caster
+from ...spaces.membership import caster
+from ..vector import AbstractVectorEnv
 
 
 class EnvPoolVector(AbstractVectorEnv):
@@ -31,7 +33,7 @@ class EnvPoolVector(AbstractVectorEnv):
         self.obs_space, self.action_space, self._channels_first = spaces(id, options)
         seeded = {} if seed is None else {"seed": seed}  # EnvPool takes its seed here, and `reset` takes none
         self._env = envpool.make_gymnasium(id, num_envs=num_envs, **seeded, **options)
-        self._as_member = member_caster(self._env.action_space)
+        self._as_member = typed_for(self.action_space)
         _ = self._env.observation_space  # made on first sight, with a warning that the caller keeps quiet here
         self._cast = caster(self.obs_space)
         # `env.recv` builds two dictionaries at each call; reading its arrays by their position does not.
@@ -43,8 +45,7 @@ class EnvPoolVector(AbstractVectorEnv):
 
     def send(self, action: np.ndarray) -> None:
         """Sets the threads to work."""
-        action = np.array(self._as_member(action), order="C")  # a copy: EnvPool takes no array that JAX owns
-        self._env._send([self._ids, self._ids, action])
+        self._env._send([self._ids, self._ids, self._as_member(action)])  # it takes no array that JAX owns
 
     def receive(self):
         """Waits for all environments."""

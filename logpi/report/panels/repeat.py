@@ -19,7 +19,7 @@ def command(told: Told) -> str | None:
     if told.folder is None or told.run.model != "network" or not told.run.named or own_parts(told.run.settings):
         return None
     try:
-        own_env(told.run.env)
+        own_env(told.run.named.name)
     except InputError:
         return None
     return f"logpi train --from {shlex.quote(str(told.folder))}"

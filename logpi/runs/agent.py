@@ -1,0 +1,138 @@
+"""A policy outside of any loop: an observation in, an action out, one after the other."""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PyTree
+
+from .. import spaces
+from ..errors import check_whole, InputError
+from ..jaxprs.hoisting import hoist_keys
+from ..models import AbstractPolicy
+from ..rollout.base import compute_inline
+from ..spaces.actions import ACTION_MAPS, typed_for
+from ..spaces.membership import caster, reader
+
+BLOCK = 256  # actions whose random numbers are drawn at a time
+SMALL = 2**20  # bytes of parameters that are written into the program itself: to hand over each array takes time
+
+
+class Agent:
+    """A policy outside of any loop: an observation in, an action for the environment out.
+
+    A policy with memory remembers from call to call; `reset` starts a new episode. It plays one episode at a time: for
+    several side by side, make one for each.
+    """
+
+    def __init__(
+        self,
+        policy: AbstractPolicy,
+        obs_space: spaces.Space,
+        action_space: spaces.Space,
+        actions: str = "clip",
+        seed: int = 0,
+    ):
+        compute_inline()
+        self.model = policy
+        self._is_choice = isinstance(action_space, spaces.Discrete)  # a number in place of an array without axes
+        self._read, self._cast, self._typed = reader(obs_space), caster(obs_space), typed_for(action_space)
+        self._to_env = functools.partial(ACTION_MAPS[actions], action_space)
+        self._programs: _AgentPrograms | None = None  # they depend on what is seen
+        self.reset(seed)
+
+    def reset(self, seed: int | None = None) -> None:
+        """Forgets the episode so far; with `seed`, draws the same actions again."""
+        if seed is not None:
+            self._key, self._count, self._noise = jax.random.key(check_whole("seed", seed, 0)), 0, []
+        self._memory = self.model.initial_memory()
+
+    def __call__(self, obs: PyTree[Any], deterministic: bool = False) -> np.ndarray | np.generic:
+        """An action for one observation (no batch axis): what the environment got for it in training.
+
+        It is a member of the action space, of its type, in an array of its own. Drawn from the policy, or its mode
+        where `deterministic`. Raises `InputError` for an observation that training would not have taken: none of the
+        space's, or of numbers that are not finite.
+        """
+        try:
+            seen = self._cast(self._read(obs))
+        except ValueError as error:
+            raise InputError(f"The policy was given an observation {error}: give one as it was trained on.") from None
+        _check_finite(seen)
+        programs = self._programs or self._made(seen)
+        if deterministic:
+            action, self._memory = programs.mode(seen, self._memory)
+        else:
+            action, self._memory = programs.draw(self._next_noise(programs), seen, self._memory)
+        typed = self._typed(action)
+        return typed[()] if self._is_choice else typed
+
+    def _next_noise(self, programs: "_AgentPrograms") -> list[Any]:
+        """The random numbers of the next action: a row of a block, which is drawn when its first row is needed."""
+        row = self._count % BLOCK
+        if row == 0:
+            block = programs.noise(self._key, np.uint32(self._count))
+            self._noise = [n if jnp.issubdtype(n.dtype, jax.dtypes.prng_key) else np.asarray(n) for n in block]
+        self._count += 1
+        return [numbers[row] for numbers in self._noise]
+
+    def _made(self, seen: PyTree[np.ndarray]) -> "_AgentPrograms":
+        """The programs for observations like this one, each compiled when it is first called."""
+        arrays, static = eqx.partition(self.model, eqx.is_array)
+        leaves, structure = jax.tree.flatten(jax.device_put(arrays))
+
+        def policy(leaves: list[Any]) -> Any:
+            return eqx.combine(jax.tree.unflatten(structure, leaves), static)
+
+        def drawn(key, leaves, seen, memory):
+            distribution, memory = policy(leaves)(seen, memory)
+            return self._to_env(distribution.sample_and_log_prob(key)[0]), memory
+
+        def likeliest(leaves, seen, memory):
+            distribution, memory = policy(leaves)(seen, memory)
+            return self._to_env(distribution.mode()), memory
+
+        draw, rest = hoist_keys(drawn, self._key, leaves, seen, self._memory)
+        bound = _written_in if sum(leaf.nbytes for leaf in leaves) <= SMALL else _handed_over
+
+        def noise(key, first):
+            keys = jax.vmap(functools.partial(jax.random.fold_in, key))(first + np.arange(BLOCK, dtype=np.uint32))
+            return jax.vmap(draw)(keys)
+
+        mode = bound(likeliest, leaves)
+        act = bound(lambda leaves, noise, seen, memory: rest(noise, leaves, seen, memory), leaves)
+        self._programs = _AgentPrograms(jax.jit(noise), act, mode)
+        return self._programs
+
+
+class _AgentPrograms(NamedTuple):
+    """What is compiled for an agent.
+
+    `noise(key, first)` draws what is random in the actions from the `first` on, a block of them. With a row of it,
+    `draw(noise, seen, memory)` gives an action as the environment gets it, and the next memory; `mode(seen, memory)`
+    needs none.
+    """
+
+    noise: Callable[..., Any]
+    draw: Callable[..., Any]
+    mode: Callable[..., Any]
+
+
+def _written_in(function: Callable[..., Any], leaves: list[Any]) -> Callable[..., Any]:
+    return jax.jit(functools.partial(function, leaves))
+
+
+def _handed_over(function: Callable[..., Any], leaves: list[Any]) -> Callable[..., Any]:
+    return functools.partial(jax.jit(function), leaves)
+
+
+def _check_finite(seen: PyTree[np.ndarray]) -> None:
+    for part in (seen,) if type(seen) is np.ndarray else jax.tree.leaves(seen):
+        # The product with itself is the quickest look; it may be too large where no number is.
+        if part.dtype == np.float32 and not math.isfinite(np.vdot(part, part)) and not np.isfinite(part).all():
+            raise InputError("The policy was given an observation with NaN or infinity: mend where it comes from.")
