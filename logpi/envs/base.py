@@ -38,4 +38,4 @@ class AbstractEnv(eqx.Module):
 
 def first_timestep(obs: PyTree[Array]) -> Timestep:
     """The step at which an episode starts: an observation, no reward, no end."""
-    return Timestep(obs, jnp.zeros(()), jnp.zeros((), bool), jnp.zeros((), bool))
+    return Timestep(obs, jnp.zeros((), jnp.float32), jnp.zeros((), bool), jnp.zeros((), bool))

@@ -5,13 +5,15 @@ import dataclasses
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ..errors import check_whole, InputError
 from ..models import AbstractPolicy, Deterministic
 from ..rollout import AbstractRollout
 from ..statistics.intervals import Interval, iqm_interval, mean_interval
+from ..trajectory import Trajectory
 from .episodes import EpisodeRows
 from .playing import in_shares, rollouts, shares
 
@@ -70,18 +72,26 @@ def run_episodes(
 ) -> tuple[Float[np.ndarray, " episodes"], Float[np.ndarray, " episodes"]]:
     """Returns and lengths of `episodes` fresh episodes.
 
-    Every environment plays its share to the end. Raises `InputError` where an episode does not end.
+    Every environment plays its share to the end. Raises `InputError` where an episode does not end, or the policy gives
+    its actions no probability.
     """
     wanted = shares(episodes, rollout.num_envs)
     found: list[list[tuple[float, float]]] = [[] for _ in wanted]
     most = -(-int(wanted.max()) * MAX_EPISODE_STEPS // rollout.length)
-    with contextlib.closing(rollouts(policy, rollout, most, key)) as played:
-        for _, rows in played:
+    with contextlib.closing(rollouts(policy, rollout, most, key, _has_nan)) as played:
+        for broken, rows in played:
+            if broken:
+                raise InputError("The policy's probabilities are not numbers: it is broken, so train it again.")
             _take(found, rows)
             if len(kept := in_shares(found, wanted)) == episodes:
                 returns, lengths = np.array(kept).T
                 return returns, lengths
     raise InputError(f"An episode did not end within {MAX_EPISODE_STEPS} steps: give the environment a time limit.")
+
+
+def _has_nan(trajectory: Trajectory) -> Bool[Array, ""]:
+    """Whether the probability of an action that was played is none."""
+    return jnp.any(jnp.isnan(trajectory.log_prob) & trajectory.valid)
 
 
 def _take(found: list[list[tuple[float, float]]], rows: EpisodeRows) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from ..algorithms.base import SURROGATE
+from ..algorithms.base import Spec, SURROGATE
 from ..audit.runs.samples import layers, Sampler
 from ..batch import Segments
 from ..errors import InputError
@@ -21,6 +21,7 @@ from ..parameters import check_key, trainable
 from ..runs.run import load, Run
 from ..surrogates import score, weighted_mean
 from ..training.loop import with_traced_numbers
+from ..trajectory import Trajectory
 from .batch_rows import BatchRows
 
 KL = 0.01  # nats: how far the one step moves the policy on average, about as far as an update of PPO does
@@ -67,9 +68,19 @@ def look(
         trajectory = sampler.trajectory()
     finally:
         sampler.close()
+    _check_update(algorithm, model, Spec.of(rollout), trajectory)
     batch, surrogate, twin = _gradients(algorithm, model, trajectory)
     title = f"{type(settings.algorithm).__name__} on {trained.env}, seed {seed}"
     return _stepped(title, settings.algorithm, model, batch, (surrogate, twin))
+
+
+def _check_update(algorithm: Any, model: AbstractActorCritic, spec: Spec, trajectory: Trajectory) -> None:
+    """Raises `InputError` where the algorithm cannot learn from such a rollout; nothing is computed for it."""
+
+    def update(model, trajectory, key):
+        return algorithm.update(algorithm.init(model, spec, 1, key), trajectory, key)
+
+    eqx.filter_eval_shape(update, model, trajectory, jax.random.key(0))
 
 
 def _stepped(

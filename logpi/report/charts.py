@@ -133,6 +133,7 @@ def _rounded(x: float) -> float | int | None:
     if not math.isfinite(x):
         return None
     short = float(f"{x:.{DIGITS}g}")
+    short = short if math.isfinite(short) else x  # the largest number of all is rounded to infinity
     return int(short) if short.is_integer() and abs(short) < 1e15 else short
 
 

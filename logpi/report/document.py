@@ -51,7 +51,8 @@ def page(
         found += compared([each for each in told if each.run.env == env])
     found += [finding for each, m in zip(told, measured, strict=True) for finding in of_measured(each, m)]
     found = _linked(worst_first(found), sections)
-    return _document(told, measured, sections, found, refresh)
+    text = _document(told, measured, sections, found, refresh)
+    return text.encode(errors="backslashreplace").decode()  # a folder's name may be no text
 
 
 def gather(

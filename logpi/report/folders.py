@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from ..errors import check_path, InputError
+from ..errors import check_path, InputError, printable
 from ..runs.files import read_json
 from ..runs.folder import is_held
 from ..runs.metrics import as_columns, read_rows, real_columns
@@ -71,7 +71,8 @@ def tell(subject: Run | str | Path, index: int = 0) -> Told:
     times, evaluation = _times(folder, notes), _optional(folder / "evaluation.json", notes)
     columns = _columns(config, rows, str(folder))
     run = dataclasses.replace(run, history=[])  # the columns say it in a tenth of the memory
-    return Told(folder.resolve().name, run, columns, times, status, folder, evaluation, fault, tuple(notes), index)
+    name = printable(folder.resolve().name)
+    return Told(name, run, columns, times, status, folder, evaluation, fault, tuple(notes), index)
 
 
 def with_names(told: list[Told]) -> list[Told]:

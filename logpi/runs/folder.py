@@ -6,6 +6,7 @@ import fcntl
 import itertools
 import os
 import re
+import sys
 import time
 from collections.abc import Generator
 from pathlib import Path
@@ -222,6 +223,11 @@ def versions() -> dict[str, str]:
         "logpi": __version__,
         **{name: version(name) for name in packages},
         "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "machine": f"{platform.system()} {platform.machine()}, {_cores()} cores",
         "device": f"{device.platform} {device.device_kind}",
     }
+
+
+def _cores() -> int:
+    """Those that this process may use: sums of several cores are rounded otherwise than those of one."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1

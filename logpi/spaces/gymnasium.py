@@ -1,8 +1,11 @@
 """From Gymnasium's spaces to ours."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, shown
 from .kinds import Bound, Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space, Tuple
 
 
@@ -16,6 +19,16 @@ def _bound(values: np.ndarray, inwards: float) -> Bound:
     return flat[0] if len(set(flat)) == 1 else tuple(flat)
 
 
+def _sorted(names: Iterable[Any]) -> list[Any]:
+    try:
+        return sorted(names)
+    except TypeError:
+        raise InputError(
+            f"The parts of a Dict space are called {shown(list(names))}, but names of several kinds have no order, and "
+            "JAX needs one: give names of one kind."
+        ) from None
+
+
 def from_gymnasium(space) -> Space:
     """The counterpart of a space of Gymnasium.
 
@@ -25,17 +38,18 @@ def from_gymnasium(space) -> Space:
 
     match space:
         case gym.Discrete():
-            return Discrete(int(space.n), int(space.start), str(space.dtype))
+            return Discrete(int(space.n), int(space.start), np.dtype(space.dtype).name)
         case gym.MultiDiscrete():
             starts = tuple(int(s) for s in np.ravel(space.start))
             sizes = tuple(int(n) for n in np.ravel(space.nvec))
-            return MultiDiscrete(sizes, starts, tuple(space.nvec.shape), str(space.dtype))
+            return MultiDiscrete(sizes, starts, tuple(space.nvec.shape), np.dtype(space.dtype).name)
         case gym.MultiBinary():
             return MultiBinary(tuple(space.shape))
         case gym.Box():
-            return Box(tuple(space.shape), _bound(space.low, np.inf), _bound(space.high, -np.inf), str(space.dtype))
+            low, high = _bound(space.low, np.inf), _bound(space.high, -np.inf)
+            return Box(tuple(space.shape), low, high, np.dtype(space.dtype).name)
         case gym.Dict():
-            return Dict(tuple((name, from_gymnasium(part)) for name, part in sorted(space.spaces.items())))
+            return Dict(tuple((name, from_gymnasium(space.spaces[name])) for name in _sorted(space.spaces)))
         case gym.Tuple():
             return Tuple(tuple(from_gymnasium(part) for part in space.spaces))
         case _:

@@ -88,7 +88,7 @@ def misfit(space: Space, given: Any, where: str = "") -> str:
         case Dict() | Tuple():
             parts = parts_of(space, given)
             if parts is None:
-                names = ", ".join(name for name, _ in space.parts) if isinstance(space, Dict) else ""
+                names = ", ".join(str(name) for name, _ in space.parts) if isinstance(space, Dict) else ""
                 return f"{where} has not {f'the parts {names}' if names else f'{len(space.parts)} parts'}"
             return next(filter(None, (misfit(part, one, f"{where}[{name!r}]") for name, part, one in parts)), "")
         case Discrete():

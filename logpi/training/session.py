@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from ..errors import check_flag, check_path, InputError
+from ..errors import check_flag, check_path, InputError, shown
 from ..rollout import close_or_warn
 from ..runs.arrays import check_storable, save_arrays
 from ..runs.checkpoints import (
@@ -128,6 +128,10 @@ class Session:
         config = read_config(folder)  # again, now that nobody else writes it
         if config.run_id != self.task.run_id:
             raise InputError(f"{folder} holds another run by now: resume it again.")
+        now = versions()
+        if other := [name for name in now if config.versions.get(name, now[name]) != now[name]]:
+            change = "; ".join(f"{name} was {shown(config.versions[name])} and is {now[name]}" for name in other)
+            self._warn(f"this is not where the training began ({change}): its numbers may differ in the last bits.")
         remove_unfinished(folder)
         put_in_order(folder / FOLDER)
         found = load_newest(folder, tuple(trainer.stored(state) for state in states), self._warn, self.task.run_id)

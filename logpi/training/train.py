@@ -147,6 +147,11 @@ def resume(
 
 
 def _prepare_jax() -> None:
+    """Raises `InputError` where JAX is set so that nothing could be trained with it."""
+    if jax.config.values["jax_numpy_dtype_promotion"] != "standard":
+        raise InputError(
+            "jax_numpy_dtype_promotion is 'strict', under which neither Optax nor logpi computes: set it to 'standard'."
+        )
     compilation_cache()
     compute_inline()
 

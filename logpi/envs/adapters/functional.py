@@ -58,6 +58,8 @@ class GymnasiumFunctional(AbstractEnv):
         before, steps = state
         move_key, obs_key, reward_key, end_key = jax.random.split(key, 4)
         after, steps = self.functional.transition(before, action, move_key, self.params), steps + 1
+        # Where JAX's 64 bits are on, some begin in 64 and go on in 32.
+        after = jax.tree.map(lambda new, old: jnp.asarray(new, jnp.result_type(old)), after, before)
         obs = self.functional.observation(after, obs_key, self.params)
         reward = self.functional.reward(before, action, after, reward_key, self.params)
         terminated = self.functional.terminal(after, end_key, self.params)
