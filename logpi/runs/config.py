@@ -73,6 +73,7 @@ def _named(path: Path, given: Any, env: str) -> Named | None:
     suite, options = (given.get(entry) for entry in ("suite", "options")) if isinstance(given, dict) else (None, None)
     if suite not in ("", *SUITES) or not isinstance(options, dict):
         raise InputError(f"{path} has {shown(given)} for named{_DAMAGED}.")
+    options = {name: from_json(value) for name, value in options.items()}
     return Named(f"{suite}:{env}" if suite and not suite_of(env) else env, options)
 
 

@@ -139,17 +139,19 @@ def _check_space(space: spaces.Space) -> None:
         case spaces.Discrete():
             check_whole("n of a Discrete space", space.n, 1, MOST_ENTRIES)
             check_whole("start of a Discrete space", space.start, -(2**31), 2**31 - 1)
+            _check_dtype(space)
         case spaces.MultiDiscrete():
             _check_wholes("sizes", space.sizes, 1)
             _check_wholes("starts", space.starts, -(2**31))
             _check_shape(space.shape)
             _check(space, len(space.starts) in (0, len(space.sizes)))
             _check(space, space.shape == () or math.prod(space.shape) == len(space.sizes))
+            _check_dtype(space)
         case spaces.MultiBinary():
             _check_shape(space.shape)
         case spaces.Box():
             _check_shape(space.shape)
-            _check(space, isinstance(space.dtype, str) and space.dtype in _DTYPES)
+            _check_dtype(space)
             _check(space, all(_is_bound(bound, math.prod(space.shape)) for bound in (space.low, space.high)))
         case spaces.Dict() | spaces.Tuple():
             named = isinstance(space, spaces.Dict)
@@ -160,6 +162,10 @@ def _check_space(space: spaces.Space) -> None:
 def _check(space: Any, good: bool) -> None:
     if not good:
         raise InputError(f"{shown(space)} is no space of an environment's: the run folder is damaged.")
+
+
+def _check_dtype(space: spaces.Discrete | spaces.MultiDiscrete | spaces.Box) -> None:
+    _check(space, isinstance(space.dtype, str) and space.dtype in _DTYPES)
 
 
 def _check_wholes(name: str, values: Any, low: int) -> None:

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import jax
+
 from ..algorithms import AbstractAlgorithm
 from ..envs import EnvSource, HostSource, resolve, restarting
 from ..envs.sources import GivenVector

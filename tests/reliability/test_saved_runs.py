@@ -19,6 +19,7 @@ import pytest
 import logpi
 from logpi import InputError
 from logpi.cli.main import main
+from logpi.envs.named import Named
 from logpi.report import page
 from logpi.runs.arrays import load_arrays, save_arrays
 from logpi.runs.checkpoints import listed
@@ -201,6 +202,14 @@ def test_an_evaluation_that_cannot_be_kept_is_told(
 def test_how_jax_is_set_is_looked_at(setting: str) -> None:
     with jax.numpy_dtype_promotion(setting), pytest.raises(InputError, match="jax_numpy_dtype_promotion"):
         logpi.train("probe:identity", **TINY)
+
+
+def test_options_of_an_environment_come_back(tmp_path: Path) -> None:
+    """Under names that mean something in a configuration, and with values that JSON has no word for."""
+    options = {"kind": "inf", "custom": float("inf"), "text": 3, "options": True}
+    run = dataclasses.replace(blank_run(), named=Named("gymnasium:CartPole-v1", options))
+    run.save(tmp_path / "run")
+    assert read_config(tmp_path / "run").named == run.named
 
 
 def test_a_folder_whose_name_is_no_text(tmp_path: Path) -> None:
