@@ -28,7 +28,12 @@ class Trajectory(eqx.Module):
 
 def segments(tree: PyTree[Array], length: int) -> PyTree[Array]:
     """(streams, time, ...) to (streams * time / length, length, ...): contiguous pieces of the streams."""
-    return jax.tree.map(lambda x: x.reshape(-1, length, *x.shape[2:]), tree)
+    return jax.tree.map(lambda x: x.reshape(x.shape[0] * x.shape[1] // length, length, *x.shape[2:]), tree)
+
+
+def rows(tree: PyTree[Array]) -> PyTree[Array]:
+    """(streams, time, ...) to (streams * time, ...); a leaf may have no entries."""
+    return jax.tree.map(lambda x: x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]), tree)
 
 
 def at_time(tree: PyTree[Array], time: int | slice) -> PyTree[Array]:

@@ -1,12 +1,16 @@
 """Several independent distributions as one."""
 
+from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..errors import InputError
 from .base import AbstractDistribution
+from .categorical import Categorical
 from .guards import not_reparametrised, parameters_of
 from .probabilities import log_prob_of_draw, probability
 from .quantiles import quantiles_of
@@ -24,27 +28,50 @@ class Joint(AbstractDistribution):
     parts: tuple[AbstractDistribution, ...]
 
     def sample(self, key: PRNGKeyArray, shape: tuple[int, ...] = ()) -> Array:
-        keys = split(key, len(self.parts))
-        drawn = [part.sample(key, shape) for part, key in zip(self.parts, keys, strict=True)]
-        return jnp.stack(drawn, axis=len(shape))
+        drawn = _of_each(lambda part, key: part.sample(key, shape), self.parts, split(key, len(self.parts)))
+        return jnp.moveaxis(drawn, 0, len(shape))
 
     def sample_and_log_prob(self, key: PRNGKeyArray) -> tuple[Array, Float[Array, ""]]:
         """The stack of the parts' events, and the sum of their log-probabilities."""
         keys = split(key, len(self.parts))
-        drawn = [part.sample_and_log_prob(key) for part, key in zip(self.parts, keys, strict=True)]
-        return jnp.stack([event for event, _ in drawn]), jnp.sum(jnp.stack([log_prob for _, log_prob in drawn]))
+        event, log_prob = _of_each(lambda part, key: part.sample_and_log_prob(key), self.parts, keys)
+        return event, jnp.sum(log_prob)
 
     def log_prob(self, event: Array) -> Float[Array, ""]:
-        return jnp.sum(jnp.stack([part.log_prob(event[i]) for i, part in enumerate(self.parts)]))
+        return jnp.sum(_of_each(lambda part, event: part.log_prob(event), self.parts, event))
 
     def entropy(self) -> Float[Array, ""]:
-        return jnp.sum(jnp.stack([part.entropy() for part in self.parts]))
+        return jnp.sum(_of_each(lambda part: part.entropy(), self.parts))
 
     def kl(self, other: Any) -> Float[Array, ""]:
         return jnp.sum(jnp.stack([p.kl(q) for p, q in zip(self.parts, other.parts, strict=True)]))
 
     def mode(self) -> Array:
-        return jnp.stack([part.mode() for part in self.parts])
+        return _of_each(lambda part: part.mode(), self.parts)
+
+
+def _of_each(function: Callable[..., PyTree[Array]], parts: tuple[AbstractDistribution, ...], *rows: Array) -> Any:
+    """`function(part, *row)` of every part and its row, stacked along a first axis.
+
+    Choices among equally many are one array, so that a program does not grow with their number.
+    """
+    kinds: dict[Any, list[int]] = {}
+    for i, part in enumerate(parts):
+        logits = part.logits if type(part) is Categorical else None
+        kinds.setdefault(i if logits is None else (logits.shape, logits.dtype), []).append(i)
+    found = []
+    for places in kinds.values():
+        first, *others = (parts[i] for i in places)
+        mine = rows if len(kinds) == 1 else tuple(row[np.asarray(places)] for row in rows)
+        if others:
+            together = jax.tree.map(lambda *leaves: jnp.stack(leaves), first, *others)
+            found.append(jax.vmap(function)(together, *mine))
+        else:
+            found.append(jax.tree.map(lambda x: x[None], function(first, *(row[0] for row in mine))))
+    if len(found) == 1:
+        return found[0]
+    back = np.argsort(np.concatenate(list(kinds.values())))  # to the order of the parts
+    return jax.tree.map(lambda *pieces: jnp.concatenate(pieces)[back], *found)
 
 
 @traits.register

@@ -24,6 +24,12 @@ class EpisodeRows(eqx.Module):
     length: Float[Array, "streams time"]
 
 
+def _sum_since(earlier: tuple[Array, Array], later: tuple[Array, Array]) -> tuple[Array, Array]:
+    """Of two pieces of streams: whether an episode starts in them, and the sum since the last start."""
+    (began, total), (begins, more) = earlier, later
+    return began | begins, jnp.where(begins, 0.0, total) + more
+
+
 def no_episodes(num_envs: int) -> OpenEpisodes:
     """At the first step of every environment."""
     return OpenEpisodes(*jnp.zeros((3, num_envs)))
@@ -35,16 +41,15 @@ def follow(trajectory: Trajectory, before: OpenEpisodes) -> tuple[EpisodeRows, O
     An episode begins where the trajectory says so, also where the one before it was broken off without an end.
     """
     ended = (trajectory.terminated | trajectory.truncated) & trajectory.valid
-    # Sums since the start are differences of sums since the first row: no loop over time.
     time = jnp.arange(ended.shape[1])[None]
     start = jax.lax.cummax(jnp.where(trajectory.start, time, -1), axis=1)
     over = jax.lax.cummax(jnp.where(ended, time, -1), axis=1) >= jnp.maximum(start, 0)
 
     def since_start(x, before):
-        total = jnp.cumsum(jnp.where(trajectory.valid, x, 0.0), axis=1) + before[:, None]
-        earlier = jnp.concatenate([before[:, None], total[:, :-1]], axis=1)
-        at_start = jnp.take_along_axis(earlier, jnp.maximum(start, 0), axis=1)
-        return total - jnp.where(start < 0, 0.0, at_start)
+        """Sums from each start on. Differences of sums over all rows would lose small returns beside large ones."""
+        x = jnp.where(trajectory.valid, x, 0.0)
+        x = x.at[:, 0].add(jnp.where(trajectory.start[:, 0], 0.0, before))
+        return jax.lax.associative_scan(_sum_since, (trajectory.start, x), axis=1)[1]
 
     finite = jnp.isfinite(trajectory.reward)
     reward = since_start(jnp.where(finite, trajectory.reward, 0.0), before.reward)

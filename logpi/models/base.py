@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
 from ..distributions import AbstractDistribution, Point
+from ..trajectory import rows
 
 Memory = PyTree[Array]  # `()` for a model without memory
 
@@ -91,8 +92,7 @@ def unroll(
     (streams, time + 1, ...). The only code that knows whether a model remembers.
     """
     if not jax.tree.leaves(memory):  # streams and time are one batch: twice as fast as a batch of batches
-        flat = jax.tree.map(lambda o: o.reshape(-1, *o.shape[2:]), obs)
-        outputs, _ = jax.vmap(model.evaluate, in_axes=(0, None))(flat, memory)
+        outputs, _ = jax.vmap(model.evaluate, in_axes=(0, None))(rows(obs), memory)
         return jax.tree.map(lambda o: o.reshape(*start.shape, *o.shape[1:]), outputs), memory
 
     def one_stream(obs, start, memory):

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, PyTree, Shaped
 from .. import spaces
 from ..parameters import AbstractStatistics
 from ..statistics.moments import merged_variances, Moments
+from ..trajectory import rows
 from .base import AbstractActorCritic, Memory, Output
 
 
@@ -97,5 +98,4 @@ def observe(
     """
     if not isinstance(model, Normalized):
         return model
-    rows = jax.tree.map(lambda o: o.reshape(-1, *o.shape[2:]), obs)
-    return eqx.tree_at(lambda m: m.normalizer, model, model.normalizer.merged(rows, weight.reshape(-1)))
+    return eqx.tree_at(lambda m: m.normalizer, model, model.normalizer.merged(rows(obs), weight.reshape(-1)))

@@ -35,7 +35,7 @@ class Agent:
         policy: AbstractPolicy,
         obs_space: spaces.Space,
         action_space: spaces.Space,
-        actions: str = "clip",
+        actions: str = "auto",
         seed: int = 0,
     ):
         compute_inline()

@@ -19,14 +19,15 @@ class Settings:
 
     algorithm: AbstractAlgorithm = dataclasses.field(default_factory=PPO)
     steps: int = 200_000
-    """Agent steps in the whole training, over all environments; rounded up to whole rollouts."""
+    """Rows in the whole training, over all environments, rounded up to whole rollouts: agent steps and resets."""
     num_envs: int = 16
     """Environments side by side."""
     rollout_length: int = 128
     """Steps of each environment in a rollout."""
     network: Network = dataclasses.field(default_factory=Network)
-    actions: Literal["clip", "rescale"] = "clip"
-    """The way of a continuous action to its environment: clipped to the bounds, or -1 and 1 put on them."""
+    actions: Literal["auto", "clip", "rescale"] = "auto"
+    """The way of a continuous action to its environment: clipped to the bounds, or -1 and 1 put on them; which of the
+    two by whether the bounds are far from -1 and 1, if not given."""
     reward_scaling: RewardScaling | None = None
     """What happens to rewards on their way to the algorithm."""
     log_every: int | None = None
@@ -52,7 +53,7 @@ class Settings:
                 f"log_every is {shown(self.log_every)} with {shown(self.steps_per_rollout)} steps in a rollout, but a "
                 "row must be of less than 2^31 steps: give a smaller one."
             )
-        choice("actions", self.actions, ("clip", "rescale"))
+        choice("actions", self.actions, ("auto", "clip", "rescale"))
         if not isinstance(self.source, str) or not self.source.isprintable() or len(self.source) > MOST_TEXT:
             raise InputError(
                 f"source is {shown(self.source)}, but it must be a text on one line, of at most {MOST_TEXT:,} "

@@ -1,13 +1,17 @@
 """The way of an action to its environment: within the bounds of its space, and of its type."""
 
 import functools
+import math
 from collections.abc import Callable
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, shown
 from .kinds import Box, Discrete, MultiDiscrete, Space
 from .membership import dtype_of, full, shape_of
+
+WIDE = 10.0  # standard deviations between bounds of which a new policy sees little
+RARE = 0.05  # of a new policy's actions, how many lie between bounds that it can learn within
 
 
 @functools.lru_cache(maxsize=256)
@@ -65,7 +69,52 @@ def _finite_bounds(space: Box) -> tuple[np.ndarray, np.ndarray]:
     return low, high
 
 
-ACTION_MAPS = {"clip": clip_to, "rescale": rescale_to}
+def fit_to(space: Space, action):
+    """As `rescale_to` where the bounds of a `Box` are far from -1 and 1, else as `clip_to`."""
+    return rescale_to(space, action) if is_far(space) else clip_to(space, action)
+
+
+@functools.lru_cache(maxsize=256)
+def is_far(space: Space) -> bool:
+    """Whether a policy that begins with standard normal numbers would hardly ever act within the bounds of a `Box`.
+
+    Or hardly leave their middle: where they are more than ten standard deviations apart. Only bounds on both sides are
+    far, for others cannot be rescaled to.
+    """
+    if not isinstance(space, Box) or not math.prod(space.shape):
+        return False
+    low, high = (np.asarray(bound, np.float64) for bound in bounds(space))
+    if not (np.isfinite(low) & np.isfinite(high)).all() or not (high - low < np.finfo(np.float32).max).all():
+        return False
+    return bool((high - low > WIDE).any() or (_shares(low, high) < RARE).any())
+
+
+def _shares(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Of standard normal numbers, how many lie between bounds."""
+    erf = np.vectorize(math.erf, otypes=[float])
+    return (erf(high / math.sqrt(2)) - erf(low / math.sqrt(2))) / 2
+
+
+def note_on(space: Space, actions: str) -> str:
+    """What becomes of a new policy's actions, in a sentence, where that is not what one would think; or nothing."""
+    if not isinstance(space, Box) or not math.prod(space.shape):
+        return ""
+    if actions == "auto" and is_far(space):
+        return (
+            f"The action space {shown(space, 200)} is far from -1 to 1, where a new policy acts: its actions are "
+            "rescaled to it (actions='clip' leaves them)."
+        )
+    low, high = (np.asarray(bound, np.float64) for bound in bounds(space))
+    inside = float(_shares(low, high).min())
+    if actions == "rescale" or inside >= RARE:
+        return ""
+    return (
+        f"Of a new policy's actions, {100 * (1 - inside):.3g} % lie beyond the bounds of {shown(space, 200)} and are "
+        "clipped to them: take actions='rescale' (--actions rescale), or let the environment take numbers around 0."
+    )
+
+
+ACTION_MAPS = {"auto": fit_to, "clip": clip_to, "rescale": rescale_to}
 
 
 @functools.lru_cache(maxsize=256)

@@ -2,9 +2,11 @@
 
 import functools
 import math
+from collections.abc import Iterable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from ..errors import InputError
@@ -29,9 +31,11 @@ def _(space: Discrete, member):
 
 @encode.register
 def _(space: MultiDiscrete, member):
-    flat = member.reshape(-1)
-    starts = space.starts or (0,) * len(space.sizes)
-    return jnp.concatenate([jax.nn.one_hot(flat[i] - starts[i], n) for i, n in enumerate(space.sizes)])
+    sizes = np.asarray(space.sizes)
+    counted = member.reshape(-1) - np.asarray(space.starts or 0, np.int32)
+    # One comparison, however many choices: which of them each entry is of, and which value it stands for.
+    choice, value = np.repeat(np.arange(sizes.size), sizes), np.concatenate([np.arange(n) for n in space.sizes])
+    return (counted[choice] == value).astype(jnp.float32)
 
 
 @encode.register(Box)
@@ -42,12 +46,17 @@ def _(_space, member):
 
 @encode.register
 def _(space: Dict, member):
-    return jnp.concatenate([encode(part, member[name]) for name, part in space.parts])
+    return _joined(encode(part, member[name]) for name, part in space.parts)
 
 
 @encode.register
 def _(space: Tuple, member):
-    return jnp.concatenate([encode(part, member[i]) for i, part in enumerate(space.parts)])
+    return _joined(encode(part, member[i]) for i, part in enumerate(space.parts))
+
+
+def _joined(vectors: Iterable[Float[Array, " _"]]) -> Float[Array, " size"]:
+    """One vector after the other; of none, none."""
+    return jnp.concatenate([jnp.zeros(0), *vectors])
 
 
 def encoded_size(space: Space) -> int:

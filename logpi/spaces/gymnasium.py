@@ -1,6 +1,6 @@
 """From Gymnasium's spaces to ours."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,19 +29,30 @@ def _sorted(names: Iterable[Any]) -> list[Any]:
         ) from None
 
 
+def _check_choices(space: Any, sizes: Sequence[int], starts: Sequence[int]) -> None:
+    for n, start in zip(sizes, starts, strict=True):
+        if start < -(2**31) or start + n > 2**31:
+            raise InputError(
+                f"The space {shown(space, 200)} has choices from {start} to {start + n - 1}, but logpi counts them in "
+                "32 bits, from -2^31 to 2^31 - 1: let them start at 0, and shift them in a wrapper."
+            )
+
+
 def from_gymnasium(space) -> Space:
     """The counterpart of a space of Gymnasium.
 
-    Raises `InputError` for a kind of space that has none.
+    Raises `InputError` for a kind of space that has none, and for choices that 32 bits cannot count.
     """
     from gymnasium import spaces as gym
 
     match space:
         case gym.Discrete():
+            _check_choices(space, [int(space.n)], [int(space.start)])
             return Discrete(int(space.n), int(space.start), np.dtype(space.dtype).name)
         case gym.MultiDiscrete():
             starts = tuple(int(s) for s in np.ravel(space.start))
             sizes = tuple(int(n) for n in np.ravel(space.nvec))
+            _check_choices(space, sizes, starts)
             return MultiDiscrete(sizes, starts, tuple(space.nvec.shape), np.dtype(space.dtype).name)
         case gym.MultiBinary():
             return MultiBinary(tuple(space.shape))

@@ -59,7 +59,7 @@ def train(
     rollout_length: int | None = None,
     network: Network | None = None,
     model: AbstractPolicy | Callable[..., AbstractPolicy] | None = None,
-    actions: Literal["clip", "rescale"] | None = None,
+    actions: Literal["auto", "clip", "rescale"] | None = None,
     reward_scaling: RewardScaling | None = None,
     settings: Settings | None = None,
     out: str | Path | None = None,

@@ -105,7 +105,7 @@ PYTHON = {
     "settings of a dictionary": (train(settings={"steps": 1}), r"must be a logpi.Settings: give Settings\("),
     "an algorithm that is not": (train(algorithm="pop"), "algorithm is 'pop', but it must be ppo or a2c or reinforce"),
     "the class of an algorithm": (train(algorithm=PPO), "algorithm is <class .*but it must be ppo or a2c"),
-    "ways of an action": (train(actions="squash"), "actions is 'squash', but it must be clip or rescale"),
+    "ways of an action": (train(actions="squash"), "actions is 'squash', but it must be auto or clip or rescale"),
     "scaling is a truth": (train(reward_scaling=True), r"reward_scaling is True, .*: give RewardScaling\(\)"),
     "no seeds": (train(seeds=[]), r"seeds are \[\], but they must be different whole numbers.*: give seeds=4"),
     "a seed twice": (train(seeds=[1, 1]), r"seeds are \[1, 1\], but they must be different"),

@@ -23,7 +23,7 @@ PARTS: dict[type, dict[str, list[Any]]] = {
     PPO: {"clip": [0.0, 0.2, math.inf], "num_epochs": [1, 2], "num_minibatches": [1, 2], "target_kl": [0.0, math.inf]},
     A2C: {"entropy_coef": [0.0, 1e6], "value_coef": [0.0, 0.5], "segment_length": [None, 1, 4]},
     REINFORCE: {"value_coef": [0.0, 1e6], "segment_length": [None, 2]},
-    Settings: {"steps": [1, 16], "num_envs": [1, 2], "rollout_length": [1, 4], "actions": ["clip", "rescale"]},
+    Settings: {"steps": [1, 16], "num_envs": [1, 2], "rollout_length": [1, 4], "actions": ["auto", "clip", "rescale"]},
 }
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from logpi import InputError
-from logpi.spaces.actions import bounds, clip_to, rescale_to, typed_for
+from logpi.spaces.actions import bounds, clip_to, fit_to, is_far, note_on, rescale_to, typed_for
 from logpi.spaces.encoding import encode, encoded_size, is_image
 from logpi.spaces.gymnasium import from_gymnasium
 from logpi.spaces.kinds import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
@@ -266,3 +266,34 @@ def test_integers_are_rounded_and_none_is_likelier_than_its_neighbours():
     drawn = np.random.default_rng(0).uniform(-1.05, 1.05, space.shape).astype(np.float32)
     counts = np.bincount(typed_for(space)(rescale_to(space, drawn)) + 10)
     assert abs(counts[1:-1] / counts[1:-1].mean() - 1).max() < 0.1  # cut towards 0, 0 had twice as many
+
+
+BOUNDS = {
+    (-1.0, 1.0): False, (-0.4, 0.4): False, (-3.0, 3.0): False, (0.0, 1.0): False, (-2.0, 0.5): False,
+    (5.0, 35.0): True, (-0.01, 0.01): True, (0.0, 255.0): True, (-80.0, 80.0): True, (-9.0, -4.0): True,
+    (0.0, np.inf): False, (-np.inf, np.inf): False, (7.0, np.inf): False, (-3e38, 3e38): False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("ends", BOUNDS, ids=str)
+def test_actions_are_rescaled_where_the_bounds_are_far_from_those_of_a_new_policy(ends):
+    space, far = Box((2,), *ends), BOUNDS[ends]
+    drawn = np.array([[-0.5, 0.5], [0.0, 2.0]], np.float32)
+    assert is_far(space) is far
+    np.testing.assert_array_equal(fit_to(space, drawn), (rescale_to if far else clip_to)(space, drawn))
+    assert is_far(Box((2,), (-1.0, ends[0]), (1.0, ends[1]))) is far  # one entry is enough
+
+
+def test_what_becomes_of_a_new_policys_actions_is_said():
+    far, ray = Box((3,), 5.0, 35.0), Box((1,), 7.0, np.inf)
+    assert "its actions are rescaled to it (actions='clip' leaves them)" in note_on(far, "auto")
+    assert note_on(far, "clip").startswith("Of a new policy's actions, 100 % lie beyond the bounds of Box(shape=(3,)")
+    assert "take actions='rescale'" in note_on(ray, "auto")
+    assert "100 %" in note_on(Box((1,), 0.5, 0.5), "clip")
+    for space, actions in (
+        (far, "rescale"),
+        (Box((2,), -1.0, 1.0), "auto"),
+        (Box((2,)), "clip"),
+        (Discrete(3), "auto"),
+    ):
+        assert note_on(space, actions) == ""
