@@ -4,18 +4,21 @@ import abc
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, PRNGKeyArray, PyTree, Shaped
 
 from ..spaces.kinds import Space
 
 
 class Timestep(eqx.Module):
-    """What one step shows: the observation that the action led to, the reward, and whether the episode is over."""
+    """What one step shows: the observation that the action led to, the reward, and whether the episode is over.
+
+    The last three are one number each, float32 and bool or what can be cast to them; `admitted` looks at that.
+    """
 
     obs: PyTree[Array]
-    reward: Float[Array, ""]
-    terminated: Bool[Array, ""]
-    truncated: Bool[Array, ""]
+    reward: Shaped[Array, "..."]
+    terminated: Shaped[Array, "..."]
+    truncated: Shaped[Array, "..."]
 
 
 class AbstractEnv(eqx.Module):

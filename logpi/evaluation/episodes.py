@@ -45,15 +45,13 @@ def follow(trajectory: Trajectory, before: OpenEpisodes) -> tuple[EpisodeRows, O
     start = jax.lax.cummax(jnp.where(trajectory.start, time, -1), axis=1)
     over = jax.lax.cummax(jnp.where(ended, time, -1), axis=1) >= jnp.maximum(start, 0)
 
-    def since_start(x, before):
-        """Sums from each start on. Differences of sums over all rows would lose small returns beside large ones."""
-        x = jnp.where(trajectory.valid, x, 0.0)
-        x = x.at[:, 0].add(jnp.where(trajectory.start[:, 0], 0.0, before))
-        return jax.lax.associative_scan(_sum_since, (trajectory.start, x), axis=1)[1]
-
     finite = jnp.isfinite(trajectory.reward)
-    reward = since_start(jnp.where(finite, trajectory.reward, 0.0), before.reward)
-    length = since_start(jnp.ones_like(trajectory.reward), before.length)
-    not_finite = since_start(jnp.where(finite, 0.0, 1.0), before.not_finite)
-    after = OpenEpisodes(*(jnp.where(over[:, -1], 0.0, x[:, -1]) for x in (reward, length, not_finite)))
+    counted = jnp.stack([jnp.where(finite, trajectory.reward, 0.0), jnp.ones_like(trajectory.reward), 1.0 - finite], -1)
+    counted = jnp.where(trajectory.valid[..., None], counted, 0.0)
+    goes_on = jnp.stack([before.reward, before.length, before.not_finite], -1)
+    counted = counted.at[:, 0].add(jnp.where(trajectory.start[:, :1], 0.0, goes_on))
+    # From each start on: differences of sums over all rows would lose small returns beside large ones.
+    sums = jax.lax.associative_scan(_sum_since, (trajectory.start[..., None], counted), axis=1)[1]
+    reward, length, not_finite = jnp.moveaxis(sums, -1, 0)
+    after = OpenEpisodes(*jnp.where(over[:, -1], 0.0, jnp.moveaxis(sums[:, -1], -1, 0)))
     return EpisodeRows(ended, jnp.where(not_finite > 0, jnp.nan, reward), length), after

@@ -55,7 +55,7 @@ def make_actor_critic(
     """
     network = network or Network()
     encoder_key, model_key = jax.random.split(key)
-    encoder = make_encoder(obs_space, key=encoder_key)
+    encoder = make_encoder(obs_space, scaled=not network.normalize_observations, key=encoder_key)
     head = make_head(action_space, initial_log_std=network.initial_log_std)
     if head.size == 0:
         raise InputError(f"The action space {action_space} has no entries: a policy needs at least one to choose.")

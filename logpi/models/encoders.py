@@ -1,10 +1,12 @@
 """From an observation of any space to one vector, for the networks behind it."""
 
 import abc
+import math
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from .. import spaces
@@ -27,9 +29,13 @@ class AbstractEncoder(eqx.Module):
 
 
 class FlatEncoder(AbstractEncoder):
-    """The observation as it is: raveled, integers one-hot. It has no parameters."""
+    """The observation as it is: raveled, integers one-hot, and bytes divided by their range if `scaled`.
+
+    It has no parameters.
+    """
 
     space: spaces.Space = eqx.field(static=True)
+    scaled: bool = eqx.field(static=True, default=True)
 
     @property
     def size(self) -> int:
@@ -38,14 +44,24 @@ class FlatEncoder(AbstractEncoder):
 
     def __call__(self, obs: PyTree[Array]) -> Float[Array, " size"]:
         """`spaces.encode` of the observation."""
-        return spaces.encode(self.space, obs)
+        features, scales = spaces.encode(self.space, obs), np.asarray(_scales(self.space), np.float32)
+        return features / scales if self.scaled and (scales != 1).any() else features
+
+
+def _scales(space: spaces.Space) -> list[float]:
+    """What each number of the encoding is divided by."""
+    if isinstance(space, spaces.Dict | spaces.Tuple):
+        parts = [part for _, part in space.parts] if isinstance(space, spaces.Dict) else space.parts
+        return [each for part in parts for each in _scales(part)]
+    return [spaces.scale(space)] * spaces.encoded_size(space)
 
 
 class ImageEncoder(AbstractEncoder):
-    """A small convolutional network for an image of (height, width, channels) or (height, width).
+    """A small convolutional network for a picture, whichever way round its axes are: see `spaces.picture_axes`.
 
     From 36 pixels on, the three layers of Mnih et al. 2015 (Nature 518:529); below, one 3 x 3 layer of 16 channels, as
-    Young & Tian 2019 (arXiv:1903.03176) use for MinAtar. Bytes are divided by 255.
+    Young & Tian 2019 (arXiv:1903.03176) use for MinAtar. Its numbers are divided by their greatest (bytes by 255) if
+    `scaled`.
     """
 
     # A convolution is one matrix for all patches. XLA's own runs five times slower inside a loop on a CPU.
@@ -53,9 +69,10 @@ class ImageEncoder(AbstractEncoder):
     dense: Dense
     plan: tuple[tuple[int, int], ...] = eqx.field(static=True)  # kernel and stride of each layer
     space: spaces.Box = eqx.field(static=True)
+    scaled: bool = eqx.field(static=True)
 
-    def __init__(self, space: spaces.Box, *, size: int | None = None, key: PRNGKeyArray):
-        height, width, channels = (*space.shape, 1)[:3]
+    def __init__(self, space: spaces.Box, *, size: int | None = None, scaled: bool = True, key: PRNGKeyArray):
+        height, width, channels = _picture_shape(space)
         large = min(height, width) >= 36
         plan = ((32, 8, 4), (64, 4, 2), (64, 3, 1)) if large else ((16, min(3, height, width), 1),)
         layers = []
@@ -65,7 +82,7 @@ class ImageEncoder(AbstractEncoder):
         dense = Dense(channels * height * width, size or (512 if large else 128))
         self.layers, self.dense = orthogonal((tuple(layers), dense), key)
         self.plan = tuple((kernel, stride) for _, kernel, stride in plan)
-        self.space = space
+        self.space, self.scaled = space, scaled
 
     @property
     def size(self) -> int:
@@ -74,11 +91,17 @@ class ImageEncoder(AbstractEncoder):
 
     def __call__(self, obs: PyTree[Array]) -> Float[Array, " size"]:
         """Convolutions and one dense layer, all with rectifiers."""
-        scale = 255.0 if self.space.dtype == "uint8" else 1.0
-        image = jnp.atleast_3d(obs.astype(jnp.float32) / scale)
+        image = obs.astype(jnp.float32) / (spaces.scale(self.space) if self.scaled else 1.0)
+        image = image.transpose(spaces.picture_axes(self.space)).reshape(_picture_shape(self.space))
         for layer, (kernel, stride) in zip(self.layers, self.plan, strict=True):
             image = jax.nn.relu(jax.vmap(jax.vmap(layer))(_patches(image, kernel, stride)))
         return jax.nn.relu(self.dense(image.ravel()))
+
+
+def _picture_shape(space: spaces.Box) -> tuple[int, int, int]:
+    """Height, width and channels, of which stacked frames make more."""
+    height, width, *channels = (space.shape[axis] for axis in spaces.picture_axes(space) or ())
+    return height, width, math.prod(channels)
 
 
 def _patches(
@@ -111,21 +134,26 @@ class PartsEncoder(AbstractEncoder):
         return jnp.concatenate(features)
 
 
-def make_encoder(space: spaces.Space, *, key: PRNGKeyArray) -> AbstractEncoder:
-    """The encoder for an observation space: images by convolutions, everything else flat, part by part.
+def make_encoder(space: spaces.Space, *, scaled: bool = True, key: PRNGKeyArray) -> AbstractEncoder:
+    """The encoder for an observation space: pictures by convolutions, everything else flat, part by part.
 
+    Pictures and bytes are divided by their range, unless something else brings numbers to one scale (not `scaled`).
     Raises `InputError` for a space without entries.
     """
     if spaces.encoded_size(space) == 0:
         raise InputError(f"The observation space {space} has no entries: a policy needs at least one number to see.")
-    if isinstance(space, spaces.Box) and spaces.is_image(space):
-        return ImageEncoder(space, key=key)
+    return _encoder(space, scaled, key)
+
+
+def _encoder(space: spaces.Space, scaled: bool, key: PRNGKeyArray) -> AbstractEncoder:
+    if isinstance(space, spaces.Box) and spaces.is_image(space) and spaces.encoded_size(space):
+        return ImageEncoder(space, scaled=scaled, key=key)
     if isinstance(space, (spaces.Dict, spaces.Tuple)) and _has_image(space):
         named = space.parts if isinstance(space, spaces.Dict) else tuple(enumerate(space.parts))
         keys = jax.random.split(key, len(named))
-        encoders = tuple(make_encoder(part, key=k) for (_, part), k in zip(named, keys, strict=True))
+        encoders = tuple(_encoder(part, scaled, k) for (_, part), k in zip(named, keys, strict=True))
         return PartsEncoder(tuple(name for name, _ in named), encoders)
-    return FlatEncoder(space)
+    return FlatEncoder(space, scaled)
 
 
 def _has_image(space: spaces.Space) -> bool:

@@ -3,6 +3,8 @@
 Inside the policy, so that evaluating, saving and exporting need no second object.
 """
 
+from collections.abc import Callable
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -17,7 +19,7 @@ from .base import AbstractActorCritic, Memory, Output
 
 
 class Normalizer(AbstractStatistics):
-    """Running mean and variance of every number of an observation; a part that is not a `Box`, or is an image, stays.
+    """Running mean and variance of every number of an observation; a part that is not a `Box` stays.
 
     Normalised values are clipped at +-`limit`.
     """
@@ -28,8 +30,9 @@ class Normalizer(AbstractStatistics):
     limit: float = eqx.field(static=True)
 
     def __init__(self, space: spaces.Space, *, limit: float = 10.0):
-        self.mean = _statistics(space)
-        self.variance = jax.tree.map(jnp.ones_like, self.mean)
+        self.mean = _each_box(space, lambda box: jnp.zeros(box.shape))
+        # Until something has been seen, pictures and bytes are divided by their range, as they are elsewhere.
+        self.variance = _each_box(space, lambda box: jnp.full(box.shape, spaces.scale(box) ** 2))
         self.count, self.limit = jnp.zeros(()), limit
 
     def __call__(self, obs: PyTree[Array]) -> PyTree[Array]:
@@ -63,15 +66,15 @@ class Normalizer(AbstractStatistics):
         return eqx.tree_at(where, self, (total, mean, variance))
 
 
-def _statistics(space: spaces.Space) -> PyTree[Array]:
-    """Zeros where a number is normalised, arrays without entries where a part stays as it is."""
+def _each_box(space: spaces.Space, make: Callable[[spaces.Box], Array]) -> PyTree[Array]:
+    """What is made of every `Box`, and arrays without entries where a part stays as it is."""
     match space:
         case spaces.Dict():
-            return {name: _statistics(part) for name, part in space.parts}
+            return {name: _each_box(part, make) for name, part in space.parts}
         case spaces.Tuple():
-            return tuple(_statistics(part) for part in space.parts)
-        case spaces.Box() if not spaces.is_image(space):
-            return jnp.zeros(space.shape)
+            return tuple(_each_box(part, make) for part in space.parts)
+        case spaces.Box():
+            return make(space)
         case _:
             return jnp.zeros(0)
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from .encoding import encode as encode
     from .encoding import encoded_size as encoded_size
     from .encoding import is_image as is_image
+    from .encoding import picture_axes as picture_axes
+    from .encoding import scale as scale
     from .gymnasium import from_gymnasium as from_gymnasium
     from .kinds import Bound as Bound
     from .kinds import Box as Box
@@ -27,7 +29,7 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "actions": ("ACTION_MAPS", "bounds", "clip_to", "rescale_to"),
-        "encoding": ("encode", "encoded_size", "is_image"),
+        "encoding": ("encode", "encoded_size", "is_image", "picture_axes", "scale"),
         "gymnasium": ("from_gymnasium",),
         "kinds": ("Bound", "Box", "Dict", "Discrete", "MultiBinary", "MultiDiscrete", "Space", "Tuple"),
         "membership": ("fits",),

@@ -38,6 +38,7 @@ from ..runs.metrics import check_measurements, MetricsLog, rows_up_to
 from ..runs.run import read_config, Run
 from ..runs.times import Times
 from ..spaces.actions import is_far, note_on
+from ..spaces.encoding import layout_note
 from .events import Compiled, Compiling, Finished, Planned, Warned
 from .loop import CompiledLoop, HostLoop, Trainer, TrainingState, with_traced_numbers
 from .monitors import Monitors
@@ -74,7 +75,8 @@ class Session:
         check_readable(self._as_run().config())
         on_actions = note_on(self.task.rollout.action_space, settings.actions)
         rescaled = settings.actions == "auto" and is_far(self.task.rollout.action_space)
-        self.task.listener(self._plan(on_actions if rescaled else ""))
+        notes = [self.task.source.note, on_actions if rescaled else "", layout_note(self.task.rollout.obs_space)]
+        self.task.listener(self._plan(" ".join(filter(None, notes))))
         if on_actions and not rescaled:
             self._warn(on_actions)
         trainer = with_traced_numbers(
@@ -228,10 +230,10 @@ class Session:
     def _warn(self, sentence: str) -> None:
         self.task.listener(Warned(sentence))
 
-    def _plan(self, more: str) -> Planned:
+    def _plan(self, note: str) -> Planned:
         task = self.task
         return Planned(
-            task.source.name, f"{task.source.note} {more}".strip(), type(task.settings.algorithm).__name__, task.seeds,
+            task.source.name, note, type(task.settings.algorithm).__name__, task.seeds,
             task.settings.num_updates * task.settings.steps_per_rollout, task.settings.num_envs,
             task.settings.rollout_length, task.settings.source, device(),
             None if task.out is None else str(task.out), task.settings.algorithm.measurements,

@@ -8,7 +8,7 @@ import pytest
 
 from logpi import InputError, spaces
 from logpi.distributions import Bernoulli, Categorical, Joint, Normal
-from logpi.models import FlatEncoder, make_actor_critic, make_encoder, Network
+from logpi.models import FlatEncoder, make_actor_critic, make_encoder, Network, observe, unroll
 from logpi.models.dense import MLP
 from logpi.models.heads import make_head
 from logpi.models.initializers import orthogonal
@@ -59,11 +59,54 @@ def test_an_image_is_convolved(space):
 
 
 def test_bytes_are_fractions_of_255():
-    of_bytes, of_floats = encoder_for(FEW), encoder_for(spaces.Box((3, 2, 1)))  # by one key: the same weights
+    of_bytes, of_floats = encoder_for(FEW), encoder_for(spaces.Box((3, 2, 1), 0, 1))  # by one key: the same weights
     pixels = images(FEW, 1)[0]
     right = of_floats(pixels[..., None].astype(jnp.float32) / 255)
     assert (right > 0).any()
     np.testing.assert_allclose(of_bytes(pixels), right, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8), (2, 8, 8, 3), (2, 3, 8, 8)], ids=str)
+def test_other_layouts_see_the_same_picture(shape):
+    """Channels in front, stacked frames, and both: what the picture with its channels behind shows."""
+    space = spaces.Box(shape, 0.0, 255.0, "uint8")
+    axes = spaces.picture_axes(space)
+    pixels = images(space, 1)[0]
+    behind = pixels.transpose(axes).reshape(8, 8, -1)
+    encoder, right = encoder_for(space), encoder_for(spaces.Box(behind.shape, 0.0, 255.0, "uint8"))
+    np.testing.assert_array_equal(encoder(pixels), right(behind))
+
+
+def test_float_pictures_and_bytes_are_divided_by_their_range():
+    floats, ram = spaces.Box((8, 8, 3), 0.0, 255.0), spaces.Box((5,), 0.0, 255.0, "uint8")
+    pixels = images(spaces.Box((8, 8, 3), 0, 255, "uint8"), 1)[0]
+    of_bytes = encoder_for(spaces.Box((8, 8, 3), 0.0, 255.0, "uint8"))
+    np.testing.assert_allclose(encoder_for(floats)(pixels.astype(jnp.float32)), of_bytes(pixels), rtol=1e-6)
+    byte = jnp.asarray([0, 51, 255, 102, 1], jnp.uint8)
+    np.testing.assert_allclose(encoder_for(ram)(byte), np.asarray(byte) / np.float32(255), rtol=1e-6)
+    mixed = spaces.Tuple((ram, spaces.Box((2,), -300, 300), spaces.Discrete(2)))
+    seen = encoder_for(mixed)((byte, jnp.asarray([-200.0, 7.0]), jnp.asarray(1)))
+    np.testing.assert_allclose(seen, [*(np.asarray(byte) / 255), -200, 7, 0, 1], rtol=1e-6)
+    np.testing.assert_array_equal(make_encoder(ram, scaled=False, key=jax.random.key(0))(byte), byte)
+
+
+EMPTY = (spaces.Dict(()), spaces.Tuple(()), spaces.Box((0,)), spaces.Box((2, 0)), spaces.MultiBinary((0,)))
+
+
+@pytest.mark.parametrize("beside", [spaces.Box((2,)), FEW], ids=["numbers", "a picture"])
+@pytest.mark.parametrize("nothing", EMPTY, ids=str)
+def test_an_empty_part_adds_nothing(nothing, beside):
+    space = spaces.Dict((("a", beside), ("nothing", nothing)))
+    seen = jnp.ones((2, 3, *beside.shape), jnp.dtype(beside.dtype))
+    kinds = {spaces.Dict: {}, spaces.Tuple: ()}
+    empty = kinds[type(nothing)] if type(nothing) in kinds else jnp.ones((2, 3, *nothing.shape))
+    for network in (Network(width=4, depth=1), Network(width=4, depth=1, normalize_observations=True)):
+        model = make_actor_critic(space, spaces.Discrete(2), network, key=jax.random.key(0))
+        outputs, _ = unroll(model, {"a": seen, "nothing": empty}, jnp.zeros((2, 3), bool), ())
+        assert outputs.value.shape == (2, 3)
+        observe(model, {"a": seen, "nothing": empty}, jnp.ones((2, 3)))
+    with pytest.raises(InputError, match="has no entries"):
+        make_encoder(nothing, key=jax.random.key(0))
 
 
 def test_parts_with_an_image_go_each_their_way():

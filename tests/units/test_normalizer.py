@@ -42,7 +42,7 @@ def test_statistics_are_numpys_over_all_batches_together():
         seen.append(jax.tree.map(lambda x, keep=weight > 0: x[keep], batch))
     seen = jax.tree.map(lambda *x: np.concatenate(x).astype(np.float64), *seen)
     assert float(normalizer.count) == len(seen["switch"]) > 100
-    for name in ("joints", "temperature"):
+    for name in ("image", "joints", "temperature"):
         np.testing.assert_allclose(normalizer.mean[name], seen[name].mean(0), rtol=1e-4, atol=1e-4)
         np.testing.assert_allclose(normalizer.variance[name], seen[name].var(0), rtol=1e-3)
 
@@ -55,14 +55,13 @@ def test_a_batch_in_which_nothing_counts_changes_nothing():
             np.testing.assert_array_equal(old, new)
 
 
-def test_what_is_no_vector_of_numbers_stays_as_it_is():
+def test_what_is_no_box_stays_as_it_is():
     batch = jax.tree.map(jnp.asarray, observations(50, 0))
     normalizer = _merged(Normalizer(SPACE), batch, jnp.ones(50))
     normalized = jax.vmap(normalizer)(batch)
-    for name in ("image", "switch"):
-        assert normalized[name].dtype == batch[name].dtype
-        np.testing.assert_array_equal(normalized[name], batch[name])
-    for name in ("joints", "temperature"):
+    assert normalized["switch"].dtype == batch["switch"].dtype
+    np.testing.assert_array_equal(normalized["switch"], batch["switch"])
+    for name in ("image", "joints", "temperature"):
         np.testing.assert_allclose(normalized[name].mean(0), 0, atol=2e-3)
         np.testing.assert_allclose(normalized[name].std(0), 1, atol=2e-3)
 
@@ -70,6 +69,12 @@ def test_what_is_no_vector_of_numbers_stays_as_it_is():
 def test_before_anything_is_seen_observations_pass():
     obs = jnp.asarray([0.5, -3.0])
     np.testing.assert_allclose(Normalizer(spaces.Box((2,)))(obs), obs, rtol=1e-6)
+
+
+def test_before_anything_is_seen_bytes_and_pictures_are_fractions() -> None:
+    for space in (spaces.Box((3,), 0, 255, "uint8"), spaces.Box((4, 4, 1), 0, 255, "float32")):
+        seen = Normalizer(space)(jnp.full(space.shape, 51, jnp.dtype(space.dtype)))
+        np.testing.assert_allclose(seen, np.full(space.shape, 0.2), rtol=1e-6)
 
 
 def test_values_are_clipped_at_the_limit():

@@ -8,7 +8,7 @@ import pytest
 
 from logpi import InputError
 from logpi.spaces.actions import bounds, clip_to, fit_to, is_far, note_on, rescale_to, typed_for
-from logpi.spaces.encoding import encode, encoded_size, is_image
+from logpi.spaces.encoding import encode, encoded_size, is_image, layout_note, picture_axes
 from logpi.spaces.gymnasium import from_gymnasium
 from logpi.spaces.kinds import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
 from logpi.spaces.membership import caster, misfit, outside, Range, reader, shape_of
@@ -79,9 +79,33 @@ def test_a_space_that_is_not_known_is_an_input_error(space):
 
 
 def test_what_is_an_image():
-    assert is_image(Box((4, 3, 2))) and is_image(Box((4, 3), 0, 255, "uint8"))
-    assert not is_image(Box((4, 3))) and not is_image(Box((12,), 0, 255, "uint8"))
-    assert not is_image(MultiBinary((2, 2, 2)))
+    for shape in ((4, 3, 2), (4, 3), (4, 64, 64, 3)):
+        assert is_image(Box(shape, 0, 255, "uint8"))
+    for high, dtype in ((1, "float32"), (255, "float32"), (1, "bool"), (255, "int32")):
+        assert is_image(Box((10, 10, 4), 0, high, dtype))
+    for space in (
+        Box((4, 3)), Box((2, 3, 2)), Box((2, 3, 2), -1, 1), Box((12,), 0, 255, "uint8"), MultiBinary((2, 2, 2)),
+        Box((2, 3, 2), (0,) * 12, (1,) * 12), Box((2,) * 5, 0, 255, "uint8"), Tuple((Box((4, 3), 0, 1, "uint8"),)),
+    ):  # fmt: skip
+        assert not is_image(space)
+
+
+LAYOUTS = {
+    (84, 84, 4): (0, 1, 2), (210, 160, 3): (0, 1, 2), (7, 7, 3): (0, 1, 2), (4, 4, 1): (0, 1, 2),
+    (4, 84, 84): (1, 2, 0), (3, 210, 160): (1, 2, 0), (1, 28, 28): (1, 2, 0),
+    (4, 64, 64, 3): (1, 2, 0, 3), (4, 3, 64, 64): (2, 3, 0, 1), (28, 28): (0, 1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", LAYOUTS, ids=str)
+def test_the_layout_of_a_picture_and_what_is_said_of_it(shape):
+    space = Box(shape, 0, 255, "uint8")
+    assert picture_axes(space) == LAYOUTS[shape]
+    natural = LAYOUTS[shape] == tuple(range(len(shape)))
+    assert (layout_note(Dict((("eye", space), ("arm", Box((2,)))))) == "") is natural
+    if not natural:
+        height, width = (shape[axis] for axis in LAYOUTS[shape][:2])
+        assert f"is seen as a picture of {height} x {width}, with " in layout_note(space)
 
 
 ACTIONS = ["Discrete", "Discrete from -1", "MultiDiscrete", "MultiDiscrete of two axes, from 5", "MultiBinary", "Box",
@@ -290,10 +314,6 @@ def test_what_becomes_of_a_new_policys_actions_is_said():
     assert note_on(far, "clip").startswith("Of a new policy's actions, 100 % lie beyond the bounds of Box(shape=(3,)")
     assert "take actions='rescale'" in note_on(ray, "auto")
     assert "100 %" in note_on(Box((1,), 0.5, 0.5), "clip")
-    for space, actions in (
-        (far, "rescale"),
-        (Box((2,), -1.0, 1.0), "auto"),
-        (Box((2,)), "clip"),
-        (Discrete(3), "auto"),
-    ):
+    ordinary = ((far, "rescale"), (Box((2,), -1.0, 1.0), "auto"), (Box((2,)), "clip"), (Discrete(3), "auto"))
+    for space, actions in ordinary:
         assert note_on(space, actions) == ""

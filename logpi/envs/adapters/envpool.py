@@ -11,6 +11,7 @@ from jaxtyping import PyTree
 
 from ...errors import InputError, said
 from ...spaces.actions import typed_for
+from ...spaces.encoding import picture_axes
 from ...spaces.gymnasium import from_gymnasium
 from ...spaces.kinds import Box, Dict, Space, Tuple
 from ...spaces.membership import caster
@@ -96,18 +97,11 @@ def spaces(id: str, options: dict[str, Any]) -> tuple[Space, Space, bool]:
             "space: choose another environment."
         )
     obs_space = _mended(from_gymnasium(spec.gymnasium_observation_space))
-    channels_first = _channels_first(obs_space)
+    channels_first = picture_axes(obs_space) == (1, 2, 0)
     if isinstance(obs_space, Box) and channels_first:
         channels, height, width = obs_space.shape
         obs_space = dataclasses.replace(obs_space, shape=(height, width, channels))
     return obs_space, from_gymnasium(spec.gymnasium_action_space), channels_first
-
-
-def _channels_first(space: Space) -> bool:
-    if not isinstance(space, Box) or len(space.shape) != 3 or space.dtype != "uint8" or isinstance(space.low, tuple):
-        return False
-    channels, height, width = space.shape
-    return channels < height and channels < width and width > 4
 
 
 def _mended(space: Space) -> Space:
