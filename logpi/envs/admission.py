@@ -58,7 +58,7 @@ def admitted(env: AbstractEnv) -> AbstractEnv:
     right = all(str(getattr(then, what).dtype) == dtype for what, dtype in _TYPES.items())
     if right and all(str(x.dtype) == d for (*_, a, b), d in zip(pairs, dtypes, strict=True) for x in (a, b)):
         return env
-    return Cast(env, env.obs_space, env.action_space, dtypes)
+    return Cast(env=env, obs_space=env.obs_space, action_space=env.action_space, dtypes=dtypes)
 
 
 def _is_box(space: Space) -> bool:
