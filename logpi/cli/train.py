@@ -209,7 +209,7 @@ def progress_display():
     return PlainProgress()
 
 
-def _draw_curve(history: list[dict[str, Any]]) -> None:
+def _draw_curve(history: Sequence[dict[str, Any]]) -> None:
     from ..progress.terminal_curve import learning_curve
 
     ascii = "utf" not in (sys.stderr.encoding or "").lower()

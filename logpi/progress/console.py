@@ -14,6 +14,7 @@ from ..statistics.intervals import mean_interval
 from ..training.events import Advanced, Compiled, Compiling, Event, Finished, Planned, Warned
 
 SECONDS_BETWEEN_LINES = 5.0
+NEWEST_ROWS = 4096
 RATE_WINDOW = 10.0  # seconds that the remaining time is estimated from
 
 
@@ -58,7 +59,10 @@ class ProgressTracker:
 
     def __init__(self, plan: Planned):
         self._iterations = max(1, plan.steps // (plan.num_envs * plan.rollout_length)) * len(plan.seeds)
-        self._rows: dict[int, list[dict[str, Any]]] = {seed: [] for seed in plan.seeds}
+        # Of each seed the newest: enough for a mean return, and no more however long it trains.
+        self._rows: dict[int, collections.deque[dict[str, Any]]] = {
+            seed: collections.deque(maxlen=NEWEST_ROWS) for seed in plan.seeds
+        }
         self._every = plan.every
         self._labels = {m.name: m.short for m in plan.measurements if m.short}
         self._newest: list[dict[str, Any]] = []

@@ -1,5 +1,6 @@
 """The learning curve, drawn with characters."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,9 @@ WIDTH, HEIGHT = 60, 8  # of the drawing, in characters
 _DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
 
 
-def learning_curve(rows: list[dict[str, Any]], width: int = WIDTH, height: int = HEIGHT, ascii: bool = False) -> str:
+def learning_curve(
+    rows: Sequence[dict[str, Any]], width: int = WIDTH, height: int = HEIGHT, ascii: bool = False
+) -> str:
     """The return of the episodes of all seeds against agent steps; empty if fewer than two parts have any.
 
     In Braille dots, two by four to a character, or where these cannot be written, in asterisks.
@@ -36,7 +39,7 @@ def learning_curve(rows: list[dict[str, Any]], width: int = WIDTH, height: int =
     return "\n".join([head, *lines, f"{'':>{margin}} {corner}{bar * width}", f"{'':>{margin}}  {axis}"])
 
 
-def _levels(rows: list[dict[str, Any]], columns: int) -> tuple[Float[np.ndarray, " columns"] | None, int]:
+def _levels(rows: Sequence[dict[str, Any]], columns: int) -> tuple[Float[np.ndarray, " columns"] | None, int]:
     """The mean return of the episodes in each part of the training, and the step that the training came to."""
     ended = [row for row in rows if row["episodes"]]
     last_step = max((row["steps"] for row in rows), default=0)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,7 @@ def _times(folder: Path, notes: list[str]) -> tuple[Column, Column]:
     return iterations, seconds
 
 
-def _columns(run: Run, rows: list[dict[str, Any]], where: str) -> dict[int, dict[str, Column]]:
+def _columns(run: Run, rows: Sequence[dict[str, Any]], where: str) -> dict[int, dict[str, Column]]:
     """Raises `InputError` for what is no number, and for steps that do not grow."""
     names = ("steps", "iteration", "episodes", "dropped", *(m.name for m in real_columns(run.measurements)))
     try:

@@ -8,7 +8,7 @@ import secrets
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,7 +16,7 @@ from ..errors import InputError, said, shown
 
 JSON_LIMIT = 16 * 2**20  # bytes of a `config.json`: bounds for a picture's every number take some
 MANIFEST_LIMIT = 2**16  # bytes of the manifest of a checkpoint
-LINES_LIMIT = 2**30  # bytes of a `metrics.jsonl`
+LINES_LIMIT = 2**34  # bytes of a `metrics.jsonl`: 40 million rows, which take a third of it in memory
 LINE_LIMIT = 2**14  # bytes of one of its lines
 DEPTH_LIMIT = 96  # brackets within brackets
 DIGITS = 18  # of a whole number
@@ -197,7 +197,7 @@ def as_json(
     return value if other is None else as_json(other(value), number, other, text)
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
     """A file that is there whole or not at all: written beside its place, synced, renamed.
 
     Its permissions are those of any new file of this process.
@@ -237,10 +237,10 @@ def removed(path: Path) -> None:
         pass
 
 
-def write_and_sync(path: Path, data: bytes) -> None:
+def write_and_sync(path: Path, data: bytes | Iterable[bytes]) -> None:
     """A new file, on the disk when this returns."""
     with path.open("xb") as file:
-        file.write(data)
+        file.writelines([data] if isinstance(data, bytes) else data)
         file.flush()
         os.fsync(file.fileno())
 

@@ -4,8 +4,10 @@ import dataclasses
 import hashlib
 import json
 import math
+import operator
 import os
-from collections.abc import Callable, Iterator, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Reversible, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -127,18 +129,73 @@ def as_rows(seed: int, iteration: int, steps: int, metrics: Metrics, names: Sequ
     return [row if good else {**row, "dropped": True} for row, good in zip(rows, metrics.finite, strict=True)]
 
 
+class Rows(Sequence[dict[str, Any]]):
+    """Rows in order, each a dictionary when it is asked for: kept as numbers, in a tenth of the memory of dictionaries.
+
+    A number that there is none of is `None` in a row, and NaN as it is kept; numbers of the same names lie together.
+    """
+
+    def __init__(self, rows: Iterable[dict[str, Any]] = ()):
+        self._numbers, self._starts, self._names = array("d"), array("Q"), array("H")
+        self._kinds: dict[tuple[str, ...], int] = {}  # the names of a row, in each order that there was
+        self.extend(rows)
+
+    def extend(self, rows: Iterable[dict[str, Any]]) -> None:
+        """More rows, behind those that there are."""
+        for row in rows:
+            self._starts.append(len(self._numbers))
+            self._names.append(self._kinds.setdefault(tuple(row), len(self._kinds)))
+            self._numbers.extend(math.nan if value is None else value for value in row.values())
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self._row(i) for i in range(*index.indices(len(self)))]
+        return self._row(range(len(self))[index])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and len(self) == len(other) and all(map(operator.eq, self, other))
+
+    __hash__ = None  # pyright: ignore[reportAssignmentType]
+
+    def __repr__(self) -> str:
+        return f"<{len(self):,} rows>"
+
+    def _row(self, index: int) -> dict[str, Any]:
+        names, start = list(self._kinds)[self._names[index]], self._starts[index]
+        numbers = self._numbers[start : start + len(names)]
+        return {name: _entry(name, x) for name, x in zip(names, numbers, strict=True)}
+
+    def columns(self, names: Sequence[str]) -> Float[np.ndarray, "rows names"]:
+        """Numbers of these names, one row after the other; NaN where a row has none."""
+        found = np.full((len(self), len(names)), np.nan)
+        kinds, starts, numbers = (np.asarray(x) for x in (self._names, self._starts, self._numbers))
+        for theirs, kind in self._kinds.items():
+            mine = kinds == kind
+            for column, name in enumerate(names):
+                if name in theirs:
+                    found[mine, column] = numbers[starts[mine] + theirs.index(name)]
+        return found
+
+
+def _entry(name: str, number: float) -> Any:
+    if name == "dropped":
+        return bool(number)
+    if number != number:
+        return None
+    return int(number) if name in WHOLE else number
+
+
 def as_columns(
-    seeds: Sequence[int], rows: list[dict[str, Any]], names: Sequence[str]
+    seeds: Sequence[int], rows: Sequence[dict[str, Any]], names: Sequence[str]
 ) -> dict[int, dict[str, Float[np.ndarray, " _"]]]:
     """The columns of these names of each seed's rows; NaN where a row has no number."""
-    by_seed: dict[int, list[dict[str, Any]]] = {seed: [] for seed in seeds}
-    for row in rows:
-        if row["seed"] in by_seed:
-            by_seed[row["seed"]].append(row)
-    return {
-        seed: {name: np.array([row.get(name) for row in mine], np.float64) for name in names}
-        for seed, mine in by_seed.items()
-    }
+    kept = rows if isinstance(rows, Rows) else Rows(rows)
+    numbers = kept.columns(["seed", *names])
+    by_seed = {seed: numbers[numbers[:, 0] == seed, 1:] for seed in seeds}
+    return {seed: dict(zip(names, np.ascontiguousarray(mine.T), strict=True)) for seed, mine in by_seed.items()}
 
 
 def curve_of(
@@ -150,7 +207,7 @@ def curve_of(
     return learning_curve(columns["steps"], columns[name], edges, weights, squares, smoothing=smoothing)
 
 
-def recent_return(rows: list[dict[str, Any]], episodes: int = 100) -> tuple[float, float] | None:
+def recent_return(rows: Reversible[dict[str, Any]], episodes: int = 100) -> tuple[float, float] | None:
     """The mean return of at least the last `episodes` episodes of rows in order, and its standard error.
 
     `None` if no episode has ended. What CleanRL reports, over whole iterations.
@@ -203,11 +260,11 @@ class MetricsLog:
         self,
         folder: Path | None,
         names: Sequence[str],
-        kept: list[dict[str, Any]],
+        kept: Rows,
         warn: Callable[[str], None],
         steps: dict[int, int] | None = None,
     ):
-        self.all, self._names = list(kept), tuple(names)
+        self.all, self._names = kept, tuple(names)
         self._steps = {row["seed"]: row["steps"] for row in kept} if steps is None else dict(steps)
         self._before = self.steps
         self._warn, self._waiting, self._warned = warn, b"", False
@@ -237,7 +294,7 @@ class MetricsLog:
             self._steps[seed] = rows[-1]["steps"] if rows else self._steps.get(seed, 0)
             fresh += rows
         fresh.sort(key=lambda row: row["iteration"])  # stable: seeds stay in their order
-        self.all += fresh
+        self.all.extend(fresh)
         if self._file is not None:
             lines = "".join(json.dumps(row) + "\n" for row in fresh).encode()
             self._waiting += lines
@@ -287,9 +344,7 @@ def _digested(path: Path, most: int = LINES_LIMIT) -> tuple[int, Any]:
     return count, digest
 
 
-def rows_up_to(
-    folder: Path, mark: Mark | None, iterations: dict[int, int], warn: Callable[[str], None]
-) -> list[dict[str, Any]]:
+def rows_up_to(folder: Path, mark: Mark | None, iterations: dict[int, int], warn: Callable[[str], None]) -> Rows:
     """The rows to go on from, after so many iterations of each seed: those before `mark`, and the file cut off there.
 
     What comes after it is not read: it may be damaged. Where the file holds other rows than were written, those that
@@ -299,7 +354,7 @@ def rows_up_to(
     if mark is not None and _is_whole(path, mark):
         os.truncate(path, mark.bytes)
         return read_rows(folder)
-    kept = list(_readable(path, iterations))
+    kept = Rows(_readable(path, iterations))
     if mark is not None:
         warn(
             f"{path} does not hold the rows that were written up to this checkpoint: the {len(kept):,} that can be "
@@ -330,18 +385,19 @@ def _readable(path: Path, iterations: dict[int, int]) -> Iterator[dict[str, Any]
         return
 
 
-def read_rows(folder: Path) -> list[dict[str, Any]]:
+def read_rows(folder: Path) -> Rows:
     """The rows of a run folder. A last line without an end was being written when its process died: it is left out.
 
     Raises `InputError` where the file is missing or damaged.
     """
-    path = folder / FILE
-    rows = []
+    return Rows(_checked(folder / FILE))
+
+
+def _checked(path: Path) -> Iterator[dict[str, Any]]:
     for row in read_json_lines(path):
         if not _is_row(row):
             raise InputError(f"{path} holds {shown(row)}, which is no row of metrics: the run folder is damaged.")
-        rows.append(row)
-    return rows
+        yield row
 
 
 def _is_row(row: Any) -> bool:
@@ -358,6 +414,6 @@ def _is_entry(name: str, value: Any) -> bool:
     return value is None or type(value) in (int, float)
 
 
-def rewrite_rows(folder: Path, rows: list[dict[str, Any]]) -> None:
+def rewrite_rows(folder: Path, rows: Iterable[dict[str, Any]]) -> None:
     """The file anew, with these rows alone."""
-    write_atomically(folder / FILE, "".join(json.dumps(row) + "\n" for row in rows).encode())
+    write_atomically(folder / FILE, ((json.dumps(row) + "\n").encode() for row in rows))

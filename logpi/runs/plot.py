@@ -68,7 +68,7 @@ class Drawing:
 def plot_curves(
     title: str,
     seeds: Sequence[int],
-    rows: list[dict[str, Any]],
+    rows: Sequence[dict[str, Any]],
     measurements: Sequence[Measurement] = (),
     planned: float = 0,
     path: str | Path | None = None,

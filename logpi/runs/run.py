@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ class Run:
     models: tuple[PyTree, ...]  # the networks of each seed, as the algorithm trains them
     obs_space: spaces.Space
     action_space: spaces.Space
-    history: list[dict[str, Any]]  # one row for each iteration of each seed, as in `metrics.jsonl`
+    history: Sequence[dict[str, Any]]  # one row for some iterations of each seed, as in `metrics.jsonl`
     summary: dict[str, Any]
     versions: dict[str, str]
     measurements: tuple[Measurement, ...] = PPO.measurements  # of the algorithm: what `history` has beside returns

@@ -44,7 +44,7 @@ class Advanced:
 
     `rows` are theirs, as in `metrics.jsonl`. Every row has seed, iteration, steps, episodes, return_mean,
     return_squares, length_mean and reward; other columns are the algorithm's own, so ask for them by `row.get(name)`.
-    What could not be measured is `None`. The rows are those of the run's history: copy one before changing it.
+    What could not be measured is `None`.
     """
 
     rows: list[dict[str, Any]]

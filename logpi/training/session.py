@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -243,14 +244,14 @@ class Session:
     def _as_run(
         self,
         models: tuple[Any, ...] = (),
-        history: list[dict[str, Any]] | None = None,
+        history: Sequence[dict[str, Any]] = (),
         summary: dict[str, Any] | None = None,
     ) -> Run:
         task = self.task
         more_than_a_name = None if isinstance(task.environment, str) else task.environment
         return Run(
             task.source.name, task.settings, task.seeds, models, task.rollout.obs_space, task.rollout.action_space,
-            history or [], summary or {}, versions(), task.settings.algorithm.measurements, self.model_name,
+            history, summary or {}, versions(), task.settings.algorithm.measurements, self.model_name,
             more_than_a_name, task.source.named, task.run_id, task.fault_tolerance,
         )  # fmt: skip
 

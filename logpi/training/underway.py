@@ -14,7 +14,7 @@ from ..errors import EnvironmentFault, InputError, TrainingFault
 from ..rollout import AbstractRollout
 from ..runs.checkpoints import Checkpoints
 from ..runs.folder import HeldFolder
-from ..runs.metrics import MetricsLog, recent_return
+from ..runs.metrics import MetricsLog, recent_return, Rows
 from ..runs.options import FaultTolerance
 from ..runs.presets import algorithm_name
 from ..runs.schema import write_json
@@ -52,7 +52,7 @@ class Task:
 class Before:
     """What was done of a training before this process: nothing, or up to a checkpoint."""
 
-    rows: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    rows: Rows = dataclasses.field(default_factory=Rows)
     steps: dict[int, int] | None = None  # of each seed, where the checkpoint says it
 
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from logpi.errors import InputError
 from logpi.runs import folder
 from logpi.runs.checkpoints import damage, listed, load_newest, mark_of, put_in_order, write_checkpoint
 from logpi.runs.folder import claimed, is_held, locked, new_folder, remove_unfinished, removed_if_empty
-from logpi.runs.metrics import Mark, Metrics, MetricsLog, read_rows, rows_up_to
+from logpi.runs.metrics import as_columns, Mark, Metrics, MetricsLog, read_rows, Rows, rows_up_to
 from logpi.runs.schema import write_json
 
 STATE = {"w": jnp.arange(6.0)}
@@ -228,7 +229,7 @@ def log_of(place: Path, rows: int = 6) -> Iterator[MetricsLog]:
     """A log into which some rows have been written, eight steps each."""
     count, real = jnp.ones(rows, int), jnp.ones(rows)
     metrics = Metrics({"x": real}, count, count, count, count, real, real, real, real, 8 * count, count > 0)
-    with contextlib.closing(MetricsLog(place, ("x",), [], pytest.fail)) as log:
+    with contextlib.closing(MetricsLog(place, ("x",), Rows(), pytest.fail)) as log:
         log.add({0: 0}, {0: jax.tree.map(np.asarray, metrics)})
         log.flush()
         yield log
@@ -291,3 +292,24 @@ def test_files_have_the_permissions_that_new_files_have(mask: int, tmp_path: Pat
     assert path.stat().st_mode & 0o777 == 0o777 & ~mask
     files = [*path.iterdir(), tmp_path / "config.json"]
     assert {file.stat().st_mode & 0o777 for file in files} == {0o666 & ~mask}
+
+
+def test_rows_are_kept_as_numbers() -> None:
+    """As they were given, also where their names are others; in a fraction of the memory of dictionaries."""
+    like = {"seed": 0, "episodes": 0, "return_mean": None}
+    rows = [like | {"iteration": i, "steps": 2**40 + i, "x": i / 7} for i in range(50)]
+    rows += [{"x": 0.5, "seed": 1, "iteration": 3, "steps": 1, "episodes": 0, "dropped": True}]
+    kept = Rows(rows[:20])
+    kept.extend(rows[20:])
+    assert kept == rows and kept[-1] == rows[-1] and kept[10:13] == rows[10:13] and next(reversed(kept)) == rows[-1]
+    assert kept != rows[:-1] and len(kept) == 51 and not Rows() and type(kept[0]["steps"]) is int
+    with pytest.raises(IndexError):
+        kept[51]
+    columns = as_columns((0, 1, 2), rows, ("x", "return_mean", "dropped"))
+    assert columns[0]["x"].tolist() == [i / 7 for i in range(50)] and np.isnan(columns[0]["return_mean"]).all()
+    assert columns[1]["dropped"].tolist() == [1.0] and columns[2]["x"].shape == (0,)
+    tracemalloc.start()
+    many = Rows({**rows[0], "iteration": i} for i in range(20_000))
+    size = tracemalloc.get_traced_memory()[0] / len(many)
+    tracemalloc.stop()
+    assert size < 100
