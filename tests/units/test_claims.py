@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import itertools
 import os
 import shutil
+import sys
 import threading
 import time
 import tracemalloc
@@ -17,7 +20,7 @@ import numpy as np
 import pytest
 
 from logpi.errors import InputError
-from logpi.runs import folder
+from logpi.runs import checkpoints, folder
 from logpi.runs.checkpoints import damage, listed, load_newest, mark_of, put_in_order, write_checkpoint
 from logpi.runs.folder import claimed, is_held, locked, new_folder, remove_unfinished, removed_if_empty
 from logpi.runs.metrics import as_columns, Mark, Metrics, MetricsLog, read_rows, Rows, rows_up_to
@@ -207,6 +210,68 @@ def test_a_checkpoint_that_stood_aside_is_put_back(at: int, tmp_path: Path, monk
         with pytest.raises(OSError, match="No space"):
             write_checkpoint(place, STATE, 7, None, {"more": jnp.zeros(2)}, run_id="mine")
     assert [p.name for p in place.iterdir()] == ["00000007"] and not damage(path, run_id="mine")
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), PermissionError(errno.EACCES, "denied")])
+def test_a_checkpoint_that_cannot_be_read_is_passed_over(
+    error: OSError, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "checkpoints"
+    for iteration in (3, 5):
+        checkpoint(place, iteration, "mine", iteration)
+    checksum, said = checkpoints._sha256, []
+
+    def failing(path: Path) -> str:
+        if path.parent.name == "00000005":
+            raise error
+        return checksum(path)
+
+    monkeypatch.setattr(checkpoints, "_sha256", failing)
+    found = load_newest(tmp_path, STATE, said.append, "mine")
+    assert found is not None and found[1].name == "00000003" and f"cannot be read ({error.strerror})" in said[0]
+
+
+class Trap:
+    """Fails at the k-th operation of the file system under a folder; with `kill`, at every one after it too."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.at, self.count, self.error, self.kill = str(folder), 0, 0, OSError(), False
+        sys.addaudithook(self)
+
+    def __call__(self, event: str, arguments: tuple[object, ...]) -> None:
+        if not self.at or event not in ("open", "os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.truncate"):
+            return
+        if str(arguments[0]).startswith(self.folder):
+            self.count += 1
+            if self.count == self.at or (self.kill and self.count > self.at):
+                raise self.error
+
+
+@pytest.mark.parametrize("how", ["kill", errno.EIO, errno.EACCES, errno.ENOSPC, errno.ESTALE])
+def test_no_operation_of_a_checkpoint_can_lose_one(how: int | str, tmp_path: Path) -> None:
+    """The second of them is written a second time, with what a training has at its end beside it."""
+    trap = Trap(tmp_path)
+    trap.kill, trap.error = how == "kill", KeyboardInterrupt() if how == "kill" else OSError(how, "said")
+    for k in itertools.count(1):
+        run = tmp_path / str(k)
+        place = run / "checkpoints"
+        run.mkdir()
+        checkpoint(place, 1, "mine", 1.0)
+        checkpoint(place, 2, "mine", 2.0)
+        trap.count, trap.at = 0, k
+        try:
+            write_checkpoint(place, {"w": STATE["w"] + 2.0}, 2, None, {"more": jnp.zeros(2)}, run_id="mine")
+            checkpoint(place, 3, "mine", 3.0)
+        except (OSError, KeyboardInterrupt):
+            pass
+        done, trap.at = trap.count < k, 0
+        put_in_order(place)
+        found = load_newest(run, STATE, pytest.fail, "mine")
+        assert found is not None and int(found[1].name) >= 2 and float(found[0]["w"][0]) == int(found[1].name)
+        assert not list(place.glob(".*"))
+        if done:
+            assert found[1].name == "00000003" and k > 15
+            return
 
 
 def test_nothing_in_a_strangers_checkpoints_is_waited_for(tmp_path: Path) -> None:
