@@ -2,8 +2,7 @@
 
 import importlib.util
 import itertools
-import os
-import tempfile
+import secrets
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -49,12 +48,10 @@ def _some(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
 
 
 def _atomically(path: Path, write: Callable[[Path], None]) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix.lower())
-    os.close(handle)
-    temporary = Path(name)
+    # It ends as the film does, for that tells the writer its kind.
+    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(8)}{path.suffix.lower()}")
     try:
         write(temporary)
-        temporary.chmod(0o644)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

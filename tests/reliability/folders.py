@@ -171,7 +171,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "checkpoints that are a link": (links_checkpoints, "checkpoints is a symbolic link, which may lead out of"),
     "metrics that are a link": (file("metrics.jsonl", link), "metrics.jsonl is a symbolic link"),
     "metrics that are a pipe": (file("metrics.jsonl", pipe), "no plain file"),
-    "metrics of 10 GB": (file("metrics.jsonl", huge), "line 1 has more than 16,384 bytes"),
+    "metrics of 10 GB": (file("metrics.jsonl", huge), "line 2 has more than 16,384 bytes"),
     "metrics of 100 GB": (file("metrics.jsonl", huger), "100,000,000,000 bytes, but at most 17,179,869,184 are read"),
     "a line without end": (file("metrics.jsonl", b"1" * 10**6), "line 1 has more than 16,384 bytes"),
     "a row of text": (file("metrics.jsonl", b'"x"\n'), "'x', which is no row of metrics"),
