@@ -91,7 +91,8 @@ class TrainCommand:
         """
         if self.warm and not any(self._warm_cache(call).iterdir()):
             raise RuntimeError("logpi cached no program in LOGPI_CACHE, so neither cold nor warm is known.")
-        evaluation = json.loads((Path(answer["out"]) / "evaluation.json").read_text())
+        folder = Path(answer.pop("out"))  # soon gone, so that no record names it
+        evaluation = json.loads((folder / "evaluation.json").read_text())
         if evaluation["episodes"] < EPISODES:
             raise RuntimeError(f"logpi evaluated {evaluation['episodes']} episodes, but {EPISODES} are wanted.")
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from ..statistics.curves import learning_curve as curve_of
+from ..statistics import curves
 
 WIDTH, HEIGHT = 60, 8  # of the drawing, in characters
 # The dots of a Braille character, by row from above and column: what to add to U+2800.
@@ -50,7 +50,7 @@ def _levels(rows: Sequence[dict[str, Any]], columns: int) -> tuple[Float[np.ndar
     returns = np.array([row["return_mean"] for row in ended], np.float64)
     # As many parts as each have some iterations of every seed: the line between them is straight.
     parts = int(np.clip(len(rows) // (4 * len({row["seed"] for row in rows})), 2, columns))
-    mean = curve_of(steps, returns, np.linspace(0, max(last_step, 1), parts + 1), weights).mean
+    mean = curves.learning_curve(steps, returns, np.linspace(0, max(last_step, 1), parts + 1), weights).mean
     known = np.isfinite(mean)
     if known.sum() < 2:
         return None, last_step

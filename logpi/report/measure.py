@@ -16,6 +16,7 @@ from ..evaluation.evaluate import Evaluation
 from ..evaluation.playing import in_shares, rollouts, shares
 from ..models import AbstractPolicy, Deterministic
 from ..rollout import AbstractRollout
+from ..rollout.base import whole
 from ..trajectory import Trajectory
 from .folders import Told
 from .probe import Probe, probe
@@ -112,7 +113,7 @@ def play(
     wanted = shares(episodes, rollout.num_envs)
     found: list[list[tuple[float, float, bool]]] = [[] for _ in wanted]
     first: Trajectory | None = None
-    with contextlib.closing(rollouts(policy, rollout, MOST_STEPS // rollout.length, key, _whole)) as played:
+    with contextlib.closing(rollouts(policy, rollout, MOST_STEPS // rollout.length, key, whole)) as played:
         for trajectory, rows in played:
             first = trajectory if first is None else first
             columns = (rows.ended, rows.total_reward, rows.length, trajectory.terminated)
@@ -126,7 +127,3 @@ def play(
         raise InputError(f"A rollout of {rollout.length} steps is too long for a report: give at most {MOST_STEPS:,}.")
     returns, lengths, terminated = np.array(in_shares(found, wanted), np.float64).reshape(-1, 3).T
     return Episodes(returns, lengths, terminated > 0), first
-
-
-def _whole(trajectory: Trajectory) -> Trajectory:
-    return trajectory
