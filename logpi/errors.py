@@ -3,7 +3,7 @@
 import math
 import numbers
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any, TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,13 +30,14 @@ def check_between(
     if value is None and optional:
         return None
     kind = "a whole number" if whole else "a number"
-    limit = f"between {low} and {high}" if high < math.inf else f"{low} or more"
+    limit = f"between {low} and {high}" if high < 2**31 - 1 else f"{low} or more"
     number: Any = _number(value)
     if number is None or (whole and not isinstance(number, int)):
         raise InputError(f"{name} is {shown(value)}, but it must be {kind} {limit}: give {kind} in that range.")
     if number is value and _is_array(value):
         return value
     if not low <= number <= high:  # not as floats: a whole number may be too large for one
+        limit = f"between {low} and {high}" if number > high else limit
         raise InputError(f"{name} is {shown(value)}, but it must be {limit}: give a value in that range.")
     if not whole and isinstance(number, int) and not -(2**31) <= int(number) < 2**31:
         raise InputError(
@@ -75,9 +76,9 @@ def check_kind(name: str, value: object, kind: type | tuple[type, ...], like: st
 
 def check_several(name: str, value: Any, like: str) -> list[Any]:
     """The value as a list. Raises `InputError` unless it is a sequence of several things. `like` is an example."""
-    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
-        raise InputError(f"{name} is {shown(value)}, but it must be a list: give one, as {like}.")
-    return list(value)
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes | dict | set) and getattr(value, "ndim", 1):
+        return list(value)
+    raise InputError(f"{name} is {shown(value)}, but it must be several: give a list, as {like}.")
 
 
 def check_part(name: str, value: object, like: str, *, function: bool = False) -> None:

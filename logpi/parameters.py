@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray, PyTree
 
-from .errors import InputError, shown
+from .errors import InputError, said, shown
 
 
 def as_parameters(params: PyTree) -> tuple[PyTree, PyTree]:
@@ -16,9 +16,20 @@ def as_parameters(params: PyTree) -> tuple[PyTree, PyTree]:
 
     Raises `InputError` if there is no float to differentiate in, or one that is complex.
     """
-    leaves, structure = jax.tree.flatten(params)
+    leaves, structure = flatten("params", params)
     dynamic, static = map(structure.unflatten, split_leaves(leaves))
     return dynamic, static
+
+
+def flatten(name: str, tree: PyTree) -> tuple[list[Any], Any]:
+    """`jax.tree.flatten`. Raises `InputError` for a dictionary whose keys have no order."""
+    try:
+        return jax.tree.flatten(tree)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"{name} is {shown(tree)}, which JAX cannot take apart ({said(error, 160)}): give dictionaries whose keys "
+            "are all texts, or all numbers."
+        ) from None
 
 
 def split_leaves(leaves: list[Any]) -> tuple[list[Any], list[Any]]:
@@ -103,7 +114,7 @@ def check_key(key: Any) -> PRNGKeyArray:
         or (key.dtype == jnp.uint32 and key.shape == jax.eval_shape(jax.random.PRNGKey, 0).shape)  # the older form
     ):
         return key
-    what = f"an array of shape {key.shape}" if isinstance(key, jax.Array) else repr(key)
+    what = f"an array of shape {key.shape}" if isinstance(key, jax.Array) else shown(key)
     raise InputError(f"key is {what}, but it must be one key of JAX: give jax.random.key(0), say.")
 
 

@@ -154,7 +154,7 @@ def _lower(text: str) -> str:
     return text[:1].lower() + text[1:]
 
 
-@functools.cache
+@functools.lru_cache(maxsize=256)
 def _class_texts(kind: type) -> dict[str, str]:
     """What a class says of its fields: in a list in its docstring ("- `name`: ..."), or in a string behind each."""
     found = {}

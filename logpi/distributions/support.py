@@ -76,6 +76,9 @@ def as_event(dist: AbstractDistribution, event: Any) -> PyTree[Array]:
 def as_array(name: str, event: Any) -> Array:
     """An event of the distribution of this name as an array. Raises `InputError` for what is none."""
     try:
-        return jnp.asarray(event)
-    except (TypeError, ValueError):
-        raise InputError(f"{shown(event)} is no event of {name}, for it is no array: give its numbers.") from None
+        array = jnp.asarray(event)
+    except Exception:  # whatever an object of anybody's raises
+        array = None
+    if array is None or not jnp.isrealobj(array):
+        raise InputError(f"{shown(event)} is no event of {name}, for it is no array of real numbers: give its numbers.")
+    return array

@@ -16,10 +16,11 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from ..distributions.threefry import fold_in, split
 from ..errors import check_flag, check_whole, InputError
+from ..estimators.problem import as_scalar
 from ..jaxprs.compilation import bounded_jit
 from ..learners.optimisers import Optax
 from ..learners.steps import apply_gradient, init_learner, Learner
-from ..parameters import as_parameters, check_key, trainable, widened
+from ..parameters import as_parameters, check_key, flatten, trainable, widened
 from .expectations import Expectation
 from .host_functions import host_failures
 from .programs import check_hashable, check_program, MOST_SAMPLES, Program
@@ -29,7 +30,7 @@ BLOCK = 10  # steps between two looks at the terminal and at the noise
 MEMORY = 0.95  # of the averages that tell signal from noise: the last forty steps or so
 QUIET = 2.0  # a squared average gradient below twice its noise is no signal
 PATIENCE = 100  # steps without a signal
-ADAM = Optax(optax.adam(1e-2))  # one object, so that it is compiled once
+ADAM = optax.adam(1e-2)  # one object, so that it is compiled once
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -142,13 +143,14 @@ def _climb(
     J, params, key, direction, optimiser, steps, *, replicates, progress, stop_in_noise
 ) -> tuple[PyTree, History]:
     check_program(J)
-    check_hashable(jax.tree.leaves((J, params)))
+    check_hashable(flatten("J or params", (J, params))[0])
     steps = check_whole("steps", steps, 0)
     replicates = check_whole("replicates", replicates, 2, MOST_SAMPLES)
     stop_in_noise = check_flag("stop_in_noise", stop_in_noise)
     params = eqx.combine(*as_parameters(params))
-    key, upwards = check_key(key), ADAM if optimiser is None else Optax(optimiser)
-    check_optimiser(upwards.transformation, eqx.filter(params, trainable(params)))
+    key, optimiser = check_key(key), ADAM if optimiser is None else optimiser
+    check_optimiser(optimiser, eqx.filter(params, trainable(params)))
+    upwards = Optax(optimiser)
     state = _start(J, params, upwards, steps)
     show = sys.stderr.isatty() if progress is None else check_flag("progress", progress)
     rows, stopped = [], f"all {steps} steps taken"
@@ -218,7 +220,7 @@ def _step(state: Climb, key, upwards: Optax, direction: float, replicates: int) 
     dynamic, rest = eqx.partition(state.learner.model, trainable(state.learner.model))
 
     def sample(key):
-        return jax.value_and_grad(lambda d: state.J(eqx.combine(d, rest), key))(dynamic)
+        return jax.value_and_grad(lambda d: as_scalar(state.J(eqx.combine(d, rest), key), "J"))(dynamic)
 
     keys = split(fold_in(key, state.done), replicates)
     values, gradients = jax.vmap(sample)(keys)

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -12,7 +12,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import PRNGKeyArray, PyTree
 
-from ..errors import check_whole, InputError, shown
+from ..errors import check_several, check_whole, InputError
 from ..estimators.base import AbstractEstimator
 from ..estimators.baselines import LeaveOneOut, NoBaseline
 from ..estimators.disarm import DisARM
@@ -43,7 +43,7 @@ class Row:
     bias_z: float  # the largest difference from the exact gradient, in standard errors
     evaluations: int  # of f, for one call
     work: float  # variance x evaluations of f, as a share of that of the comparison's `unit`
-    seconds: float  # of one call's value and gradient, compiled
+    seconds: float  # of one call's value and gradient, in an estimate of all `replicates` of them
     refusal: str = ""
 
 
@@ -103,11 +103,7 @@ def compare(
     samples = check_whole("samples", samples, 1, MOST_SAMPLES)
     replicates = check_whole("replicates", replicates, FEWEST)
     reference = _reference(f, of, params, key) if exact is None else exact_gradient(exact, params)
-    if isinstance(estimators, (AbstractEstimator, type)) or not isinstance(estimators, Iterable | None):
-        raise InputError(
-            f"estimators is {shown(estimators)}, but it must be several: give a list, [logpi.Score()] say."
-        )
-    candidates = CANDIDATES if estimators is None else tuple(estimators)
+    candidates = CANDIDATES if estimators is None else check_several("estimators", estimators, "[logpi.Score()]")
     if not candidates:
         raise InputError("estimators is empty, so there is nothing to compare: give some, or leave it out for all.")
     plain, *rows = (
@@ -139,7 +135,7 @@ def _row(J: Expectation, params: PyTree, key: PRNGKeyArray, replicates: int, ref
     name = describe(J.estimator)
     try:
         result = estimate(J, params, key, replicates=replicates)
-        seconds = _seconds(J, params, key)
+        seconds = _seconds(J, params, key, result.replicates)
         evaluations = count_evaluations(J, params, key)
     except InputError as refusal:
         nothing = math.nan
@@ -200,15 +196,12 @@ def count_evaluations(J: Expectation, params: PyTree, key: PRNGKeyArray) -> int:
     return elements(traced.jaxpr, "reduce_precision")
 
 
-def _seconds(J: Expectation, params: PyTree, key: PRNGKeyArray) -> float:
-    dynamic, static = as_parameters(params)
-    step = jax.jit(lambda d, key: jax.value_and_grad(lambda d: J(eqx.combine(d, static), key))(d))
-    jax.block_until_ready(step(dynamic, key))
-    once = -time.perf_counter()
-    jax.block_until_ready(step(dynamic, key))
-    once += time.perf_counter()
-    repeats = max(1, min(100, int(0.02 / max(once, 1e-7))))
-    start = time.perf_counter()
-    for _ in range(repeats):
-        jax.block_until_ready(step(dynamic, key))
-    return (time.perf_counter() - start) / repeats
+def _seconds(J: Expectation, params: PyTree, key: PRNGKeyArray, replicates: int) -> float:
+    """Of one call in an estimate of so many, whose program is there already."""
+    taken, times = 0.0, []
+    while taken < 0.02 or len(times) < 3:
+        start = time.perf_counter()
+        estimate(J, params, key, replicates=max(replicates, FEWEST))
+        times.append(time.perf_counter() - start)
+        taken += times[-1]
+    return min(times) / replicates

@@ -98,7 +98,7 @@ def estimate(
     """
     size = J.samples if isinstance(J, Expectation) else 1
     pieces, key = Pieces.of(J, params), check_key(key)
-    replicates = check_whole("replicates", replicates, 0, optional=True)
+    replicates = check_whole("replicates", replicates, 0, math.inf, optional=True)
     samples = check_whole("samples", samples, 0, math.inf, optional=True)
     max_samples = check_whole("max_samples", max_samples, 0, math.inf)
     rtol, atol = (check_between(n, x, 0, optional=True) for n, x in (("rtol", rtol), ("atol", atol)))

@@ -12,7 +12,7 @@ from ..distributions.guards import broken_boundary, broken_constraint
 from ..errors import check_flag, check_whole, InputError, shown
 from ..estimators.base import AbstractEstimator, check_estimator
 from ..estimators.baselines import AbstractBaseline
-from ..estimators.problem import Problem, takes
+from ..estimators.problem import check_function, is_function, Problem, takes
 from ..estimators.score_function import Score
 from ..parameters import as_parameters, check_key
 from .programs import MOST_SAMPLES
@@ -89,11 +89,10 @@ def expectation(
         J = logpi.expectation(lambda x: x**2, of=lambda p: numpyro.distributions.Normal(p["mean"], 1.0))
         jax.grad(J)({"mean": 0.5}, jax.random.key(0))
     """
-    if not callable(f):
-        raise InputError(f"f is {shown(f)}, but it must be a function of an event: give one, as lambda x: x**2.")
-    if of is not None and not callable(of):
+    check_function("f", f)
+    if of is not None and not is_function(of):
         raise InputError(
-            f"of is a {type(of).__name__}, but it must be a function of the parameters: give lambda params: "
+            f"of is {shown(of)}, but it must be a function of the parameters: give lambda params: "
             "distribution, or leave it out and pass the distribution as the parameters."
         )
     if of is not None and not takes(of, 1):

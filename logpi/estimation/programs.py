@@ -17,7 +17,7 @@ from ..estimators.problem import takes
 from ..jaxprs.compilation import KEPT
 from ..jaxprs.interpreter import calls_host
 from ..jaxprs.usage import kept, reaches, room
-from ..parameters import split_leaves
+from ..parameters import flatten, split_leaves
 
 Program = Callable[[PyTree, PRNGKeyArray], Float[Array, ""]]
 FEWEST = 32  # replicates: with 32, an error is itself known to 13 %
@@ -43,9 +43,9 @@ class Pieces(NamedTuple):
     @classmethod
     def of(cls, program: Program, params: PyTree) -> "Pieces":
         """Raises `InputError` for parameters without a float, and for what is neither an array nor has a hash."""
-        leaves, params_structure = jax.tree.flatten(params)
+        leaves, params_structure = flatten("params", params)
         dynamic, static = split_leaves(leaves)
-        leaves, structure = jax.tree.flatten(program)
+        leaves, structure = flatten("J", program)
         is_float = tuple(x is not None for x in dynamic)
         leaves += [x for x, yes in zip(static, is_float, strict=True) if not yes]
         others = tuple(None if _is_array(x) else x for x in leaves)
@@ -83,7 +83,7 @@ def check_hashable(leaves: Any) -> None:
 
 def check_program(program: Any) -> None:
     """Raises `InputError` for what cannot be called as `(params, key)`."""
-    if not callable(program):
+    if not callable(program) or isinstance(program, type):
         raise InputError(
             f"J is {shown(program)}, but it must be a logpi.expectation or a program (params, key) -> scalar: give one."
         )

@@ -112,6 +112,8 @@ class MovingAverage(AbstractBaseline):
 
     def __check_init__(self):
         check_fields(self, check_between, "decay", low=0, high=1)
+        check_fields(self, check_between, "total", low=-math.inf)
+        check_fields(self, check_between, "weight", low=0)
 
     def __call__(self, problem, params, key, costs) -> Float[Array, ""]:
         """The average; 0 before the first value."""

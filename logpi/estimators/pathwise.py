@@ -7,6 +7,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..distributions.guards import check_reparametrised
 from ..distributions.traits import traits
+from ..errors import check_fields, check_flag
 from ..jaxprs.discontinuities import refuse_jumps
 from .base import AbstractEstimator
 from .problem import Problem
@@ -21,6 +22,9 @@ class Pathwise(AbstractEstimator):
     """
 
     continuous: bool = False
+
+    def __check_init__(self):
+        check_fields(self, check_flag, "continuous")
 
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
         """The mean of f over events that move with the parameters. Raises `InputError` where that would be wrong."""

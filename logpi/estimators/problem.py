@@ -18,9 +18,14 @@ from ..jaxprs.discontinuities import common_jumps
 from ..parameters import frozen
 
 
+def is_function(value: object) -> bool:
+    """Whether it can be called, and is none of Python's own types, which take no arrays."""
+    return callable(value) and not (isinstance(value, type) and value.__module__ == "builtins")
+
+
 def check_function(name: str, value: object) -> None:
-    """Raises `InputError` for what cannot be called."""
-    if not callable(value):
+    """Raises `InputError` for what is no function."""
+    if not is_function(value):
         raise InputError(f"{name} is {shown(value)}, but it must be a function: give one, for example jnp.sum.")
 
 
@@ -32,6 +37,8 @@ def as_scalar(value: Any, name: str) -> Float[Array, ""]:
         raise InputError(
             f"{name} returned {shown(value)}, but it must return one number: is a return missing?"
         ) from None
+    if not jnp.isrealobj(array):
+        raise InputError(f"{name} returned a complex number, but it must return a real one: return its real part.")
     if array.size != 1:
         raise InputError(f"{name} returned shape {array.shape}, but it must return one number: sum it.")
     return array.reshape(())

@@ -1,5 +1,6 @@
 """Control variates that are differentiable: an idea of f, subtracted by score and added back pathwise."""
 
+import math
 from collections.abc import Callable
 
 import jax
@@ -85,6 +86,7 @@ class REBAR(AbstractEstimator):
 
     def __check_init__(self):
         check_fields(self, check_between, "temperature", low=1e-6)
+        check_fields(self, check_between, "scale", low=-math.inf)
         if self.relaxed is not None:
             check_function("relaxed", self.relaxed)
 
@@ -99,7 +101,11 @@ class REBAR(AbstractEstimator):
 
         def surrogate(z, params):
             soft = (jax.nn.softmax if is_choice else jax.nn.sigmoid)(z / self.temperature)
-            value = self.relaxed(soft) if self.relaxed is not None else problem.costs(params, soft[None])[0]
+            value = (
+                as_scalar(self.relaxed(soft), "relaxed")
+                if self.relaxed is not None
+                else problem.costs(params, soft[None])[0]
+            )
             return self.scale * value
 
         return _relax(problem, params, key, samples, surrogate, "REBAR()")

@@ -51,6 +51,7 @@ def cost(
     (DiCE, arXiv:1802.05098), eq. 5; with a baseline, Mao et al. 2019 (arXiv:1910.00482).
     """
     value, log_prob = _real("value", value), _real("log_prob", log_prob)
+    log_prob = log_prob if jnp.issubdtype(log_prob.dtype, jnp.floating) else log_prob.astype(float)
     baseline = stop_gradient(_real("baseline", baseline))
     shapes = [jnp.shape(x) for x in (value, log_prob, baseline)]
     whole = max(shapes[:2], key=len)
@@ -66,7 +67,7 @@ def _real(name: str, value: Any) -> Real[Array, "..."]:
     """The value as an array of real numbers."""
     try:
         array = jnp.asarray(value)
-    except (TypeError, ValueError):
+    except Exception:  # whatever an object of anybody's raises
         array = None
     if array is None or not jnp.isrealobj(array):
         raise InputError(f"{name} is {shown(value)}, but it must be real numbers: give a float, or an array of them.")

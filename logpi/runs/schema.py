@@ -103,7 +103,7 @@ def own_parts(value: Any, path: str = "settings") -> list[str]:
     return [p for f in dataclasses.fields(value) for p in own_parts(getattr(value, f.name), f"{path}.{f.name}")]
 
 
-@functools.cache
+@functools.lru_cache(maxsize=256)
 def _hints(kind: type) -> dict[str, Any]:
     hints = typing.get_type_hints(kind)
     return {f.name: hints[f.name] for f in dataclasses.fields(kind)}

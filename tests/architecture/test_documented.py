@@ -6,7 +6,7 @@ its own says what is different, and does not begin with the same line.
 
 Not in the library: pickle in any form (a saved model must not be able to run code), `eval`, `exec`, `assert` (bad input
 gets a sentence, and `python -O` removes asserts), and `hasattr` without a comment on its line saying whose object it
-asks (never our own).
+asks (never our own). Nor a cache without a bound, but of a function without arguments.
 """
 
 from __future__ import annotations
@@ -96,7 +96,15 @@ def forbidden(source: Source, node: ast.AST) -> str | None:
         return "asserts; raise logpi.errors.InputError with the value, the limit and the cure"
     if called(node) == "hasattr" and "#" not in source.lines[node.lineno - 1]:  # type: ignore[attr-defined]
         return "calls hasattr without a comment saying whose object it asks; never our own"
+    if isinstance(node, ast.FunctionDef) and ast.unparse(node.args) and any(map(unbounded, node.decorator_list)):
+        return "has a cache without a bound; give functools.lru_cache(maxsize=...)"
     return None
+
+
+def unbounded(decorator: ast.expr) -> bool:
+    """Whether it is a cache that keeps everything."""
+    text = ast.unparse(decorator).removeprefix("functools.")
+    return text == "cache" or (text.startswith("lru_cache(") and "None" in text)
 
 
 def breaches(package: Path) -> list[str]:
@@ -152,6 +160,8 @@ FORBIDDEN = {
     "exec": ("exec('x = 1')\n", "calls exec"),
     "assert": ("def f(n):\n    assert n > 0\n", "asserts"),
     "hasattr": ("if hasattr(x, 'y'):\n    pass\n", "calls hasattr"),
+    "a cache without a bound": ("@functools.cache\ndef f(x):\n    return x\n", "a cache without a bound"),
+    "one that is said to have none": ("@lru_cache(maxsize=None)\ndef f(x):\n    return x\n", "a cache without a bound"),
 }
 
 

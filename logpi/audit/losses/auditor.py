@@ -74,7 +74,7 @@ def all_groups(problem: Sequences, group_size: int, *, ordered: bool, rows: bool
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-@functools.cache
+@functools.lru_cache(maxsize=16)
 def groups(
     sequences: int, group_size: int, ordered: bool = False
 ) -> tuple[Int[np.ndarray, "groups rows"], Float[np.ndarray, " groups"]]:

@@ -28,7 +28,7 @@ class TokenTree:
     prefixes: int
 
 
-@functools.cache
+@functools.lru_cache(maxsize=16)
 def token_tree(vocabulary: int, length: int) -> TokenTree:
     """Lists the sequences of up to `length` tokens, the end (token 0) included; shorter ones come first."""
     words = range(1, vocabulary)

@@ -171,7 +171,7 @@ def _constant_bounds(dist: AbstractDistribution, dynamic: PyTree, static: PyTree
     return None if moves or all(marks) or len(found) > sum(marks) else marks
 
 
-@functools.cache
+@functools.lru_cache(maxsize=64)
 def _score_of(constants: tuple[bool, ...]) -> Callable[[AbstractDistribution, Array], Array]:
     """The score in all floats but these. One function for each pattern, so that it is compiled once."""
 

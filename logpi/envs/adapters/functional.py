@@ -102,7 +102,7 @@ def _phys2d(id: str, options: tuple[tuple[str, float], ...]) -> GymnasiumFunctio
     return GymnasiumFunctional(functional, params, gymnasium.spec(id).max_episode_steps)
 
 
-@functools.cache
+@functools.lru_cache(maxsize=64)
 def _functional(id: str) -> Any:
     if id.startswith("CartPole"):
         from gymnasium.envs.phys2d.cartpole import CartPoleFunctional
