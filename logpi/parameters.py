@@ -72,6 +72,18 @@ def _is_other_float(x: Any) -> bool:
     return isinstance(x, float) or eqx.is_inexact_array(x)
 
 
+def check_numbers(name: str, value: Any, axes: int) -> Float[np.ndarray, "..."]:
+    """The value as an array of floats. Raises `InputError` unless it is one of real numbers with so many axes."""
+    try:
+        numbers = None if np.iscomplexobj(value) else np.asarray(value, np.float64)
+    except Exception:  # whatever an object of anybody's raises
+        numbers = None
+    if numbers is None or numbers.ndim != axes:
+        axis = "axis" if axes == 1 else "axes"
+        raise InputError(f"{name} is {shown(value)}, but it must be real numbers with {axes} {axis}: give an array.")
+    return numbers
+
+
 def exact_gradient(exact: PyTree, params: PyTree) -> Float[np.ndarray, " n"]:
     """A gradient that was said to be exact, in a row. Raises `InputError` unless it has a number for each parameter."""
     dynamic, _ = as_parameters(params)

@@ -140,11 +140,9 @@ def _with_baseline(kind: Any) -> Callable[..., Any]:
     return use
 
 
-def quick_targets() -> dict[str, Target]:
-    """What needs no training."""
+def of_expectations() -> dict[str, Target]:
+    """Expectations, and what is done with them."""
     J, score = logpi.expectation(square, normal, 4), logpi.Score()
-    relaxed = logpi.expectation(total, coins, 4, logpi.REBAR(relaxed=total))
-    table = np.zeros((1, 3, 3))
     return {
         "expectation": Target(
             lambda **k: jax.grad(logpi.expectation(**k))(MEAN, KEY),
@@ -173,6 +171,13 @@ def quick_targets() -> dict[str, Target]:
                 "replicates": 32, "exact": {"mean": 1.0}, "continuous": False,
             },
         ),
+    }  # fmt: skip
+
+
+def of_programs() -> dict[str, Target]:
+    """Programs of several sites, and what fits a control variate."""
+    relaxed = logpi.expectation(total, coins, 4, logpi.REBAR(relaxed=total))
+    return {
         "tune": Target(
             logpi.tune,
             {"J": relaxed, "params": LOGITS, "key": KEY, "optimiser": optax.adam(0.01), "steps": 2, "replicates": 2},
@@ -184,14 +189,19 @@ def quick_targets() -> dict[str, Target]:
         "cost": Target(logpi.cost, {"value": 1.0, "log_prob": 0.5, "baseline": 0.0}),
         "sample": Target(logpi.sample, {"dist": normal(MEAN), "key": KEY, "by": "score"}),
         "score": Target(logpi.score, {"policy": MEAN, "event": 0.3, "of": normal}),
+    }  # fmt: skip
+
+
+def of_estimators() -> dict[str, Target]:
+    """Estimators and baselines."""
+    score = logpi.Score()
+    return {
         "Score": Target(_by(logpi.Score), {"baseline": logpi.LeaveOneOut()}),
         "Pathwise": Target(_by(logpi.Pathwise), {"continuous": True}),
         "Antithetic": Target(_by(logpi.Antithetic), {"estimator": score}),
         "Stratified": Target(_by(logpi.Stratified), {"estimator": score, "sets": 2}),
-        "QuasiMonteCarlo": Target(_by(logpi.QuasiMonteCarlo), {"estimator": score, "sets": 2}),
         "EvolutionStrategies": Target(_by(logpi.EvolutionStrategies), {"std": 0.1}),
         "FiniteDifferences": Target(_by(logpi.FiniteDifferences), {"step": 0.01}),
-        "SPSA": Target(_by(logpi.SPSA), {"step": 0.01}),
         "REBAR": Target(
             _by(logpi.REBAR, total, coins, LOGITS), {"temperature": 0.5, "scale": 1.0, "relaxed": total}
         ),
@@ -206,6 +216,12 @@ def quick_targets() -> dict[str, Target]:
             _with_baseline(logpi.MovingAverage), {"decay": 0.9, "total": jnp.zeros(()), "weight": jnp.zeros(())}
         ),
         "Optimal": Target(_with_baseline(logpi.Optimal), {"pilot": 4}),
+    }  # fmt: skip
+
+
+def of_trainings() -> dict[str, Target]:
+    """What a training is made of."""
+    return {
         "PPO": Target(
             logpi.PPO,
             {
@@ -232,6 +248,13 @@ def quick_targets() -> dict[str, Target]:
                 "actions": "clip", "reward_scaling": None, "source": "here",
             },
         ),
+    }  # fmt: skip
+
+
+def of_audits() -> dict[str, Target]:
+    """Audits, a folder and a figure."""
+    J, table = logpi.expectation(square, normal, 4), np.zeros((1, 3, 3))
+    return {
         "load": Target(logpi.load, {"folder": "nowhere"}),
         "audit.align": Target(audit.align, {"name": "a", "found": np.ones(3), "truth": np.ones(3), "error": 0.0}),
         "audit.loss": Target(
@@ -259,6 +282,11 @@ def quick_targets() -> dict[str, Target]:
             explain.figure, {"J": J, "params": MEAN, "key": KEY, "steps": 2, "learning_rate": 0.05}
         ),
     }  # fmt: skip
+
+
+def quick_targets() -> dict[str, Target]:
+    """What needs no training."""
+    return of_expectations() | of_programs() | of_estimators() | of_trainings() | of_audits()
 
 
 def slow_targets(folder: Path) -> dict[str, Target]:

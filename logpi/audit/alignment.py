@@ -5,6 +5,9 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float
 
+from ..errors import check_between, check_kind, InputError
+from ..parameters import check_numbers
+
 TINY = 1e-12  # of a gradient's norm, next to what it is compared with: nothing
 
 
@@ -23,8 +26,15 @@ class Alignment:
 def align(
     name: str, found: Float[np.ndarray, " n"], truth: Float[np.ndarray, " n"], *, error: float = 0.0, meaning: str = ""
 ) -> Alignment:
-    """Found against true gradient, both flat. Where the true one is zero there is no direction: nothing is right."""
-    found, truth = np.asarray(found, np.float64), np.asarray(truth, np.float64)
+    """Found against true gradient, both flat. Where the true one is zero there is no direction: nothing is right.
+
+    Raises `InputError` unless they are two rows of as many numbers.
+    """
+    check_kind("name", name, str, "'my gradient'")
+    found, truth = check_numbers("found", found, 1), check_numbers("truth", truth, 1)
+    if found.shape != truth.shape:
+        raise InputError(f"found has {found.size} numbers and truth {truth.size}: give as many.")
+    error = check_between("error", error, 0)
     length, true_length = float(np.linalg.norm(found)), float(np.linalg.norm(truth))
     if length <= TINY * true_length or not true_length:
         return Alignment(name, 0.0, float("nan"), float("inf"), error, meaning)

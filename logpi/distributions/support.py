@@ -65,7 +65,7 @@ def as_event(dist: AbstractDistribution, event: Any) -> PyTree[Array]:
     is_possible = known.contains(array)
     if is_possible is None or isinstance(array, Tracer) or isinstance(is_possible, Tracer):
         return array
-    if not np.all(np.asarray(is_possible)):
+    if not np.all(np.asarray(is_possible)) or np.isnan(array).any():
         raise InputError(
             f"{shown(array)} is no event of {known.name}, whose log-probability means nothing there: give "
             f"{known.such_as}."

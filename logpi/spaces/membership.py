@@ -316,7 +316,7 @@ def _cast_array(array: np.ndarray) -> np.ndarray:
     return np.asarray(array, _computed_dtype(array.dtype))
 
 
-@functools.cache
+@functools.lru_cache(maxsize=64)
 def _computed_dtype(dtype: np.dtype) -> np.dtype:
     if np.issubdtype(dtype, np.floating):
         return np.dtype(np.float32)

@@ -1,7 +1,6 @@
 """Does the gradient of a loss from elsewhere climb the expected reward?"""
 
 import dataclasses
-import math
 from typing import Any
 
 import jax
@@ -46,7 +45,7 @@ def loss(
     For `framework`, see `frameworks.derivative_of`. Raises `InputError` for what is no function, or cannot be called.
     """
     rows, minimise = check_flag("rows", rows), check_flag("minimise", minimise)
-    beta = check_between("beta", beta, -math.inf, optional=True)
+    beta = check_between("beta", beta, -1e6, 1e6, optional=True)
     tolerance = check_between("tolerance", tolerance, 0.0)
     group_size = check_whole("group_size", group_size, 1)
     check_kind("problem", problem, Sequences, "logpi.audit.Sequences(...)", optional=True)

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from ...errors import InputError, said
+from ...errors import choice, InputError, said, shown
+from ...estimators.problem import is_function
 
 STEP = 1e-5  # of central differences: their error is its square, their rounding 1e-16 over it
 
@@ -29,8 +30,7 @@ def derivative_of(loss: Any, framework: str, trial: Batches) -> tuple[Derivative
     """
     roles = roles_of(loss, tuple(trial))
     makers = {"jax": _jax, "torch": _torch, "numpy": _numpy}
-    if framework != "auto" and framework not in makers:
-        raise InputError(f"framework is {framework!r}, but it must be auto, jax, torch or numpy: give one of these.")
+    framework = choice("framework", framework, ("auto", *makers))
     wanted = [framework] if framework != "auto" else [n for n in makers if n != "torch" or "torch" in sys.modules]
     reasons = []
     for name in wanted:
@@ -49,8 +49,8 @@ def roles_of(loss: Any, known: tuple[str, ...]) -> tuple[str, ...]:
 
     Raises `InputError` for a name that is not `known`, and for a loss without `log_prob`.
     """
-    if not callable(loss):
-        raise InputError(f"the loss is {type(loss).__name__}, but it must be a function of arrays, as of log_prob.")
+    if not is_function(loss):
+        raise InputError(f"the loss is {shown(loss)}, but it must be a function of arrays, as of log_prob.")
     parameters = inspect.signature(loss).parameters.values()
     fixed = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     names = tuple(p.name for p in fixed if p.default is p.empty or p.name in known)

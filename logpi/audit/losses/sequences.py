@@ -8,13 +8,16 @@ NumPy in float64.
 import dataclasses
 import functools
 import itertools
+import math
 
 import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int, PRNGKeyArray
 
-from ...errors import check_whole, choice, InputError
+from ...errors import check_fields, check_kind, check_whole, choice, InputError, shown
+from ...parameters import check_numbers
 
+MOST_SEQUENCES = 2**20  # that are listed
 TEMPERATURE = 0.7  # standard deviation of the logits of problems drawn at random
 
 
@@ -60,6 +63,11 @@ class Sequences:
     reward: Float[np.ndarray, "prompts sequences"]
 
     def __post_init__(self):
+        check_fields(self, check_kind, "name", kind=str, like="'my problem'")
+        check_fields(self, check_whole, "length", low=1)
+        check_fields(self, check_numbers, "logits", "behaviour", "reference", axes=3)
+        check_fields(self, check_numbers, "reward", axes=2)
+        _check_listed(self.logits.shape[-1], self.length)
         prompts, shape = len(self.logits), token_tree(self.logits.shape[-1], self.length)
         table = (prompts, shape.prefixes, self.logits.shape[-1])
         for name in ("logits", "behaviour", "reference"):
@@ -131,6 +139,7 @@ def draw(
     """
     vocabulary = check_whole("vocabulary", vocabulary, 2)
     length = check_whole("length", length, 1)
+    _check_listed(vocabulary, length)
     if isinstance(reward, str):
         choice("reward", reward, ("binary", "real"))
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
@@ -145,6 +154,15 @@ def draw(
     return Sequences(
         name, length, logits, logits + off_policy * noise, logits + TEMPERATURE * reference, np.asarray(reward, float)
     )
+
+
+def _check_listed(vocabulary: int, length: int) -> None:
+    """Raises `InputError` where there are too many sequences to list."""
+    if length * math.log(max(vocabulary, 2)) > math.log(MOST_SEQUENCES):
+        raise InputError(
+            f"{vocabulary} tokens in sequences of up to {shown(length)} are more than {MOST_SEQUENCES:,} sequences: "
+            "give shorter ones."
+        )
 
 
 def _check_shape(name: str, found: np.ndarray, wanted: tuple[int, ...], axes: str) -> None:

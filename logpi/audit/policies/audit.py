@@ -1,6 +1,7 @@
 """Is it a probability distribution, is its score what a policy gradient needs, and does it draw what it says?"""
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ...distributions import AbstractDistribution, as_distribution
 from ...distributions.traits import traits
-from ...errors import check_whole, InputError
+from ...errors import check_between, check_whole, InputError, shown
 from ...estimators.sites import score
 from ...models import AbstractPolicy
 from ...parameters import as_parameters, check_key
@@ -32,7 +33,7 @@ def policy(
     Without a `sample`, give `support`: an array of all events, or an interval (low, high). A correct subject fails in
     one audit of a million. Raises `InputError` for what is neither.
     """
-    samples = check_whole("samples", samples, 100)
+    samples, support = check_whole("samples", samples, 100), _checked_support(support)
     key = check_key(key)
     if isinstance(subject, AbstractPolicy):
         if obs is None:
@@ -60,6 +61,24 @@ def policy(
         checks += [] if grid is None or not checks[1].passed else _agreement(draws, grid)
         checks += _entropy(dist, draws) if grid is not None and checks[1].passed else []
     return Report(name, tuple(checks), tuple(notes))
+
+
+def _checked_support(support: Any) -> Any:
+    """The support: `None`, an interval of two numbers, or an array of events."""
+    if support is None:
+        return None
+    if isinstance(support, tuple) and len(support) == 2:
+        return tuple(check_between("an end of support", end, -math.inf) for end in support)
+    try:
+        events = jnp.asarray(support)
+    except Exception:  # whatever an object of anybody's raises
+        events = None
+    if events is None or not events.size or not events.ndim or not jnp.isrealobj(events):
+        raise InputError(
+            f"support is {shown(support)}, but it must be all events or an interval: give an array of them, or (low, "
+            "high)."
+        )
+    return events
 
 
 def _draws(dist: AbstractDistribution, key: PRNGKeyArray, samples: int) -> tuple[Array | Check | None, list[str]]:

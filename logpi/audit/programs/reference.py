@@ -17,7 +17,8 @@ from ...estimation.estimates import estimate
 from ...estimation.expectations import Expectation, expectation
 from ...estimation.programs import Program
 from ...estimators.enumeration import Enumerate
-from ...parameters import as_parameters, exact_gradient
+from ...estimators.problem import check_function
+from ...parameters import as_parameters, exact_gradient, flatten
 
 MOST_DIRECTIONS = 16  # of a measured reference: more parameters than that are looked at along random directions
 STEP = 0.1  # of finite differences, as a share of a parameter
@@ -72,10 +73,12 @@ def along(program: Program, params: PyTree, directions: Float[np.ndarray, "k par
 
 
 def _said(exact: PyTree | Callable[[PyTree], Any], params: PyTree) -> Reference:
+    flatten("exact", exact)
     # A model may be called too: built as the parameters are, it holds the numbers of a gradient. A function is a leaf.
     built = [jax.tree.structure(tree) for tree in (params, as_parameters(params)[0])]
     is_gradient = not jax.tree_util.all_leaves([exact]) and jax.tree.structure(exact) in built
     if callable(exact) and not is_gradient:
+        check_function("exact", exact)
         value, gradient = _function_of(exact, params)
     else:
         value, gradient = None, exact_gradient(exact, params)
@@ -96,12 +99,11 @@ def _function_of(exact: Callable[[PyTree], Any], params: PyTree) -> tuple[float,
         pass
 
     def one(dynamic):
-        value = jnp.asarray(exact(eqx.combine(dynamic, static)), float)
-        if value.shape != ():
-            raise InputError(
-                f"exact(params) has the shape {value.shape}, but J is one number: give the gradient itself."
-            )
-        return value
+        value = exact(eqx.combine(dynamic, static))
+        if value is None or jnp.shape(value) != ():
+            what = "is None" if value is None else f"has the shape {jnp.shape(value)}"
+            raise InputError(f"exact(params) {what}, but J is one number: give it, or the gradient itself.")
+        return jnp.asarray(value, float)
 
     value, tree = jax.value_and_grad(one)(dynamic)
     if not np.isfinite(float(value)) or not np.all(np.isfinite(flat(tree))):
