@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 import threading
 import urllib.error
 import urllib.request
@@ -70,3 +72,14 @@ def test_the_page_is_served_to_this_machine_alone(address: str) -> None:
 def test_only_a_run_is_followed(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         serve([tmp_path / "nowhere"])
+
+
+def test_a_browser_that_leaves_early_is_no_failure(address: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """Before it has asked, in the middle of asking, and before it is answered."""
+    host, _, port = address.removeprefix("http://").rstrip("/").partition(":")
+    for words in (b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"):
+        with socket.create_connection((host, int(port))) as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # reset, not closed
+            connection.sendall(words)
+    assert "<title>" in fetched(address)  # who comes after them is answered
+    assert "Traceback" not in capfd.readouterr().err

@@ -2,8 +2,12 @@
 
 import gc
 import math
+import os
+import subprocess
 import sys
+import time
 import weakref
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -152,3 +156,38 @@ def test_a_sum_over_a_function_that_draws_is_not_called_exact():
         J = logpi.expectation(logpi.host(f), Categorical, 1, logpi.Enumerate())
         e = logpi.estimate(J, np.zeros(3, np.float32), KEY)
         assert (float(e.value_error) == 0 and e.converged) == is_exact
+
+
+ORPHANS = """
+import math, os, time
+import jax.numpy as jnp
+import logpi
+if __name__ == "__main__":
+    f = logpi.host(math.fabs, workers=2)
+    pool = f._executor()
+    print(*pool.map(id, range(2)) and [p for p in pool._processes], flush=True)
+    time.sleep(60)
+"""
+
+
+def test_workers_end_with_a_parent_that_is_killed(tmp_path):
+    (tmp_path / "parent.py").write_text(ORPHANS)
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, str(tmp_path / "parent.py")]
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as parent:
+        assert parent.stdout is not None
+        workers = [int(word) for word in parent.stdout.readline().split()]
+        parent.kill()
+    assert len(workers) == 2
+    end = time.monotonic() + 30
+    while any(map(runs, workers)) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not any(map(runs, workers))
+
+
+def runs(pid):
+    """Whether a process is there and is no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
