@@ -1,7 +1,7 @@
 """`python -m benchmarks.latency`: how long `run.policy(obs)` takes, beside Stable-Baselines3's if that is there.
 
-Networks of CartPole's size (two hidden layers of 64), one observation after the other, in one process, a tenth of a
-second each in turn: what else the machine does meets all alike.
+Networks of CartPole's size (two hidden layers of 64), one observation after the other, in one process, in turns of some
+fifty actions: so short that they mostly fall between what else the machine does, which meets all alike.
 """
 
 import argparse
@@ -27,6 +27,7 @@ from logpi.spaces.kinds import Box, Discrete
 from .speed.measure import hardware
 
 RESULTS = Path(__file__).parent / "speed" / "latency.md"
+TURN = 50  # actions of a contender in a round
 MOST = 25.0  # microseconds that an action drawn by a network of CartPole's size may take
 CARTPOLE, ROBOT = Box((4,)), Box((17,))
 POLICIES = {
@@ -68,12 +69,10 @@ def measured(rounds: int) -> dict[str, list[float]]:
         act()  # compiles it
     for _ in range(rounds):
         for name, act in acting.items():
-            started, count = time.perf_counter(), 0
-            while (passed := time.perf_counter() - started) < 0.1:
-                for _ in range(50):
-                    act()
-                count += 50
-            times.setdefault(name, []).append(1e6 * passed / count)
+            started = time.perf_counter()
+            for _ in range(TURN):
+                act()
+            times.setdefault(name, []).append(1e6 * (time.perf_counter() - started) / TURN)
     return times
 
 
@@ -89,14 +88,16 @@ def table(times: dict[str, list[float]]) -> str:
         packages += f", stable-baselines3 {importlib.metadata.version('stable-baselines3')}"
     head = "# One action, in microseconds\n\n| | median | quartiles | least |\n|---|---|---|---|\n"
     machine = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in hardware().items())
-    about = f"{datetime.date.today()}, {packages}; {machine}; {len(next(iter(times.values())))} rounds in turn."
+    about = (
+        f"{datetime.date.today()}, {packages}; {machine}; {len(next(iter(times.values())))} rounds of {TURN} in turn."
+    )
     return head + "\n".join(rows) + f"\n\n{about} Made by `python -m benchmarks.latency`.\n"
 
 
 def main() -> int:
     """Measures, writes the table, and returns 1 where an action takes longer than it may."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--rounds", type=int, default=2000)
     times = measured(parser.parse_args().rounds)
     RESULTS.write_text(table(times), encoding="utf-8")
     print(RESULTS.read_text(encoding="utf-8"))
