@@ -1,6 +1,9 @@
 """Guards on derivatives: those that would be silently wrong are refused when they are asked for, and only then."""
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Callable, Generator, Iterable
+from contextvars import ContextVar
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -9,29 +12,54 @@ from jaxtyping import Array, Bool, Float, PyTree
 
 from .errors import InputError
 
+_doubts: ContextVar[list[str] | None] = ContextVar("doubts", default=None)
 
-def no_gradient(x: Array, sentence: str) -> Float[Array, ""]:
-    """0, to be added to a result; raises `InputError(sentence)` where the derivative in `x` is taken.
+
+@contextlib.contextmanager
+def doubts() -> Generator[list[str]]:
+    """A list of what is doubted inside of it: derivatives that are right only if something holds which nobody knows."""
+    found: list[str] = []
+    token = _doubts.set(found)
+    try:
+        yield found
+    finally:
+        _doubts.reset(token)
+
+
+def doubt(what: str) -> None:
+    """Notes for whoever traces this program that a derivative in it is to be measured before it is believed."""
+    found = _doubts.get()
+    if found is not None and what not in found:
+        found.append(what)
+
+
+def when_differentiated(arrays: Iterable[Array], act: Callable[[list[Array]], None]) -> Float[Array, ""]:
+    """0, of 32 bits so that it changes no type; calls `act` with the arrays where a derivative in one of them is taken.
 
     A value alone, or a derivative in something else, is let through: nothing depends on what is not differentiated.
     """
 
     @jax.custom_jvp
-    def nothing(_x):
+    def nothing(*_arrays):
         return jnp.zeros((), jnp.float32)
 
-    def refuse(_primals, tangents):
-        if not isinstance(tangents[0], jax.custom_derivatives.SymbolicZero):
-            raise InputError(sentence)
+    def derivative(primals, tangents):
+        if not all(isinstance(tangent, jax.custom_derivatives.SymbolicZero) for tangent in tangents):
+            act(list(primals))
         return jnp.zeros((), jnp.float32), jnp.zeros((), jnp.float32)
 
-    nothing.defjvp(refuse, symbolic_zeros=True)
-    return nothing(x)
+    nothing.defjvp(derivative, symbolic_zeros=True)
+    return nothing(*arrays)
 
 
 def no_gradients(arrays: Iterable[Array], sentence: str) -> Float[Array, ""]:
-    """0, of 32 bits so that it changes no type; raises `InputError(sentence)` for a derivative in any of the arrays."""
-    return sum((no_gradient(array, sentence) for array in arrays), jnp.zeros((), jnp.float32))
+    """0; raises `InputError(sentence)` where a derivative in any of the arrays is taken."""
+
+    def refuse(_arrays):
+        raise InputError(sentence)
+
+    arrays = list(arrays)
+    return when_differentiated(arrays, refuse) if arrays else jnp.zeros((), jnp.float32)
 
 
 def first_order(x: Float[Array, ""], params: PyTree, estimator: str) -> Float[Array, ""]:
@@ -54,8 +82,8 @@ def first_order(x: Float[Array, ""], params: PyTree, estimator: str) -> Float[Ar
 
 
 @jax.custom_jvp
-def unknown(x: Float[Array, "*shape"], where: Bool[Array, "*shape"]) -> Float[Array, ""]:  # pyright: ignore[reportUnusedParameter]
-    """0, to be added to a result, whose derivatives in `x` are NaN `where` they are not known."""
+def unknown(x: Any, where: Bool[Array, "*shape"]) -> Float[Array, ""]:  # pyright: ignore[reportUnusedParameter]
+    """0, to be added to a result, whose derivatives in the array `x` are NaN `where` they are not known."""
     return jnp.zeros((), jnp.float32)
 
 

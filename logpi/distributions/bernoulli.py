@@ -52,6 +52,7 @@ def _(dist: Bernoulli) -> Traits:
     shape = jnp.shape(dist.logits)
     return Traits(
         "Bernoulli",
+        is_proven=lambda: True,
         shape=shape,
         values=lambda: [np.arange(2)] * dist.logits.size,
         contains=lambda event: jnp.logical_or(event == 0, event == 1),

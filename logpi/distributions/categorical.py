@@ -62,6 +62,7 @@ def _(dist: Categorical) -> Traits:
     n = jnp.shape(dist.logits)[-1]
     return Traits(
         "Categorical",
+        is_proven=lambda: True,
         shape=(),
         values=lambda: [np.arange(n)],
         contains=lambda event: (event >= 0) & (event < n) & (event == jnp.floor(event)),

@@ -76,7 +76,17 @@ class Foreign(AbstractDistribution):
 @traits.register
 def _(dist: Foreign) -> Traits:
     own = dist.distribution
-    return Traits(type(own).__name__, has_log_prob=callable(getattr(own, "log_prob", None)))
+    return Traits(
+        type(own).__name__,
+        has_log_prob=callable(getattr(own, "log_prob", None)),
+        not_reparametrised=lambda: _not_reparametrised(dist),
+    )
+
+
+def _not_reparametrised(dist: Foreign) -> list[Array] | None:
+    """None of its arrays, if its events are floats: then the derivative of its sampler is measured."""
+    event = jax.eval_shape(lambda: dist.sample(jax.random.key(0)))
+    return [] if all(jnp.issubdtype(x.dtype, jnp.inexact) for x in jax.tree.leaves(event)) else None
 
 
 def _sampler(distribution: Any) -> Callable[[PRNGKeyArray, tuple[int, ...]], PyTree[Array]]:

@@ -15,7 +15,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, PyTree
 
-from ..derivatives import no_gradients, unknown
+from ..derivatives import doubt, no_gradients, unknown
 from ..errors import InputError
 from ..parameters import frozen
 from .base import AbstractDistribution
@@ -35,6 +35,8 @@ def still_support(dist: AbstractDistribution) -> Float[Array, ""]:
         f"the support of {known.name} moves with its parameters, so the score function is wrong for it: use "
         "MeasureValued() (it knows the bounds of Uniform), or Pathwise() where f is smooth."
     )
+    if not known.is_proven():
+        doubt(known.name)
     return no_gradients(known.support_bounds(), sentence)
 
 
@@ -50,6 +52,8 @@ def check_reparametrised(dist: AbstractDistribution) -> Float[Array, ""]:
 def not_reparametrised(dist: AbstractDistribution) -> list[Array]:
     """The arrays in which the sampler has no derivative, or a wrong one. Raises `InputError` for discrete events."""
     known = traits(dist)
+    if not known.is_proven():
+        doubt(known.name)
     arrays = known.not_reparametrised()
     if arrays is None:
         raise InputError(
@@ -97,7 +101,7 @@ def _not_a_number(dist: AbstractDistribution) -> str | None:
 
 
 def _out_of_range(dist: AbstractDistribution) -> str | None:
-    for kind, name, value, holds, low, high in traits(dist).constraints():
+    for kind, name, value, holds, low, high, cure in traits(dist).constraints():
         if isinstance(value, Tracer) or bool(np.all(np.asarray(holds(value)))):
             continue
         if low is None and high is None:
@@ -108,8 +112,9 @@ def _out_of_range(dist: AbstractDistribution) -> str | None:
         array = np.asarray(value)
         worst = array[~np.broadcast_to(np.asarray(holds(value)), array.shape)].reshape(-1)[0]
         where = f"above {low}" if high is None else f"below {high}" if low is None else f"between {low} and {high}"
-        cure = "jax.nn.sigmoid(p)" if high is not None else "jnp.exp(p)"
-        return f"{name} of {kind} is {worst:.4g}, but it must be {where}: make it of a free parameter, as {cure}"
+        free = "jax.nn.sigmoid(p)" if high is not None else "jnp.exp(p)"
+        cure = cure or f"make it of a free parameter, as {free}"
+        return f"{name} of {kind} is {worst:.4g}, but it must be {where}: {cure}"
     return None
 
 

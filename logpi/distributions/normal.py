@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ..errors import InputError
 from .base import AbstractDistribution
 from .threefry import fast_key, in_one_row, stored
-from .traits import Family, Quantiles, Traits, traits
+from .traits import Family, Quantiles, Traits, traits, wide_enough
 
 HALF_LOG_TWO_PI = 0.5 * float(np.log(2 * np.pi))
 
@@ -72,12 +72,14 @@ def _(dist: Normal) -> Traits:
     shape = jnp.shape(dist.mean)
     return Traits(
         "Normal",
+        is_proven=lambda: True,
         shape=shape,
         families=lambda: [
             Family("Normal", "Normal", shape, lambda: {"loc": dist.mean, "scale": jnp.exp(dist.log_std)})
         ],
         quantiles=lambda: Quantiles(dist.mean.size, lambda uniform: _numbers_at(dist, uniform)),
         not_reparametrised=list,
+        constraints=lambda: [wide_enough("Normal", dist.mean, jnp.exp(dist.log_std))],
         summary=lambda: {"mean": dist.mean, "std": np.exp(np.asarray(dist.log_std))},
     )
 

@@ -10,8 +10,11 @@ import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PyTree
+
+FEWEST_NUMBERS = 4  # that a scale is to span: rounding then adds at most half a hundredth to the variance of draws
 
 
 class Constraint(NamedTuple):
@@ -23,6 +26,19 @@ class Constraint(NamedTuple):
     holds: Callable[[Any], Any]  # whether a value keeps to it, for each entry
     low: Any = None
     high: Any = None
+    cure: str = ""  # what to do, where it is not to be made of a free parameter
+
+
+def wide_enough(kind: str, loc: Any, scale: Any) -> Constraint:
+    """That a scale spans enough of the numbers around loc that its floats can tell apart."""
+    if jnp.issubdtype(jnp.result_type(loc, scale), jnp.inexact):
+        apart = float(jnp.finfo(jnp.result_type(loc, scale)).eps)
+    else:
+        apart = float(jnp.finfo(jnp.result_type(float)).eps)
+    least = FEWEST_NUMBERS * apart * jnp.abs(jnp.asarray(loc))
+    cure = "its draws are rounded: draw around 0, and add loc in f, or give 64 bits"
+    low = f"{FEWEST_NUMBERS} times the distance of the floats around loc"
+    return Constraint(kind, "scale", scale, lambda scale: scale >= least, low, None, cure)
 
 
 class Boundary(NamedTuple):
@@ -69,10 +85,10 @@ class Traits:
 
     name: str  # what people call it
     has_log_prob: bool = True  # a foreign object need not
+    is_proven: Callable[[], bool] = bool  # known to be: log-probabilities are those of its draws, in derivatives too
     # Events.
     shape: tuple[int, ...] | None = None  # of one event, where it is an array and this is known
     is_discrete: Callable[[], bool] = bool  # known to be
-    is_positive: Callable[[], bool] = bool  # known to be: every event lies above 0, but for one without probability
     values: Callable[[], list[np.ndarray] | None] = untold  # that each entry can take, where they are finitely many
     contains: Callable[[Array], Any] = untold  # whether an array is an event, for each entry; of several events too
     such_as: str = "one that it can draw"  # what an event is, in words

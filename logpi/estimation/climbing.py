@@ -21,9 +21,10 @@ from ..jaxprs.compilation import bounded_jit
 from ..learners.optimisers import Optax
 from ..learners.steps import apply_gradient, init_learner, Learner
 from ..parameters import as_parameters, check_key, flatten, trainable, widened
-from .expectations import Expectation
+from .derivative_check import unchecked
+from .expectations import checked_facts, Expectation
 from .host_functions import host_failures
-from .programs import check_hashable, check_program, MOST_SAMPLES, Program
+from .programs import check_hashable, check_program, MOST_SAMPLES, Pieces, Program
 from .tuning import check_optimiser
 
 BLOCK = 10  # steps between two looks at the terminal and at the noise
@@ -151,12 +152,13 @@ def _climb(
     key, optimiser = check_key(key), ADAM if optimiser is None else optimiser
     check_optimiser(optimiser, eqx.filter(params, trainable(params)))
     upwards = Optax(optimiser)
+    checked_facts(J, Pieces.of(J, params), key)
     state = _start(J, params, upwards, steps)
     show = sys.stderr.isatty() if progress is None else check_flag("progress", progress)
     rows, stopped = [], f"all {steps} steps taken"
     try:
         while int(state.done) < steps and not (stop_in_noise and int(state.signal.quiet) >= PATIENCE):
-            with host_failures() as failures:
+            with host_failures() as failures, unchecked():
                 state, block = jax.block_until_ready(_block(state, key, upwards, direction, replicates))
             block = np.asarray(block)
             rows.append(block[: int(state.done) - sum(map(len, rows))])

@@ -15,12 +15,14 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from ..distributions.threefry import fold_in
 from ..errors import check_between, check_whole, InputError
 from ..parameters import check_key
-from .expectations import Expectation
+from ..statistics.tails import heavy_tail
+from .expectations import checked_facts, Expectation
 from .host_functions import host_failures
-from .programs import ENOUGH, Facts, facts, FEWEST, Pieces, Program
-from .replicates import check_finite, Measured, run
+from .programs import ENOUGH, Facts, FEWEST, Pieces, Program
+from .replicates import check_finite, Measured, run, with_exact
 
 MOST = 2**30  # replicates: they are counted in 32 bits
+MOST_NAMED = 3  # entries, in a sentence on why it has not converged
 MARGIN = 1.2  # more replicates than the pilot asks for, since its own error is known so well only
 
 
@@ -42,6 +44,7 @@ class Estimate:
     replicates: int = dataclasses.field(metadata={"static": True})
     # The precision asked for was reached; without one: every error is known.
     converged: bool = dataclasses.field(metadata={"static": True})
+    reason: str = dataclasses.field(default="", metadata={"static": True})  # why it has not converged
 
     def value_interval(self, confidence: float = 0.95) -> tuple[Float[Array, ""], Float[Array, ""]]:
         """Low and high bound for the value, by Student's t."""
@@ -70,7 +73,7 @@ class Estimate:
         gradient, error = (np.asarray(ravel_pytree(tree)[0]) for tree in (self.gradient, self.gradient_error))
         shown = "  ".join(f"{g:.4g} ± {e:.2g}" for g, e in zip(gradient[:8], error[:8], strict=True))
         more = f"  ... {gradient.size:,} in all, norm {np.linalg.norm(gradient):.4g}" if gradient.size > 8 else ""
-        state = "converged" if self.converged else "not converged"
+        state = "converged" if self.converged else f"not converged: {self.reason}"
         return (
             f"value     {self.value:.6g} ± {self.value_error:.2g}\ngradient  {shown}{more}\n"
             f"{self.samples:,} samples in {self.replicates:,} replicates, {state}"
@@ -104,18 +107,20 @@ def estimate(
     rtol, atol = (check_between(n, x, 0, optional=True) for n, x in (("rtol", rtol), ("atol", atol)))
     precise = rtol is not None or atol is not None
     _check_asked(replicates, samples, precise)
-    known = facts(pieces, key)
+    known = checked_facts(J, pieces, key)
     measure = functools.partial(_measured, (J, params), pieces, known)
     # An estimator that makes no use of the key sums instead of drawing. Of any program this may be a mistake.
     if isinstance(J, Expectation) and not known.draws:
         once = measure(key, 1)
         # A function on the host may draw by itself: then a second look is another one.
         if not known.on_host or np.array_equal(once.mean, measure(key, 1).mean):
-            return _exact(_result(once, size, converged=True))
+            return _exact(_result(once, "", size))
     if precise:
-        measured, converged = _to_precision(measure, key, rtol or 0.0, atol or 0.0, _most(max_samples, size))
-        return _result(measured, size, converged)
-    return _result(measure(key, _count(replicates, samples, size)), size)
+        measured, reason = _to_precision(measure, key, rtol or 0.0, atol or 0.0, _most(max_samples, size))
+    else:
+        measured = measure(key, _count(replicates, samples, size))
+        reason = _unknown(measured)
+    return _result(measured, reason or heavy_tail(np.asarray(measured.sizes), measured.replicates), size)
 
 
 def _measured(
@@ -131,7 +136,9 @@ def _measured(
     except InputError:
         raise_broken_limit(*asked)
         raise
-    return measured
+    # Where f is said to be continuous although it compares, what no draw reaches may be a jump that nobody sees.
+    is_unseen = not measured.known and known.draws and not known.jumps and not known.on_host
+    return with_exact(measured, pieces, key) if is_unseen else measured
 
 
 def raise_broken_limit(J: Program, params: PyTree) -> None:
@@ -177,8 +184,8 @@ def _most(max_samples: int, size: int) -> int:
     return most
 
 
-def _to_precision(measure, key: PRNGKeyArray, rtol: float, atol: float, most: int) -> tuple[Measured, bool]:
-    """A run with every error known and their norm at most `atol + rtol * norm`, and whether it came to that."""
+def _to_precision(measure, key: PRNGKeyArray, rtol: float, atol: float, most: int) -> tuple[Measured, str]:
+    """A run with every error known and their norm at most `atol + rtol * norm`, or why it did not come to that."""
     if not rtol and not atol:
         raise InputError(
             "rtol and atol are both 0, which no number of samples reaches: give one of them, rtol=0.02 say."
@@ -190,9 +197,10 @@ def _to_precision(measure, key: PRNGKeyArray, rtol: float, atol: float, most: in
         error, target = math.sqrt(noise), atol + rtol * math.sqrt(max(square - noise, 0.0))
         # Where an entry has not varied, nothing is known of its error, however small that of the others is.
         known = measured.known
-        met = known and 0 < error <= target
-        if count == most or (planned and met):
-            return measured, met
+        met = known and error <= target
+        if count == most or (planned and met) or (known and error == 0):  # of what is exact, no more is to be seen
+            far = f"the norm of the errors is {error:.3g} after all samples that are allowed, and is to be {target:.3g}"
+            return measured, "" if met else _unknown(measured) or far
         # A pilot that saw nothing, or only noise, cannot plan: the norm that it would plan for is noise too.
         planned = known and error > 0 and (square > 4 * noise or atol > error)
         off = error / max(target, sys.float_info.min)  # one may ask for as little as one likes
@@ -202,13 +210,33 @@ def _to_precision(measure, key: PRNGKeyArray, rtol: float, atol: float, most: in
 
 def _norms(measured: Measured) -> tuple[float, float]:
     """Squared norms of the gradient's errors and of the gradient."""
-    gradient, deviation = (np.asarray(x, np.float64)[1:] for x in (measured.mean, measured.deviation))
+    numbers = (measured.mean, measured.deviation, measured.unit)
+    gradient, deviation, unit = (np.asarray(x, np.float64)[1:] for x in numbers)
     count = float(measured.replicates)
-    return float(np.sum(deviation)) / (count * (count - 1)), float(gradient @ gradient)
+    return float(np.sum(deviation / unit**2)) / (count * (count - 1)), float(gradient @ gradient)
 
 
-def _result(measured: Measured, size: int, converged: bool | None = None) -> Estimate:
-    """The estimate; without a precision to reach, it has converged if every error is known."""
+def _unknown(measured: Measured) -> str:
+    """Of which numbers the error is not known, and why; empty if it is of all."""
+    if measured.known:
+        return ""
+    errors = {"value": measured.value_error, "gradient": measured.gradient_error}
+    leaves = jax.tree_util.tree_flatten_with_path(errors)[0]
+    total, names = 0, []
+    for path, leaf in leaves:
+        places = np.argwhere(~np.isfinite(np.asarray(leaf)))
+        total += len(places)
+        where = path[0].key + jax.tree_util.keystr(path[1:])
+        names += [where + (str(place.tolist()) if place.size else "") for place in places[:MOST_NAMED]]
+    more = f" and {total - MOST_NAMED:,} more" if total > MOST_NAMED else ""
+    return (
+        f"{', '.join(names[:MOST_NAMED])}{more} did not vary in {measured.replicates:,} replicates, although a draw "
+        "may change it, so nothing is known of the error: take more samples, or an f that does not rest on rare draws"
+    )
+
+
+def _result(measured: Measured, reason: str, size: int) -> Estimate:
+    """The estimate; it has converged if there is no reason why not."""
     return Estimate(
         measured.value,
         measured.value_error,
@@ -216,7 +244,8 @@ def _result(measured: Measured, size: int, converged: bool | None = None) -> Est
         measured.gradient_error,
         measured.replicates * size,
         measured.replicates,
-        measured.known if converged is None else converged,
+        not reason,
+        reason,
     )
 
 

@@ -8,14 +8,18 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from ..derivatives import when_differentiated
 from ..distributions.guards import broken_boundary, broken_constraint
 from ..errors import check_flag, check_whole, InputError, shown
 from ..estimators.base import AbstractEstimator, check_estimator
 from ..estimators.baselines import AbstractBaseline
+from ..estimators.pathwise import Pathwise
 from ..estimators.problem import check_function, is_function, Problem, takes
 from ..estimators.score_function import Score
+from ..jaxprs.discontinuities import proven
 from ..parameters import as_parameters, check_key
-from .programs import MOST_SAMPLES
+from .derivative_check import check_derivative
+from .programs import Facts, facts, MOST_SAMPLES, Pieces, Program
 
 
 class Expectation(eqx.Module):
@@ -39,8 +43,24 @@ class Expectation(eqx.Module):
         Raises `InputError` for parameters without a float, a key that is none, an f that does not return one number, or
         a distribution that the estimator cannot be right for.
         """
-        params = eqx.combine(*as_parameters(params))
-        return self.estimator(self.problem, params, check_key(key), self.samples)
+        params, key = eqx.combine(*as_parameters(params)), check_key(key)
+        floats = [x for x in jax.tree.leaves(params) if eqx.is_inexact_array(x)]
+
+        def check(floats):
+            leaves, structure = jax.tree.flatten(params)
+            rest = iter(floats)
+            there = structure.unflatten([next(rest) if eqx.is_inexact_array(x) else x for x in leaves])
+            checked_facts(self, Pieces.of(self, there), key)
+
+        with proven():
+            value = self.estimator(self.problem, params, key, self.samples)
+        return value + when_differentiated(floats, check)
+
+    def is_settled(self) -> bool:
+        """Whether its derivative is known not to be that of its value, or said to be."""
+        parts = jax.tree.leaves(self.estimator, is_leaf=lambda node: isinstance(node, Pathwise))
+        said = any(part.continuous for part in parts if isinstance(part, Pathwise))
+        return said or self.problem.continuous or type(self.estimator).__name__.startswith("Biased")
 
     def fault(self, params: PyTree) -> str | None:
         """What is wrong with the distribution where a value or a derivative is not finite, and its numbers are known.
@@ -67,6 +87,14 @@ class Expectation(eqx.Module):
 
         learned = jax.tree.map(lambda x: x.updated(value) if is_baseline(x) else x, self.estimator, is_leaf=is_baseline)
         return Expectation(self.problem, learned, self.samples)
+
+
+def checked_facts(J: Program, pieces: Pieces, key: PRNGKeyArray) -> Facts:
+    """What a program tells of itself. Raises `InputError` where its derivative was measured to be wrong."""
+    known = facts(pieces, key)
+    if not (isinstance(J, Expectation) and J.is_settled()):
+        check_derivative(pieces, key, known, J.samples if isinstance(J, Expectation) else 1)
+    return known
 
 
 def expectation(

@@ -12,9 +12,11 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from ..derivatives import doubts
 from ..errors import InputError, shown
 from ..estimators.problem import takes
 from ..jaxprs.compilation import KEPT
+from ..jaxprs.discontinuities import common_jumps
 from ..jaxprs.interpreter import calls_host
 from ..jaxprs.usage import kept, reaches, room
 from ..parameters import flatten, split_leaves
@@ -98,6 +100,10 @@ class Facts(NamedTuple):
     uses: tuple[bool, ...]  # for each leaf of the parameters, whether it matters
     draws: bool  # whether the key matters
     on_host: bool  # whether Python is called, which may draw by itself
+    # What leaves a doubt about the derivative: operations that may jump where parameters and draws say, and
+    # distributions of which nobody knows that their log-probability is that of their draws.
+    jumps: tuple[str, ...]
+    strangers: tuple[str, ...]
 
 
 def facts(pieces: Pieces, key: PRNGKeyArray) -> Facts:
@@ -121,13 +127,18 @@ def _facts(floats, arrays, key, rest) -> Facts:
         check_program(program)
         return program(eqx.combine(dynamic, static), key)
 
-    traced = jax.make_jaxpr(call)(floats, arrays, *key)
+    with doubts() as strangers:
+        traced = jax.make_jaxpr(call)(floats, arrays, *key)
     check_scalar(traced)
+    is_float = [i < len(floats) for i in range(len(traced.jaxpr.invars))]
+    is_key = [*[False] * (len(is_float) - 1), True]
     return Facts(
         _width(traced, sum(math.prod(x.shape) for x in floats)),
         tuple(reaches(traced.jaxpr, i) for i in range(len(floats))),
         reaches(traced.jaxpr, -1, stopped=True),
         calls_host(traced.jaxpr),
+        tuple(common_jumps(traced.jaxpr, is_float, is_key)),
+        tuple(strangers),
     )
 
 

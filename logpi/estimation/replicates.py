@@ -14,20 +14,26 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from ..distributions.threefry import fold_in
 from ..errors import InputError
 from ..jaxprs.compilation import KEPT
+from ..jaxprs.exactness import exact_numbers
 from ..parameters import widened
 from ..statistics.moments import merged_sums, Moments
+from .derivative_check import unchecked
 from .programs import Facts, Pieces
+
+LARGE = 40  # binary digits
+TAIL = 1024  # of the last replicates, two numbers are kept that show whether their tails are heavy
 
 
 class RowMoments(NamedTuple):
     """Mean and summed squared deviation of rows `[value, gradient]`.
 
-    Rows are measured from the first one, so that what never varies has a deviation of exactly 0.
+    Rows are measured from the first one, so that what never varies has a deviation of exactly 0. Mean and deviation are
+    those of numbers times `unit`, a power of two that keeps the squares of very large or small ones in their 32 bits.
     """
 
     first: Float[Array, " row"]
@@ -35,6 +41,7 @@ class RowMoments(NamedTuple):
     deviation: Float[Array, " row"]
     bad: Int[Array, ""]  # rows with a number that is not finite
     first_bad: Int[Array, ""]
+    unit: Any = 1.0  # Float[Array, " row"]
 
     def with_rows(self, rows: Float[Array, "n row"], start: Int[Array, ""], total: Int[Array, ""]) -> "RowMoments":
         """With the replicates from `start` on; those from `total` on are left out."""
@@ -45,7 +52,8 @@ class RowMoments(NamedTuple):
         ends = jnp.minimum(start, total), jnp.minimum(start + rows.shape[0], total)
         # The difference first: beyond 2^24, 32-bit floats do not tell one whole number from the next.
         n_old, n, n_new = (x.astype(rows.dtype) for x in (*ends, ends[1] - ends[0]))
-        shifted = rows - first[None]
+        unit = jnp.where(start == 0, _unit(rows), self.unit)
+        shifted = (rows - first[None]) * unit[None]
         mean_new = jnp.sum(jnp.where(counts[:, None], shifted, 0.0), axis=0) / n_new
         deviation_new = jnp.sum(jnp.where(counts[:, None], (shifted - mean_new[None]) ** 2, 0.0), axis=0)
         old, new = Moments(self.mean, self.deviation), Moments(mean_new, deviation_new)
@@ -54,7 +62,15 @@ class RowMoments(NamedTuple):
             *merged_sums(old, new, n_old, n_new, n),
             self.bad + jnp.sum(bad).astype(self.bad.dtype),
             jnp.minimum(self.first_bad, jnp.min(jnp.where(bad, index, self.first_bad))),
+            unit,
         )
+
+
+def _unit(rows: Float[Array, "n row"]) -> Float[Array, " row"]:
+    """One over the size of the rows, if that is beyond what may be squared without a thought."""
+    size = jnp.max(jnp.abs(rows), axis=0)
+    is_far = (size > 2.0**LARGE) | ((size < 2.0**-LARGE) & (size > 0))
+    return jnp.where(is_far, jnp.ldexp(jnp.ones_like(size), -jnp.frexp(size)[1]), 1.0)
 
 
 class Measured(NamedTuple):
@@ -65,7 +81,9 @@ class Measured(NamedTuple):
     gradient: PyTree  # in the structure of the parameters; `None` for leaves that are not floats
     gradient_error: PyTree
     mean: Float[Array, " row"]  # of value and gradient
-    deviation: Float[Array, " row"]
+    deviation: Float[Array, " row"]  # of numbers times `unit`
+    unit: Float[Array, " row"]
+    sizes: Float[Array, "2 kept"]  # of the last replicates: the value, and the largest number of the gradient
     replicates: int
     bad: int  # those with a number that is not finite
     first_bad: int
@@ -79,12 +97,41 @@ def run(pieces: Pieces, key: PRNGKeyArray, replicates: int, facts: Facts) -> Mea
             "an estimate was asked for inside of a function that JAX traces (by jit, vmap, grad or scan), where there "
             "are no numbers to tell of: ask outside of it, or call J(params, key) there, which can be traced."
         )
-    found = _compiled(pieces.rest, facts)(*pieces[:2], key, np.int32(replicates))
-    (value, gradient), (value_error, gradient_error), mean, deviation, told = found
+    with unchecked():
+        found = _compiled(pieces.rest, facts)(*pieces[:2], key, np.int32(replicates))
+    (value, gradient), (value_error, gradient_error), mean, deviation, unit, sizes, told = found
     bad, first_bad, known = np.asarray(told).tolist()
-    return Measured(
-        value, value_error, gradient, gradient_error, mean, deviation, replicates, bad, first_bad, bool(known)
-    )
+    pairs = value, value_error, gradient, gradient_error
+    return Measured(*pairs, mean, deviation, unit, sizes, replicates, bad, first_bad, bool(known))
+
+
+def with_exact(measured: Measured, pieces: Pieces, key: PRNGKeyArray) -> Measured:
+    """The same, with an error of 0 for each number that is exact: it did not vary, for no draw reaches it."""
+    error, unravel = ravel_pytree((measured.value_error, measured.gradient_error))
+    error = jnp.where(jnp.isinf(error) & _exact_numbers(pieces, key), 0.0, error)
+    value_error, gradient_error = unravel(error)
+    known = bool(jnp.all(jnp.isfinite(error)))
+    return measured._replace(value_error=value_error, gradient_error=gradient_error, known=known)
+
+
+def _exact_numbers(pieces: Pieces, key: PRNGKeyArray) -> Bool[Array, " row"]:
+    """Which numbers of a row are the same for every key, at these parameters."""
+
+    def row(floats, arrays, key):
+        program, dynamic, static = Pieces(floats, arrays, pieces.rest).together()
+
+        def call(dynamic):
+            return jnp.asarray(program(eqx.combine(dynamic, static), key))
+
+        value, gradient = jax.value_and_grad(call)(dynamic)
+        return value, jax.tree.leaves(gradient)
+
+    with unchecked():
+        traced = jax.make_jaxpr(row)(*pieces[:2], key)
+    inputs = [*pieces.floats, *pieces.arrays, key]
+    drawn = [*[False] * (len(inputs) - 1), True]
+    found = jax.jit(lambda inputs: exact_numbers(traced, inputs, drawn))(inputs)
+    return jnp.concatenate([x.reshape(-1) for x in found])
 
 
 def check_finite(measured: Measured, key: str = "key") -> None:
@@ -111,12 +158,12 @@ def _run(floats, arrays, key, replicates, rest, facts):
         value, gradient = jax.value_and_grad(call)(dynamic)
         return jnp.concatenate([widened(value)[None], ravel_pytree(widened(gradient))[0]])
 
-    moments = _moments(row, replicates, facts.side_by_side)
-    mean, error = moments.first + moments.mean, _errors(moments, replicates, dynamic, facts)
+    moments, sizes = _moments(row, replicates, facts.side_by_side)
+    mean, error = _mean(moments), _errors(moments, replicates, dynamic, facts)
     flat, unravel = ravel_pytree(widened(dynamic))
     told = jnp.stack([moments.bad, moments.first_bad, jnp.all(jnp.isfinite(error)).astype(jnp.int32)])
     pairs = [(x[0], unravel(x[1:].astype(flat.dtype))) for x in (mean, error)]
-    return *pairs, mean, moments.deviation, told
+    return *pairs, mean, moments.deviation, moments.unit, sizes, told
 
 
 @functools.lru_cache(maxsize=KEPT)
@@ -127,27 +174,37 @@ def _compiled(rest, facts) -> Callable[..., Any]:
     return eqx.filter_jit(call) if facts.on_host else jax.jit(call)
 
 
-def _moments(row: Callable[[Int[Array, ""]], Array], replicates: Int[Array, ""], width: int) -> RowMoments:
-    """Of the rows of so many replicates, of which `width` run side by side."""
+def _moments(
+    row: Callable[[Int[Array, ""]], Array], replicates: Int[Array, ""], width: int
+) -> tuple[RowMoments, Float[Array, "2 kept"]]:
+    """Of the rows of so many replicates, of which `width` run side by side; and the sizes of the last of them."""
 
-    def chunk(j, moments):
+    def chunk(j, carry):
+        moments, sizes = carry
         index = j * width + jnp.arange(width, dtype=jnp.int32)
         # A vmapped axis of length 1 would cost as much again.
         rows = row(index[0])[None] if width == 1 else jax.vmap(row)(index)
-        return moments.with_rows(rows, j * width, replicates)
+        both = jnp.stack([rows[:, 0], jnp.max(jnp.abs(rows[:, 1:]), axis=1)])
+        sizes = jax.lax.dynamic_update_slice(sizes, both, (0, j * width % TAIL))
+        return moments.with_rows(rows, j * width, replicates), sizes
 
     shape = jax.eval_shape(row, jnp.zeros((), jnp.int32))
     zeros, none = jnp.zeros(shape.shape, shape.dtype), jnp.zeros((), jnp.int32)
-    start = RowMoments(zeros, zeros, zeros, none, jnp.int32(jnp.iinfo(jnp.int32).max))
+    start = RowMoments(zeros, zeros, zeros, none, jnp.int32(jnp.iinfo(jnp.int32).max), zeros)
+    start = start, jnp.zeros((2, TAIL), shape.dtype)
     return jax.lax.fori_loop(0, (replicates + width - 1) // width, chunk, start)
+
+
+def _mean(moments: RowMoments) -> Float[Array, " row"]:
+    return moments.first + moments.mean / moments.unit
 
 
 def _errors(moments: RowMoments, replicates: Int[Array, ""], dynamic: PyTree, facts: Facts) -> Float[Array, " row"]:
     """The standard errors: infinite where nothing varied although it could, 0 for what the program does not use."""
     count = replicates.astype(moments.mean.dtype)  # in int32, its square would overflow
-    spread = jnp.sqrt(moments.deviation / jnp.maximum(count * (count - 1), 1))
+    spread = jnp.sqrt(moments.deviation / jnp.maximum(count * (count - 1), 1)) / moments.unit
     leaves = jax.tree.leaves(dynamic)
     uses = [np.full(leaf.size, used) for leaf, used in zip(leaves, facts.uses, strict=True)]
     # A rule of its own may give a function a derivative in what its value leaves out: then that is not 0.
-    unknown = (np.concatenate([[True], *uses]) | (moments.first + moments.mean != 0)) & (spread == 0)
+    unknown = (np.concatenate([[True], *uses]) | (_mean(moments) != 0)) & (spread == 0)
     return jnp.where(unknown, jnp.inf, spread)

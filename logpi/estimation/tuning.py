@@ -15,8 +15,9 @@ from ..errors import check_whole, InputError, said, shown
 from ..estimators.base import AbstractEstimator
 from ..estimators.baselines import AbstractBaseline
 from ..parameters import as_parameters, check_key, floats_as_arrays
-from .expectations import Expectation
-from .programs import MOST_SAMPLES
+from .derivative_check import unchecked
+from .expectations import checked_facts, Expectation
+from .programs import MOST_SAMPLES, Pieces
 
 
 def tune(
@@ -42,13 +43,13 @@ def tune(
         )
     optimiser = optax.adam(1e-2) if optimiser is None else optimiser
     dynamic, static = as_parameters(params)
-    fitted, rest = _fittable(J.estimator)
+    key, (fitted, rest) = check_key(key), _fittable(J.estimator)
     if not jax.tree.leaves(fitted):
         raise InputError(
             f"{type(J.estimator).__name__} has no arrays to fit: tune LAX, RELAX or REBAR, or choose another baseline."
         )
-
     check_optimiser(optimiser, fitted)
+    checked_facts(J, Pieces.of(J, params), key)
 
     def square(fitted, key):
         tuned = Expectation(J.problem, eqx.combine(fitted, rest), J.samples)
@@ -58,7 +59,8 @@ def tune(
 
         return jnp.mean(jnp.sum(jax.vmap(gradient)(split(key, replicates)) ** 2, axis=1))
 
-    fitted = _descend(square, fitted, split(check_key(key), steps), optimiser)
+    with unchecked():
+        fitted = _descend(square, fitted, split(key, steps), optimiser)
     if not all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in jax.tree.leaves(fitted)):
         raise InputError(
             "fitting the control variate diverged: give an optimiser with a smaller step, optax.adam(1e-3) say."

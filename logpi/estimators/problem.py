@@ -9,12 +9,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from ..derivatives import no_gradients
 from ..distributions import AbstractDistribution, as_distribution
 from ..distributions.guards import still_boundary, still_support, within_constraints
 from ..distributions.probabilities import log_prob_of_draw, probability
 from ..errors import InputError, shown
-from ..jaxprs.discontinuities import common_jumps
+from ..jaxprs.discontinuities import given
 from ..parameters import frozen
 
 
@@ -70,7 +69,7 @@ class Problem(eqx.Module):
     f: Callable[..., Any]
     of: Callable[[PyTree], Any] | None = None
     draw: Callable[[AbstractDistribution, PRNGKeyArray, int], Draws] = independent
-    continuous: bool = eqx.field(static=True, default=False)  # f(x, params) has no jump, although it compares
+    continuous: bool = eqx.field(static=True, default=False)  # said to be so, and not to be measured
 
     def distribution(self, params: PyTree) -> AbstractDistribution:
         """The distribution that the parameters stand for."""
@@ -112,26 +111,8 @@ class Problem(eqx.Module):
         """
         takes_params, f = takes_parameters(self.f), followed(self.f, "f")
 
-        def costs(params, events):
-            return jax.vmap(lambda event: number(f(event, params) if takes_params else f(event)))(events)
-
-        still = _still_jumps(costs, params, events) if takes_params and not self.continuous else 0.0
-        return costs(params, events) + still + within_constraints(self.distribution(params))
-
-
-def _still_jumps(costs: Callable[..., Any], params: PyTree, events: PyTree[Array]) -> Float[Array, ""]:
-    """0; `InputError` for a derivative in parameters that may move a jump of f over events that are floats."""
-    dynamic, static = eqx.partition(params, eqx.is_inexact_array)
-    one = jax.tree.map(lambda x: x[:1], events)
-    found = common_jumps(lambda dynamic, events: costs(eqx.combine(dynamic, static), events), dynamic, one)
-    if not found:
-        return jnp.zeros((), jnp.float32)
-    return no_gradients(
-        jax.tree.leaves(dynamic),
-        f"f(x, params) may jump where the parameters say: it uses {', '.join(found)} on both, and no derivative of f "
-        "sees a jump that moves. Take as the event what it compares (x - threshold, by a distribution with the "
-        "parameters in it), use EvolutionStrategies(), or say expectation(..., continuous=True) if nothing jumps.",
-    )
+        costs = jax.vmap(lambda event: number(f(event, params) if takes_params else f(event)))(events)
+        return costs + within_constraints(self.distribution(params))
 
 
 def followed(function: Callable[..., Any], name: str) -> Callable[..., Any]:
@@ -139,7 +120,8 @@ def followed(function: Callable[..., Any], name: str) -> Callable[..., Any]:
 
     def call(*args):
         try:
-            return function(*args)
+            with given():
+                return function(*args)
         except NOT_FOLLOWED as error:
             kind = type(error).__name__
         cure = ", or wrap it: logpi.host(f)" if name == "f" else ""

@@ -14,18 +14,11 @@ from ..distributions.guards import check_reparametrised
 from ..distributions.threefry import fast_key, split
 from ..distributions.traits import traits
 from ..errors import check_between, check_fields, InputError
-from ..jaxprs.discontinuities import refuse_jumps
 from .base import AbstractEstimator
 from .disarm import bernoulli_logits
-from .problem import as_scalar, check_function, Problem
+from .problem import as_scalar, check_function, followed, Problem
 
 Surrogate = Callable[[Array], Float[Array, ""]]
-
-
-JUMP = (
-    "the surrogate may jump: it uses {} on what it is given. What is subtracted by score is added back by its "
-    "derivative, which does not see a jump, so the gradient would be wrong: give a smooth surrogate, or use Score()."
-)
 
 
 class LAX(AbstractEstimator):
@@ -47,8 +40,7 @@ class LAX(AbstractEstimator):
         moving = problem.draw(dist, key, samples).events
         events = stop_gradient(moving)
         costs = problem.costs(params, events)
-        guess = jax.vmap(lambda event: as_scalar(self.surrogate(event), "the surrogate"))
-        refuse_jumps(guess, events, JUMP, traits(dist).is_positive())
+        guess = jax.vmap(lambda event: as_scalar(followed(self.surrogate, "the surrogate")(event), "the surrogate"))
         guesses = guess(moving)
         push = jnp.mean(_score(problem, params, events) * (stop_gradient(costs) - guesses) + guesses) + wrong
         return jnp.mean(costs) + first_order(push - stop_gradient(push), params, "LAX()")
@@ -69,7 +61,9 @@ class RELAX(AbstractEstimator):
 
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
         """The mean over samples. Raises `InputError` for events that are neither coins nor one choice."""
-        return _relax(problem, params, key, samples, lambda z, _: self.surrogate(z), "RELAX()")
+        return _relax(
+            problem, params, key, samples, lambda z, _: followed(self.surrogate, "the surrogate")(z), "RELAX()"
+        )
 
 
 class REBAR(AbstractEstimator):
@@ -102,7 +96,7 @@ class REBAR(AbstractEstimator):
         def surrogate(z, params):
             soft = (jax.nn.softmax if is_choice else jax.nn.sigmoid)(z / self.temperature)
             value = (
-                as_scalar(self.relaxed(soft), "relaxed")
+                as_scalar(followed(self.relaxed, "relaxed")(soft), "relaxed")
                 if self.relaxed is not None
                 else problem.costs(params, soft[None])[0]
             )
@@ -115,7 +109,6 @@ def _relax(problem, params, key, samples, surrogate, name) -> Float[Array, ""]:
     z, again, events = jax.vmap(lambda key: noisy_logits(problem.distribution(params), key, name))(split(key, samples))
     costs = problem.costs(params, events)
     guess = jax.vmap(lambda z, params: as_scalar(surrogate(z, params), "the surrogate"), in_axes=(0, None))
-    refuse_jumps(lambda z: guess(z, params), stop_gradient(z), JUMP)
     guesses, again = guess(z, params), guess(again, params)
     push = jnp.mean(_score(problem, params, events) * (stop_gradient(costs) - again) + guesses - again)
     return jnp.mean(costs) + first_order(push - stop_gradient(push), params, name)
@@ -140,13 +133,13 @@ def noisy_logits(dist: AbstractDistribution, key: PRNGKeyArray, name: str) -> tu
     v = jax.random.uniform(fast_key(second), logits.shape, minval=jnp.finfo(jnp.float32).tiny)
     if choice is None:
         z = logits + _logit(u)
-        event = (z > 0).astype(jnp.int32)
+        event = (stop_gradient(z) > 0).astype(jnp.int32)
         odds = _logit(v)
         heads = jax.nn.softplus(odds - jax.nn.log_sigmoid(-logits))
         tails = -jax.nn.softplus(-odds - jax.nn.log_sigmoid(logits))
         return z, jnp.where(event == 1, heads, tails), event
     z = logits - jnp.log(-jnp.log(u))
-    event = jnp.argmax(z)
+    event = jnp.argmax(stop_gradient(z))
     top = -jnp.log(v[event])
     others = -jnp.log(-jnp.log(v) * jnp.exp(-logits) + top)
     again = jnp.where(jnp.arange(logits.shape[0]) == event, -jnp.log(top), others)

@@ -13,6 +13,7 @@ from ..distributions.guards import check_reparametrised, off_boundary, still_sup
 from ..distributions.probabilities import log_prob_of_draw
 from ..distributions.support import as_event
 from ..errors import choice, InputError, shown
+from ..jaxprs.discontinuities import proven
 from ..parameters import as_parameters, check_key, frozen
 from .problem import check_function
 
@@ -29,14 +30,15 @@ def sample(
     """
     choice("by", by, ("score", "pathwise"))
     dist, key = as_distribution(dist), check_key(key)
-    within = within_constraints(dist)
-    if by == "pathwise":
-        event = dist.sample(key)
-        zero = check_reparametrised(dist) + within
-        return jax.tree.map(lambda x: x + zero, event), within
-    # The parameters are frozen before the draw: a sampler without a derivative is then never asked for one.
-    event = frozen(frozen(dist).sample(key))
-    return event, log_prob_of_draw(dist, event) + still_support(dist) + off_boundary(dist) + within
+    with proven():
+        within = within_constraints(dist)
+        if by == "pathwise":
+            event = dist.sample(key)
+            zero = check_reparametrised(dist) + within
+            return jax.tree.map(lambda x: x + zero, event), within
+        # The parameters are frozen before the draw: a sampler without a derivative is then never asked for one.
+        event = frozen(frozen(dist).sample(key))
+        return event, log_prob_of_draw(dist, event) + still_support(dist) + off_boundary(dist) + within
 
 
 def cost(

@@ -1,60 +1,57 @@
-"""Jumps (discontinuities) of a function, found in its trace."""
+"""Where a traced function may jump (be discontinuous): a suspicion, which a measurement is to confirm."""
 
+import contextlib
 import operator
-from collections.abc import Callable
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.extend.core import Literal
 
-from ..errors import InputError
-from .interpreter import calls_host, enter, Follow, is_trusted, own_name
-from .singularities import poles
+from .interpreter import enter, Follow, is_trusted, own_name
 
 # Operations whose result jumps while their argument moves.
 JUMPING = frozenset({
-    "gt", "ge", "lt", "le", "eq", "ne", "floor", "ceil", "round", "sign", "argmax", "argmin", "rem", "nextafter",
-    "bitcast_convert_type", "lu", "qr", "geqrf", "geqp3", "eig", "schur", "hessenberg", "tridiagonal",
+    "gt", "ge", "lt", "le", "eq", "ne", "is_finite", "floor", "ceil", "round", "sign", "argmax", "argmin", "rem",
+    "nextafter", "bitcast_convert_type", "lu", "qr", "geqrf", "geqp3", "eig", "schur", "hessenberg", "tridiagonal",
 })  # fmt: skip
+# Operations with a pole or a branch somewhere, and which of their arguments leads there; `None`: each of them.
+POLES: dict[str, int | None] = {
+    "div": 1, "rsqrt": 0, "log": 0, "log1p": 0, "pow": 0, "tan": 0, "atan2": None, "digamma": 0, "polygamma": 1,
+    "zeta": None, "triangular_solve": 0, "custom_linear_solve": None, "tridiagonal_solve": None,
+}  # fmt: skip
+NAMES = {
+    "div": "a division by what may be 0", "integer_pow": "a division by what may be 0",
+    "triangular_solve": "a linear system", "custom_linear_solve": "a linear system",
+    "tridiagonal_solve": "a linear system",
+}  # fmt: skip
+# Names of scopes, which jaxprs keep: what logpi does, known to be right, and what it calls of a user's.
+PROVEN, GIVEN = "logpi_proven", "logpi_given"
 
-Found = dict[str, set[int]]  # names of jumping operations, and the places where they are
+Found = dict[str, set[int]]  # names of operations that may jump, and the places where they are
 
 
-def jumps(function: Callable[..., Any], *args: Any, positive: bool = False) -> list[str]:
-    """The jumping operations that see a value derived from the arguments, by JAX's names; empty if there is none.
+def proven() -> contextlib.AbstractContextManager[Any]:
+    """What is traced in it is not looked through for jumps: samplers and densities whose derivatives are right."""
+    return jax.named_scope(PROVEN)
 
-    A division jumps where what it divides by passes 0, which it does not where the arguments are all `positive` and it
-    follows from that.
+
+def given() -> contextlib.AbstractContextManager[Any]:
+    """What is traced in it is, wherever it is called from: functions that were given."""
+    return jax.named_scope(GIVEN)
+
+
+def common_jumps(jaxpr: Any, of_params: list[bool], of_draws: list[bool]) -> list[str]:
+    """The operations that may jump where both the parameters and the draws say, by JAX's names.
+
+    The marks say which inputs are parameters, and which ones draws come from. What the parameters reach through
+    `stop_gradient` alone is not counted: no derivative is taken through it.
     """
-    closed = jax.make_jaxpr(function)(*args)
-    found: Found = {}
-    follow(closed.jaxpr, [True] * len(closed.jaxpr.invars), found)
-    host = ["a function on the host"] if calls_host(closed.jaxpr) else []
-    return list(dict.fromkeys([*found, *poles(closed, positive), *host]))
-
-
-def common_jumps(function: Callable[..., Any], params: Any, events: Any) -> list[str]:
-    """The jumping operations that see values of the parameters and of the events: these jump elsewhere if they move.
-
-    Both are pytrees of arrays; events that are no floats are followed by nothing.
-    """
-    floats = jax.tree.leaves(jax.tree.map(eqx.is_inexact_array, events))
-    of_params = [True] * len(jax.tree.leaves(params)) + [False] * len(floats)
-    of_events = [False] * len(jax.tree.leaves(params)) + floats
-    jaxpr, seen = jax.make_jaxpr(function)(params, events).jaxpr, ({}, {})
-    for found, marks in zip(seen, (of_params, of_events), strict=True):
-        follow(jaxpr, marks, found)
+    seen: tuple[Found, Found] = ({}, {})
+    follow(jaxpr, of_params, seen[0])
+    if seen[0]:
+        follow(jaxpr, of_draws, seen[1], stopped=True)
     return [name for name, places in seen[0].items() if places & seen[1].get(name, set())]
-
-
-def refuse_jumps(function: Callable[..., Any], events: Any, sentence: str, positive: bool = False) -> None:
-    """Raises `InputError` if a function of a batch of events may jump; `{}` in the sentence stands for what jumps."""
-    one = jax.tree.map(lambda x: x[:1], events)
-    if found := jumps(function, one, positive=positive):
-        raise InputError(sentence.format(", ".join(found)))
 
 
 def follow(jaxpr: Any, reached: list[bool], found: Found, stopped: bool = False) -> list[bool]:
@@ -65,12 +62,12 @@ def follow(jaxpr: Any, reached: list[bool], found: Found, stopped: bool = False)
         marks = [_is_in(var, known) for var in eqn.invars]
         if not any(marks) or (eqn.primitive.name == "stop_gradient" and not stopped):
             continue
-        outputs = [True] * len(eqn.outvars)
-        if jump := _jump(eqn, [var in read for var in eqn.outvars]):
-            found.setdefault(jump, set()).add(id(eqn))
+        outputs, seen = [True] * len(eqn.outvars), {} if _is_proven(eqn) else found
+        if jump := _jump(eqn, marks, [var in read for var in eqn.outvars]):
+            seen.setdefault(jump, set()).add(id(eqn))
         else:
             # What has a derivative of its own, or is known to be continuous, is not looked through for jumps.
-            seen = {} if is_trusted(eqn) else found
+            seen = {} if is_trusted(eqn) else seen
             outputs = _enter(eqn, marks, seen, stopped) or outputs
         known |= {var for var, yes in zip(eqn.outvars, outputs, strict=True) if yes}
     return [_is_in(var, known) for var in jaxpr.outvars]
@@ -85,13 +82,16 @@ def _enter(eqn: Any, marks: list[bool], found: Found, stopped: bool) -> list[boo
     return enter(eqn, marks, Follow(walk, operator.or_, operator.or_, operator.or_, True))
 
 
-def _jump(eqn: Any, used: list[bool]) -> str | None:
-    """What to call an operation that jumps; `None` where it does not, or where nobody uses what it gives."""
+def _jump(eqn: Any, marks: list[bool], used: list[bool]) -> str | None:
+    """What to call an operation that may jump; `None` where it does not, or where nobody uses what it gives."""
     name = eqn.primitive.name
     if name == "convert_element_type" and not jnp.issubdtype(eqn.params["new_dtype"], jnp.inexact):
         return "a cast to integers" if _is_float(eqn.invars[0]) and used[0] else None
-    if name in ("eq", "ne") and (eqn.invars[0] is eqn.invars[1] or any(map(_is_infinite, eqn.invars))):
-        return None  # it asks for NaN or infinity, as densities do
+    if name == "integer_pow":
+        return NAMES[name] if eqn.params["y"] < 0 else None
+    if name in POLES:
+        place = POLES[name]
+        return NAMES.get(name, name) if (any(marks) if place is None else marks[place]) else None
     own = own_name(eqn) or ""
     keys = eqn.params.get("num_keys", 0)
     # The sorted values, and those of a matrix, move without jumps. What comes along with them, as their indices or
@@ -101,16 +101,17 @@ def _jump(eqn: Any, used: list[bool]) -> str | None:
     return own or name if any(used if places is None and name in JUMPING else places or ()) else None
 
 
+def _is_proven(eqn: Any) -> bool:
+    scopes = str(eqn.source_info.name_stack)
+    return scopes.rfind(PROVEN) > scopes.rfind(GIVEN)
+
+
 def _is_var(var: Any) -> bool:
     return not isinstance(var, Literal)
 
 
 def _is_in(var: Any, known: set[Any]) -> bool:
     return _is_var(var) and var in known
-
-
-def _is_infinite(var: Any) -> bool:
-    return isinstance(var, Literal) and bool(np.all(np.isinf(np.asarray(var.val, np.float64))))
 
 
 def _is_float(var: Any) -> bool:

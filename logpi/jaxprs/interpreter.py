@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
+from jax.core import Tracer
 
 OWN = os.path.dirname(jax.__file__) + os.sep
 CUSTOM = frozenset({"custom_jvp_call", "custom_vjp_call"})
@@ -123,6 +124,13 @@ def inner_of(eqn: Any) -> Iterator[Any]:
                 yield item
             elif hasattr(item, "jaxpr") and hasattr(item.jaxpr, "eqns"):  # of JAX
                 yield item.jaxpr
+
+
+def known_value(x: Any) -> Any:
+    """The array behind what JAX differentiates in; `None` behind what it only traces, whose numbers are not known."""
+    while isinstance(x, Tracer):
+        x = getattr(x, "primal", None)
+    return x
 
 
 def calls_host(jaxpr: Any) -> bool:

@@ -11,6 +11,7 @@ from jax.errors import KeyReuseError
 from jaxtyping import PRNGKeyArray, PyTree
 
 from ...errors import check_whole, InputError
+from ...estimation.derivative_check import unchecked
 from ...estimation.estimates import Estimate, estimate
 from ...estimation.expectations import Expectation, expectation
 from ...estimation.programs import facts, Pieces, Program
@@ -21,6 +22,7 @@ from ..reports import Check, Report, significant
 from .reference import along, flat, Reference, reference
 
 
+@unchecked()  # what is wrong is told, not refused
 def program(
     program: Program,
     params: PyTree,

@@ -155,7 +155,8 @@ def corrected(distribution: Any) -> Any:
     Logits of exactly 0 move to the smallest number there is: NumPyro's Bernoulli and binomial have a formula in
     |logits|, whose derivative at 0 comes out as 0 or 1 in place of -1/2 or 1/2; and 0 is where logits begin.
     Probabilities of choices are divided by their sum: NumPyro draws in proportion to them, but takes the logarithm of
-    the number given, so that the derivative in a single one would be that of no distribution.
+    the number given, so that the derivative in a single one would be that of no distribution. A hurdle draws 0, which
+    the support of what comes after the hurdle need not hold: NumPyro's validation would give it no probability.
     """
 
     def is_wrong(node):
@@ -182,7 +183,9 @@ def _seen_shares(probs: Any) -> Array:
     return shares_of(jnp.where(probs > 0, probs, jax.lax.stop_gradient(probs)))
 
 
+HURDLES = ("HurdleProbs", "HurdleLogits", "HurdleGamma", "HurdleLogNormal")
 CORRECTIONS = {
+    **dict.fromkeys(HURDLES, ("_validate_args", lambda _: False)),
     "BernoulliLogits": ("logits", _off_zero),
     "BinomialLogits": ("logits", _off_zero),
     "CategoricalProbs": ("probs", _seen_shares),

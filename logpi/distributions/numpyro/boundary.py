@@ -21,6 +21,12 @@ from ..probabilities import by_logits
 from ..traits import Boundary, Probability
 from .adapter import corrected, entries_of, FromNumpyro, of_entries, own_name, parts_of, shape_of, shares_of
 
+# Families of which draws are rounded to an end, where their density is none; transformed ones are looked at too. None
+# has an atom there: what a mixture of a point and a density draws at the end means the point.
+ROUNDED = frozenset({
+    "Exponential", "Gamma", "Chi2", "Beta", "BetaProportion", "Dirichlet", "Kumaraswamy", "Weibull", "Pareto",
+})  # fmt: skip
+SCALED = {"Weibull": 2.0**24}  # what is divided by a scale must not come to 0, where the derivative of a power is none
 MOST = 1e-2  # of the probability may lie at an end: where it begins, each sampler rounds in its own way
 ORDERS = 8  # derivatives where a probability is 0 or 1 are right up to this one
 
@@ -84,6 +90,9 @@ def drawn_log_prob(dist: FromNumpyro, event: Array) -> Float[Array, ""]:
     """
     from numpyro.distributions import constraints as c
 
+    entries = entries_of(dist.distribution)
+    if own_name(entries) not in ROUNDED and not hasattr(entries, "transforms"):  # NumPyro's transformed distributions
+        return dist.log_prob(event)
     support = of_entries(dist.distribution.support)
     whole: Any = support  # has the bounds that its kind says
     is_interval, ends = isinstance(support, type(c.interval(0, 1))), []
@@ -95,13 +104,13 @@ def drawn_log_prob(dist: FromNumpyro, event: Array) -> Float[Array, ""]:
     with jax.numpy_rank_promotion("allow"):  # NumPyro's bounds broadcast
         for end, inwards in ends:
             end = jax.lax.stop_gradient(jnp.asarray(end))
-            gap = jnp.maximum(precision.eps * jnp.abs(end), precision.tiny)
+            gap = jnp.maximum(precision.eps * jnp.abs(end), precision.tiny * SCALED.get(own_name(entries), 1.0))
             nearest = end + inwards * gap
             is_on = event <= nearest if inwards > 0 else event >= nearest
             event = jnp.where(is_on, nearest, event)
             collected += jnp.sum(jnp.where(is_on, _collected(dist.distribution, end, inwards * gap), 0.0))
-    if own_name(entries_of(dist.distribution)) == "Dirichlet":  # an entry is c x^(a - 1) near 0, and clipped there
-        tiny, power = jnp.asarray(precision.tiny), entries_of(dist.distribution).concentration
+    if own_name(entries) == "Dirichlet":  # an entry is c x^(a - 1) near 0, and clipped there
+        tiny, power = jnp.asarray(precision.tiny), entries.concentration
         with jax.numpy_rank_promotion("allow"):
             unknown = (event <= tiny) & (jax.lax.stop_gradient(power) * -jnp.log(tiny) < -math.log(MOST))
         collected += jnp.where(jnp.any(unknown), jnp.nan, 0.0)

@@ -5,6 +5,7 @@ A derivative of a draw that is not zero may still be wrong.
 
 import functools
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import equinox as eqx
@@ -22,16 +23,27 @@ def outside_whitelist(distribution: Any) -> list[Array] | None:
     """The arrays in which the sampler has no derivative, or a wrong one; `None` for discrete events."""
     if distribution.is_discrete:
         return None
-    parts = list(parts_of(distribution))
-    found = [
-        x
-        for part in parts
-        for name in set(part.gather_pytree_data_fields()) - set(part.reparametrized_params)
-        for x in jax.tree.leaves(vars(part).get(name), is_leaf=_is_own)
-    ]
+    found = list(_outside(distribution))
     # A sampler of angles jumps from one end of the circle to the other, whatever it is moved by.
-    found += [x for part in parts if _is_wrapped(part) for x in jax.tree.leaves(part)]
+    found += [x for part in parts_of(distribution) if _is_wrapped(part) for x in jax.tree.leaves(part)]
     return [x for x in found if isinstance(x, jax.Array) and eqx.is_inexact_array(x)]
+
+
+def _outside(distribution: Any) -> Iterator[Any]:
+    """A family is asked for its own parameters, and not what helps it to draw; a wrapper, what it is wrapped around."""
+    from numpyro.distributions import Distribution, TransformedDistribution
+
+    fields = vars(distribution)
+    if distribution.arg_constraints and not isinstance(distribution, TransformedDistribution):
+        names = set(distribution.arg_constraints) - set(distribution.reparametrized_params)
+        yield from (x for name in sorted(names) for x in jax.tree.leaves(fields.get(name)))
+        return
+    for name in distribution.gather_pytree_data_fields():
+        for x in jax.tree.leaves(fields.get(name), is_leaf=_is_own):
+            if isinstance(x, Distribution):
+                yield from _outside(x)
+            elif name not in distribution.reparametrized_params:
+                yield x
 
 
 def _is_wrapped(distribution: Any) -> bool:

@@ -1,0 +1,1 @@
+"""False refusals of right programs, and jumps that are missed."""
