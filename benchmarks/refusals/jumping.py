@@ -44,7 +44,7 @@ class Masked(Moving):
 FUNCTIONS = {
     "where": lambda x: jnp.where(x[0] > 0.7, 1.0, 0.0),
     "where and a square": lambda x: jnp.where(x[0] > 0.7, 1.0, 0.0) + x[1] ** 2,
-    "between": lambda x: ((x[0] > 0) & (x[0] < 1)) * 1.0,
+    "between": lambda x: ((x[0] > 0) & (x[0] < 2)) * 1.0,
     "floor": lambda x: jnp.sum(jnp.floor(x)),
     "ceil": lambda x: jnp.sum(jnp.ceil(x)),
     "round": lambda x: jnp.sum(jnp.round(x)),

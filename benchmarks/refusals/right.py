@@ -222,7 +222,10 @@ PROGRAMS = {
     "own Normal by score": logpi.expectation(lambda x: (x > 0) * 1.0, Own, 16),
     "own Normal by path": logpi.expectation(jnp.sin, Own, 16, logpi.Pathwise()),
     "REBAR with log-probabilities": logpi.expectation(
-        lambda b: dist.Bernoulli(probs=0.3).log_prob(b), lambda p: dist.Bernoulli(logits=p), 16, logpi.REBAR()
+        lambda b: dist.Bernoulli(probs=0.3, validate_args=False).log_prob(b),
+        logpi.distributions.Bernoulli,
+        16,
+        logpi.REBAR(),
     ),
     "LAX": logpi.expectation(lambda x: (x > 0) * 1.0, lambda p: dist.Normal(p, 1.0), 16, logpi.LAX(jnp.tanh)),
     "a kink of both": logpi.expectation(lambda x, p: jnp.where(x > p, x - p, 0.0), lambda p: dist.Normal(p, 1.0), 16),

@@ -31,6 +31,7 @@ FEWEST_PAIRS, MOST_PAIRS = 256, 4096  # calls of the program on each side
 LIMIT = 5.0  # standard errors between both sides: a false alarm in two million
 CONFIRMED = 3.0  # of a tenth of the step: what jumps beside the parameters is no jump at them
 ROUNDING = 1e-3  # of the sizes of both sides, which rounding may leave of their difference
+MOSTLY = 0.9  # of the pairs have to be finite
 STEPS = 3  # directions at once, where there are more parameters
 STEP = 0.1  # as a share of each parameter; of one that is 0, by itself
 SEED = 20  # of the keys: a program is judged the same way every time
@@ -160,12 +161,17 @@ def _gap(run, pieces: Pieces, key: PRNGKeyArray, size: float, moves_zeros: bool,
         return None
     lengths = np.sqrt(sum(np.sum(x.reshape(len(x), -1).astype(np.float64) ** 2, axis=1) for x in moves))
     change, derivative = np.moveaxis(np.asarray(found, np.float64) / lengths[:, None], -1, 0)
-    if not (np.all(np.isfinite(change)) and np.all(np.isfinite(derivative))):
+    # A draw of thousands may be rounded to an end, where there is no number: that is told when it comes.
+    kept = np.all(np.isfinite(change) & np.isfinite(derivative), axis=1)
+    if np.mean(kept) < MOSTLY:
         return None
-    error = np.std(change - derivative, axis=0, ddof=1) / math.sqrt(len(found))
+    change, derivative = change[kept], derivative[kept]
+    error = np.std(change - derivative, axis=0, ddof=1) / math.sqrt(len(change))
     sizes = np.mean(np.abs(change) + np.abs(derivative), axis=0)
     every = zip(change.mean(0), derivative.mean(0), error, sizes, strict=True)
-    return max((Gap(float(a), float(b), float(e), float(s), len(found)) for a, b, e, s in every), key=lambda gap: gap.z)
+    return max(
+        (Gap(float(a), float(b), float(e), float(s), len(change)) for a, b, e, s in every), key=lambda gap: gap.z
+    )
 
 
 def _moves(floats: list[Array], size: float, moves_zeros: bool) -> list[Float[np.ndarray, "steps *shape"]] | None:

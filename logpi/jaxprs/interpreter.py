@@ -16,7 +16,7 @@ CALLED = CUSTOM | frozenset({"jit", "pjit", "closed_call", "core_call", "remat",
 # Functions of JAX that compare or divide inside and are continuous all the same.
 CONTINUOUS = frozenset({
     "relu", "relu6", "leaky_relu", "elu", "celu", "selu", "hard_tanh", "hard_sigmoid", "hard_swish", "softplus",
-    "logaddexp", "log_sigmoid", "silu", "gelu", "sigmoid", "clip", "_interp", "interp", "sinc", "xlogy", "norm",
+    "logaddexp", "log_sigmoid", "silu", "gelu", "sigmoid", "clip", "_interp", "interp", "sinc", "xlogy",
     "softmax", "log_softmax", "logsumexp", "det", "slogdet", "eigh", "eigvalsh",
 })  # fmt: skip
 # Functions of JAX that have a derivative of their own, and jump.

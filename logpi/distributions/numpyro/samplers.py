@@ -34,7 +34,10 @@ def _outside(distribution: Any) -> Iterator[Any]:
     from numpyro.distributions import Distribution, TransformedDistribution
 
     fields = vars(distribution)
-    if distribution.arg_constraints and not isinstance(distribution, TransformedDistribution):
+    if isinstance(distribution, TransformedDistribution):
+        yield from _outside(distribution.base_dist)
+        return
+    if distribution.arg_constraints:
         names = set(distribution.arg_constraints) - set(distribution.reparametrized_params)
         yield from (x for name in sorted(names) for x in jax.tree.leaves(fields.get(name)))
         return
