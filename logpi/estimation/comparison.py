@@ -23,7 +23,6 @@ from ..estimators.score_function import Score
 from ..estimators.weak_derivatives import MeasureValued
 from ..jaxprs.usage import elements
 from ..parameters import as_parameters, check_key, exact_gradient
-from .derivative_check import unchecked
 from .estimates import estimate
 from .expectations import Expectation, expectation
 from .programs import FEWEST, MOST_SAMPLES
