@@ -92,7 +92,10 @@ def check_readable(config: dict[str, Any]) -> bytes:
     try:
         if len(data) > JSON_LIMIT:
             raise InputError(f"{path} has {len(data):,} bytes, but at most {JSON_LIMIT:,} are read")
-        again = _entries(path, parse_json(data), SCHEMA)
+        read = parse_json(data)
+        if _holds_text_alone(read["settings"]):  # of an object of the user's own, which is given again to go on
+            read["settings"] = to_json(Settings(source=config["settings"].source))
+        again = _entries(path, read, SCHEMA)
         for name in ("env", "model", "obs_space", "action_space", "seeds"):
             if again[name] != config[name]:
                 raise InputError(f"{path} has {shown(again[name])} for {name}, which is {shown(config[name])}")
@@ -120,6 +123,12 @@ def _check(path: Path, found: dict[str, Any]) -> None:
             f"{path} has no good seeds ({shown(seeds)}); they must be different whole numbers from 0 to 2^31 - 1, at "
             f"most {MOST_SEEDS:,}: the run folder is damaged."
         )
+
+
+def _holds_text_alone(data: Any) -> bool:
+    """Whether an object of the user's own is in JSON."""
+    parts = data.values() if isinstance(data, dict) else data if isinstance(data, list) else ()
+    return (isinstance(data, dict) and "custom" in data) or any(map(_holds_text_alone, parts))
 
 
 def own_env(name: str) -> str:
