@@ -33,7 +33,7 @@ def check_between(
     limit = f"between {low} and {high}" if high < 2**31 - 1 else f"{low} or more"
     number: Any = _number(value)
     if number is None or (whole and not isinstance(number, int)):
-        raise InputError(f"{name} is {shown(value)}, but it must be {kind} {limit}: give {kind} in that range.")
+        raise InputError(f"{name} is {shown(value)}, but it must be {kind}, {limit}: give one in that range.")
     if number is value and _is_array(value):
         return value
     if not low <= number <= high:  # not as floats: a whole number may be too large for one

@@ -98,7 +98,9 @@ class Run:
 
         Raises `InputError` where there is none.
         """
-        index = check_whole("index", index, 0, len(self.models) - 1)
+        index, last = check_whole("index", index, 0), len(self.models) - 1
+        if index > last:
+            raise InputError(f"index is {index}, but the run has {last + 1} policies: give one from 0 to {last}.")
         if index not in self._agents:
             policy = self.policies[index]
             self._agents[index] = Agent(policy, self.obs_space, self.action_space, self.settings.actions)

@@ -32,7 +32,7 @@ def test_layers_have_limits(name: str, value: int) -> None:
 
 @pytest.mark.parametrize("name", ["width", "depth"])
 def test_layers_are_counted(name: str) -> None:
-    with pytest.raises(InputError, match=f"{name} is True, but it must be a whole number between"):
+    with pytest.raises(InputError, match=f"{name} is True, but it must be a whole number, between"):
         Network(**{name: True})
 
 
