@@ -29,7 +29,7 @@ from .programs import Facts, Pieces
 DRAWS = 2**16  # events in all, along each step
 FEWEST_PAIRS, MOST_PAIRS = 256, 4096  # calls of the program on each side
 LIMIT = 5.0  # standard errors between both sides: a false alarm in two million
-CONFIRMED = 3.0  # of a tenth of the step: what jumps beside the parameters is no jump at them
+NEARER = 4  # times: along a step that is so much smaller, what jumps beside the parameters is no jump at them
 ROUNDING = 1e-3  # of the sizes of both sides, which rounding may leave of their difference
 MOSTLY = 0.9  # of the pairs have to be finite
 STEPS = 3  # directions at once, where there are more parameters
@@ -51,12 +51,16 @@ class Gap(NamedTuple):
     pairs: int
 
     @property
+    def apart(self) -> float:
+        """The difference of both sides, for each unit of the step."""
+        return abs(self.change - self.derivative)
+
+    @property
     def z(self) -> float:
         """The difference in standard errors; 0 where it may be of rounding."""
-        apart = abs(self.change - self.derivative)
-        if apart <= ROUNDING * self.sizes:
+        if self.apart <= ROUNDING * self.sizes:
             return 0.0
-        return apart / self.error if self.error > 0 else math.inf
+        return self.apart / self.error if self.error > 0 else math.inf
 
 
 @contextlib.contextmanager
@@ -73,8 +77,7 @@ def check_derivative(pieces: Pieces, key: PRNGKeyArray, known: Facts, samples: i
     """Raises `InputError` for a program whose derivative was measured to be wrong, where there is a doubt about it.
 
     Once for each program and the shapes of its parameters; `samples` are the events in one call. Where numbers of the
-    parameters are not known, because JAX
-    traces their function, others stand in for them, between 0 and 1.
+    parameters are not known, because JAX traces their function, others stand in for them, between 0 and 1.
     """
     if not (known.jumps or known.strangers) or not known.draws or _unchecked.get():
         return
@@ -91,8 +94,8 @@ def check_derivative(pieces: Pieces, key: PRNGKeyArray, known: Facts, samples: i
 
 def _judged(pieces: Pieces, key: PRNGKeyArray, known: Facts, pairs: int) -> str | None:
     """What to say of a program that may not be differentiated; `None` for one that may."""
-    if known.on_host:
-        return _sentence(known, "it calls the host, so that nothing was measured")
+    if known.on_host:  # a stranger is believed where nothing can be measured; a jump is not
+        return _sentence(known, "it calls the host, so that nothing was measured") if known.jumps else None
     run = functools.partial(_pairs, rest=pieces.rest, count=pairs, width=known.side_by_side)
     measure = functools.partial(_gap, jax.jit(run), _numbers(pieces), _own_key(key))  # compiled for this one use
     # A parameter at an end of its range, or an entry that has to be 0, allows for no step, or for a smaller one.
@@ -105,7 +108,11 @@ def _judged(pieces: Pieces, key: PRNGKeyArray, known: Facts, pairs: int) -> str 
             return _sentence(known, f"it has no derivative ({said(error, 160)})")
         if gap is None:
             continue
-        if gap.z <= LIMIT or ((near := measure(size / 10, moves_zeros, 1)) is not None and near.z <= CONFIRMED):
+        if gap.z <= LIMIT:
+            return None
+        # A jump at the parameters opens the same gap along any step, and one beside them none along a small one.
+        near = measure(size / NEARER, moves_zeros, 1)
+        if near is not None and near.apart < gap.apart / 2:
             return None
         return _sentence(
             known,
