@@ -83,7 +83,7 @@ class Measured(NamedTuple):
     mean: Float[Array, " row"]  # of value and gradient
     deviation: Float[Array, " row"]  # of numbers times `unit`
     unit: Float[Array, " row"]
-    sizes: Float[Array, "2 kept"]  # of the last replicates: the value, and the largest number of the gradient
+    sizes: Float[Array, "2 kept"]  # of the last replicates: the value, and the gradient's numbers in all
     replicates: int
     bad: int  # those with a number that is not finite
     first_bad: int
@@ -184,8 +184,8 @@ def _moments(
         index = j * width + jnp.arange(width, dtype=jnp.int32)
         # A vmapped axis of length 1 would cost as much again.
         rows = row(index[0])[None] if width == 1 else jax.vmap(row)(index)
-        both = jnp.stack([rows[:, 0], jnp.max(jnp.abs(rows[:, 1:]), axis=1)])
-        sizes = jax.lax.dynamic_update_slice(sizes, both, (0, j * width % TAIL))
+        both = jnp.stack([rows[:, 0], jnp.sum(jnp.abs(rows[:, 1:]), axis=1)])
+        sizes = jax.lax.dynamic_update_slice(sizes, both, (jnp.int32(0), (j * width % TAIL).astype(jnp.int32)))
         return moments.with_rows(rows, j * width, replicates), sizes
 
     shape = jax.eval_shape(row, jnp.zeros((), jnp.int32))
