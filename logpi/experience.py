@@ -1,6 +1,7 @@
 """Experience: the room between the rollout and the algorithm, where what was seen is kept, or not."""
 
 import abc
+import math
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -113,7 +114,7 @@ class Replay(AbstractExperience):
     batch_size: int = eqx.field(static=True, default=256)
 
     def __check_init__(self):
-        check_fields(self, check_whole, "capacity", low=2)
+        check_fields(self, check_whole, "capacity", low=2, high=math.inf)
         check_fields(self, check_whole, "batch_size", low=1)
 
     def init(self, example: Trajectory) -> Ring:

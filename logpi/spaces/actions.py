@@ -92,7 +92,7 @@ def is_far(space: Space) -> bool:
 def _shares(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Of standard normal numbers, how many lie between bounds."""
     erf = np.vectorize(math.erf, otypes=[float])
-    return (erf(high / math.sqrt(2)) - erf(low / math.sqrt(2))) / 2
+    return np.asarray((erf(high / math.sqrt(2)) - erf(low / math.sqrt(2))) / 2)
 
 
 def note_on(space: Space, actions: str) -> str:

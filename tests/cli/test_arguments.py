@@ -93,7 +93,7 @@ def other(value: Any, kind: Any) -> Any:
     if kind is bool:
         return not value
     if isinstance(value, str):
-        return {"clip": "rescale", "none": "gru", "tanh": "relu"}[value]
+        return {"auto": "rescale", "none": "gru", "tanh": "relu"}[value]
     if value is None:
         return 2
     return type(value)(1) if value != 1 else type(value)(0 if isinstance(value, float) else 2)

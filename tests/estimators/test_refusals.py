@@ -251,18 +251,18 @@ def test_measure_valued_refuses_what_is_not_in_its_table():
     traced(lambda t: dist.Gamma(stop_gradient(t), t), le.MeasureValued())
 
 
-def test_events_on_the_rim_of_an_open_support():
+def test_events_on_the_rim_of_an_open_support(monkeypatch):
     """A draw of an exponential may round to 0, where NumPyro's density is 0: its score is that of the next number."""
 
-    class AlwaysZero(dist.Exponential):
-        def sample(self, key, sample_shape=()):
-            return jnp.zeros(sample_shape + self.batch_shape)
+    def zero(self, key, sample_shape=()):
+        return jnp.zeros(sample_shape + self.batch_shape)
 
-    J = le.expectation(lambda x: x + 1.0, AlwaysZero, 4, le.Score(le.NoBaseline()))
+    monkeypatch.setattr(dist.Exponential, "sample", zero)
+    J = le.expectation(lambda x: x + 1.0, dist.Exponential, 4, le.Score(le.NoBaseline()))
     value, gradient = jax.value_and_grad(J)(T, KEY)
     np.testing.assert_allclose([value, gradient], [1.0, 1 / T], rtol=1e-6)
 
     def program(t, key):
-        return le.cost(1.0, le.sample(AlwaysZero(t), key)[1])
+        return le.cost(1.0, le.sample(dist.Exponential(t), key)[1])
 
     np.testing.assert_allclose(jax.grad(program)(T, KEY), 1 / T, rtol=1e-6)

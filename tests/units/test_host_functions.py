@@ -126,7 +126,7 @@ def test_a_failure_in_a_worker_names_the_sample():
         (lambda: logpi.host(square, workers=-1), "workers is -1"),
         (lambda: logpi.host(square, workers=2, vectorized=True), "exclude each other"),
         (lambda: logpi.host(lambda x: x, workers=2), "define it in a module"),
-        (lambda: expectation(logpi.host(square), estimator=logpi.Pathwise())({"m": 1.0}, KEY), "function on the host"),
+        (lambda: logpi.estimate(expectation(logpi.host(square), estimator=logpi.Pathwise()), {"m": 1.0}, KEY), "host"),
     ],
 )
 def test_bad_host_functions_are_refused(make, sentence):

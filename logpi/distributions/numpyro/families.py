@@ -49,7 +49,8 @@ def _contains(distribution: Any, event: Array) -> Any:
     if support is None:  # Lévy's has none, and a user's own need not
         return None
     with jax.numpy_rank_promotion("allow"):
-        return support(event) | ((event == 0) & (own_name(entries_of(distribution)) in HURDLES))
+        inside = support(event)
+        return inside | (event == 0) if own_name(entries_of(distribution)) in HURDLES else inside
 
 
 def _values(distribution: Any) -> list[np.ndarray] | None:
