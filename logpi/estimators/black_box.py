@@ -19,6 +19,8 @@ from .base import AbstractEstimator, check_multiple
 from .problem import independent, Problem
 from .sites import cost
 
+AT_ONCE = 2**22  # numbers of the parameters at all ends of steps that are taken side by side
+
 
 class EvolutionStrategies(AbstractEstimator):
     r"""The score function of a Gaussian over the parameters: $E_\epsilon[J(\theta + \sigma\epsilon)]$.
@@ -63,10 +65,10 @@ class SPSA(AbstractEstimator):
         """The mean cost, with the difference as its first derivative."""
         direction_key, key = split(key)
 
-        def directions(size):
-            return jax.random.rademacher(fast_key(direction_key), (1, size))
+        def signs(index, size):
+            return jax.random.rademacher(fast_key(direction_key), (len(index), size))
 
-        return _by_differences(problem, params, key, samples, self.step, directions=directions, name="SPSA()")
+        return _by_differences(problem, params, key, samples, self.step, number=1, directions=signs, name="SPSA()")
 
 
 class FiniteDifferences(AbstractEstimator):
@@ -82,23 +84,42 @@ class FiniteDifferences(AbstractEstimator):
 
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:
         """The mean cost, with the differences as its first derivative."""
-        return _by_differences(problem, params, key, samples, self.step, directions=jnp.eye, name="FiniteDifferences()")
+
+        def axes(index, size):
+            return jax.nn.one_hot(index, size)
+
+        return _by_differences(
+            problem, params, key, samples, self.step, number=None, directions=axes, name="FiniteDifferences()"
+        )
 
 
-def _by_differences(problem, params, key, samples, step, *, directions, name) -> Float[Array, ""]:
+def _by_differences(problem, params, key, samples, step, *, number, directions, name) -> Float[Array, ""]:
+    """Along the first `number` directions, or as many as there are parameters; few at a time, where these are many."""
     centre, restored = _wide(params)
-    still = stop_gradient(centre)
+    still, number = stop_gradient(centre), centre.size if number is None else number
 
     def value(point):
         return plain_mean(problem, restored(point), key, samples)
 
-    moves = directions(centre.size).astype(centre.dtype)
-    ends = still[None, None] + step * jnp.stack([moves, -moves])
-    # The distance that was gone, after rounding: beside a large parameter a small step is another one, or none.
-    apart = ends[0] - ends[1]
-    high, low = jax.vmap(value)(ends.reshape(-1, centre.size)).reshape(2, -1)
-    slopes = jnp.where(moves == 0, 0.0, (high - low)[:, None] / apart)
-    return value(still) + first_order(stop_gradient(jnp.sum(slopes, axis=0)) @ (centre - still), params, name)
+    def slopes(index):
+        moves = directions(index, centre.size).astype(centre.dtype)
+        ends = still[None, None] + step * jnp.stack([moves, -moves])
+        # The distance that was gone, after rounding: beside a large parameter a small step is another one, or none.
+        apart = ends[0] - ends[1]
+        high, low = jax.vmap(value)(ends.reshape(-1, centre.size)).reshape(2, -1)
+        return jnp.sum(jnp.where(moves == 0, 0.0, (high - low)[:, None] / apart), axis=0)
+
+    width = min(number, max(1, AT_ONCE // (2 * centre.size)))
+    blocks = -(-number // width)  # the last may reach beyond the last parameter, where no axis is
+
+    def more(total, block):
+        return total + slopes(block * width + jnp.arange(width)), None
+
+    if blocks == 1:
+        slope = slopes(jnp.arange(width))
+    else:
+        slope, _ = jax.lax.scan(more, jnp.zeros_like(still), jnp.arange(blocks))
+    return value(still) + first_order(stop_gradient(slope) @ (centre - still), params, name)
 
 
 def _wide(params: PyTree) -> tuple[Array, Callable[[Array], PyTree]]:
