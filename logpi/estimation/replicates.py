@@ -108,17 +108,19 @@ def run(pieces: Pieces, key: PRNGKeyArray, replicates: int, facts: Facts) -> Mea
 def with_exact(measured: Measured, pieces: Pieces, key: PRNGKeyArray) -> Measured:
     """The same, with an error of 0 for each number that is exact: it did not vary, for no draw reaches it."""
     error, unravel = ravel_pytree((measured.value_error, measured.gradient_error))
-    error = jnp.where(jnp.isinf(error) & _exact_numbers(pieces, key), 0.0, error)
+    exact = jnp.concatenate([x.reshape(-1) for x in _exactness(pieces.rest)(*pieces[:2], key)])
+    error = jnp.where(jnp.isinf(error) & exact, 0.0, error)
     value_error, gradient_error = unravel(error)
     known = bool(jnp.all(jnp.isfinite(error)))
     return measured._replace(value_error=value_error, gradient_error=gradient_error, known=known)
 
 
-def _exact_numbers(pieces: Pieces, key: PRNGKeyArray) -> Bool[Array, " row"]:
-    """Which numbers of a row are the same for every key, at these parameters."""
+@functools.lru_cache(maxsize=KEPT)
+def _exactness(rest) -> Callable[..., list[Bool[Array, "..."]]]:
+    """Says of a program's value and gradient which numbers are the same for every key, at the parameters given."""
 
     def row(floats, arrays, key):
-        program, dynamic, static = Pieces(floats, arrays, pieces.rest).together()
+        program, dynamic, static = Pieces(floats, arrays, rest).together()
 
         def call(dynamic):
             return jnp.asarray(program(eqx.combine(dynamic, static), key))
@@ -126,12 +128,13 @@ def _exact_numbers(pieces: Pieces, key: PRNGKeyArray) -> Bool[Array, " row"]:
         value, gradient = jax.value_and_grad(call)(dynamic)
         return value, jax.tree.leaves(gradient)
 
-    with unchecked():
-        traced = jax.make_jaxpr(row)(*pieces[:2], key)
-    inputs = [*pieces.floats, *pieces.arrays, key]
-    drawn = [*[False] * (len(inputs) - 1), True]
-    found = jax.jit(lambda inputs: exact_numbers(traced, inputs, drawn))(inputs)
-    return jnp.concatenate([x.reshape(-1) for x in found])
+    def exact(floats, arrays, key):
+        with unchecked():
+            traced = jax.make_jaxpr(row)(floats, arrays, key)
+        inputs = [*floats, *arrays, key]
+        return exact_numbers(traced, inputs, [*[False] * (len(inputs) - 1), True])
+
+    return jax.jit(exact)
 
 
 def check_finite(measured: Measured, key: str = "key") -> None:
