@@ -97,3 +97,15 @@ def test_constant_bounds_do_not_move():
     assert report.passed and "scores of mean 0" in [check.name for check in report.checks]
     moving = audit.policy(dist.TruncatedNormal(0.0, 1.0, low=jnp.asarray(-1.0), high=3.0), KEY, samples=2000)
     assert [finding.name for finding in moving.findings] == ["a support that stays"]
+
+
+@pytest.mark.parametrize("make", [lambda: dist.LKJ(3, 1.5), lambda: dist.LKJCholesky(3, 1.5)], ids=["LKJ", "Cholesky"])
+def test_entries_that_never_vary_are_no_volume(make):
+    report = audit.policy(make(), KEY, samples=500)
+    assert report.passed and any("lie on a surface" in note for note in report.notes)
+
+
+def test_a_density_alone_needs_a_support():
+    improper = dist.ImproperUniform(dist.constraints.real, (), ())
+    with pytest.raises(logpi.InputError, match=r"nothing is known of the events of ImproperUniform.*give support="):
+        audit.policy(improper, KEY)

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ...distributions import AbstractDistribution, as_distribution
 from ...distributions.traits import traits
-from ...errors import check_between, check_whole, InputError, shown
+from ...errors import check_between, check_whole, InputError, said, shown
 from ...estimators.sites import score
 from ...models import AbstractPolicy
 from ...parameters import as_parameters, check_key
@@ -47,6 +47,11 @@ def policy(
     draws, notes = _draws(dist, key, samples)
     if isinstance(draws, Check):
         return Report(name, (draws,))
+    if draws is None and support is None:
+        raise InputError(
+            f"nothing is known of the events of {name}, for it has no sampler: give support=, an array of all events "
+            "or an interval (low, high)."
+        )
     shape = _shape_check(dist, draws, support)
     if not shape.passed:
         return Report(name, (shape,))
@@ -84,8 +89,8 @@ def _checked_support(support: Any) -> Any:
 def _draws(dist: AbstractDistribution, key: PRNGKeyArray, samples: int) -> tuple[Array | Check | None, list[str]]:
     try:
         return dist.sample(key, (samples,)), []
-    except InputError as reason:
-        return None, [f"the sampler was not looked at: {reason}"]
+    except (InputError, NotImplementedError, ImportError) as reason:  # other libraries' need not have a sampler
+        return None, [f"the sampler was not looked at: {said(reason)}"]
 
 
 def _shape_check(dist: AbstractDistribution, draws: Array | None, support: Any) -> Check:

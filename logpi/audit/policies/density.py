@@ -48,11 +48,6 @@ def grid_of(dist: AbstractDistribution, draws: Array | None, support: Any) -> Gr
             return _sum_over(dist, all_events(dist))
         except InputError:
             pass
-    if draws is None and support is None:
-        raise InputError(
-            "nothing is known of the events: there is no sample to look at. Give support=, an array of all events or "
-            "an interval (low, high)."
-        )
     dimensions = 1 if draws is None else int(np.prod(draws.shape[1:]))
     if draws is not None and _counts(dist, draws):
         if dimensions > 1:
@@ -135,7 +130,7 @@ def _cloud(dist: AbstractDistribution, draws: Array) -> Grid:
     """Importance sampling from a wide Student t around the draws: always the same points, with a standard error."""
     flat = np.asarray(draws, np.float64).reshape(len(draws), -1)
     n, d, freedom = POINTS, flat.shape[1], 5.0
-    if np.linalg.eigvalsh(np.corrcoef(flat.T))[0] < 1e-6:
+    if not flat.std(axis=0).all() or np.linalg.eigvalsh(np.corrcoef(flat.T))[0] < 1e-6:
         raise InputError("the events lie on a surface (as probabilities that sum to 1 do), where no volume is.")
     root = np.linalg.cholesky(1.5 * np.cov(flat.T) + 1e-9 * np.eye(d))
     rng = np.random.default_rng(0)
