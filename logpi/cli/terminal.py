@@ -2,11 +2,9 @@
 
 import contextlib
 import os
-import shutil
 import signal
 import sys
 from collections.abc import Generator
-from pathlib import Path
 from typing import Any
 
 from ..errors import printable
@@ -55,6 +53,10 @@ def says(text: str) -> None:
 
 def own_name() -> str:
     """What to type for this command: `logpi`, or the way to it where a shell would not find that."""
+    # Here, for both take as long to import as the rest of the command does.
+    import shutil
+    from pathlib import Path
+
     if shutil.which("logpi"):
         return "logpi"
     script = Path(sys.argv[0])
