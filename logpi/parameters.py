@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from .errors import InputError, said, shown
 
@@ -70,6 +70,15 @@ def _is_other_float(x: Any) -> bool:
     if isinstance(x, jax.Array) and not getattr(x, "weak_type", False):  # which keys do not have
         return False  # it is one already; `asarray` would take a while to see it
     return isinstance(x, float) or eqx.is_inexact_array(x)
+
+
+def as_real_array(value: Any) -> Array | None:
+    """The value as an array of real numbers; `None` for what is none, whatever its own methods raise."""
+    try:
+        array = jnp.asarray(value)
+    except Exception:  # of an object of anybody's
+        return None
+    return array if jnp.isrealobj(array) else None
 
 
 def check_numbers(name: str, value: Any, axes: int) -> Float[np.ndarray, "..."]:

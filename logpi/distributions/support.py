@@ -10,6 +10,7 @@ from jax.core import Tracer
 from jaxtyping import Array, PyTree
 
 from ..errors import InputError, shown
+from ..parameters import as_real_array
 from .base import AbstractDistribution
 from .traits import traits
 
@@ -75,10 +76,7 @@ def as_event(dist: AbstractDistribution, event: Any) -> PyTree[Array]:
 
 def as_array(name: str, event: Any) -> Array:
     """An event of the distribution of this name as an array. Raises `InputError` for what is none."""
-    try:
-        array = jnp.asarray(event)
-    except Exception:  # whatever an object of anybody's raises
-        array = None
-    if array is None or not jnp.isrealobj(array):
+    array = as_real_array(event)
+    if array is None:
         raise InputError(f"{shown(event)} is no event of {name}, for it is no array of real numbers: give its numbers.")
     return array

@@ -14,7 +14,7 @@ from ..distributions.probabilities import log_prob_of_draw
 from ..distributions.support import as_event
 from ..errors import choice, InputError, shown
 from ..jaxprs.discontinuities import proven
-from ..parameters import as_parameters, check_key, frozen
+from ..parameters import as_parameters, as_real_array, check_key, frozen
 from .problem import check_function
 
 
@@ -67,11 +67,8 @@ def cost(
 
 def _real(name: str, value: Any) -> Real[Array, "..."]:
     """The value as an array of real numbers."""
-    try:
-        array = jnp.asarray(value)
-    except Exception:  # whatever an object of anybody's raises
-        array = None
-    if array is None or not jnp.isrealobj(array):
+    array = as_real_array(value)
+    if array is None:
         raise InputError(f"{name} is {shown(value)}, but it must be real numbers: give a float, or an array of them.")
     return array
 

@@ -8,6 +8,7 @@ import numpyro.distributions as dist
 import pytest
 
 import logpi
+from benchmarks.refusals.right import Own
 from logpi import InputError
 from logpi.estimation import derivative_check
 from logpi.estimation.derivative_check import check_derivative, Gap, unchecked
@@ -109,17 +110,6 @@ RIGHT = {
     "counts": expected(lambda x, p: jnp.where(x > p, x * p, 0.0), dist.Poisson),
     "a stranger that is right": expected(jnp.sin, lambda t: Own(t), logpi.Pathwise()),
 }  # fmt: skip
-
-
-class Own:
-    def __init__(self, loc):
-        self.loc = loc
-
-    def sample(self, key):
-        return self.loc + jax.random.normal(key)
-
-    def log_prob(self, x):
-        return -0.5 * (x - self.loc) ** 2
 
 
 @pytest.mark.parametrize("name", RIGHT)

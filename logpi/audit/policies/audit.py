@@ -17,7 +17,7 @@ from ...distributions.traits import traits
 from ...errors import check_between, check_whole, InputError, said, shown
 from ...estimators.sites import score
 from ...models import AbstractPolicy
-from ...parameters import as_parameters, check_key
+from ...parameters import as_parameters, as_real_array, check_key
 from ..reports import Check, Report, significant
 from .density import each, Grid, grid_of, log_prob
 
@@ -74,11 +74,8 @@ def _checked_support(support: Any) -> Any:
         return None
     if isinstance(support, tuple) and len(support) == 2:
         return tuple(check_between("an end of support", end, -math.inf) for end in support)
-    try:
-        events = jnp.asarray(support)
-    except Exception:  # whatever an object of anybody's raises
-        events = None
-    if events is None or not events.size or not events.ndim or not jnp.isrealobj(events):
+    events = as_real_array(support)
+    if events is None or not events.size or not events.ndim:
         raise InputError(
             f"support is {shown(support)}, but it must be all events or an interval: give an array of them, or (low, "
             "high)."
