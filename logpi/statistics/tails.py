@@ -8,6 +8,7 @@ from jaxtyping import Float
 FEWEST = 128  # numbers, of which the largest says something
 ENOUGH = 512  # numbers, of which a tail index does
 HALF = 0.5  # of all squared deviations, in a single one: for normal numbers, less than once in a million
+ROUNDING = 1e-5  # of the largest number: what varies by less was rounded, and has no tail
 SURE = 3.0  # standard errors below 2, where a variance ends
 
 
@@ -34,6 +35,8 @@ def heavy_tail(rows: Float[np.ndarray, "kinds kept"], count: int) -> str:
         return ""
     for name, numbers in zip(("value", "gradient"), kept, strict=True):
         squares = (numbers - np.median(numbers)) ** 2
+        if np.max(squares) <= (ROUNDING * np.max(np.abs(numbers))) ** 2:
+            continue
         if np.max(squares) > HALF * np.sum(squares):
             return (
                 f"a single replicate makes up {np.max(squares) / np.sum(squares):.0%} of the spread of the {name}, so "

@@ -43,3 +43,13 @@ def test_one_that_outweighs_all_others():
     numbers = RNG.standard_normal(200)
     numbers[7] = 1e3
     assert "a single replicate makes up 100% of the spread of the value" in both(numbers)
+
+
+@pytest.mark.parametrize("size", [1.0, -6.0, 1e12, 1e-12])
+def test_what_varies_by_rounding_has_no_tail(size: float) -> None:
+    """A single number of a thousand that was rounded another way is all of the spread."""
+    numbers = np.full(1024, size, np.float32)
+    numbers[7] = np.nextafter(numbers[7], np.float32(0))
+    assert heavy_tail(np.stack([numbers, numbers]), 1024) == ""
+    numbers[7] *= 1.5
+    assert "a single replicate" in heavy_tail(np.stack([numbers, numbers]), 1024)
