@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import check_between, InputError
 from .arguments import choose, Flag, parse
 from .objects import environment_of, is_object, load_module, load_object, named
-from .terminal import transient, uninterrupted
+from .terminal import transient
 
 HELP = """\
 usage: logpi audit KIND TARGET ...
@@ -87,7 +87,7 @@ def audit_command(arguments: Sequence[str]) -> int:
     description, flags = usage(kind)
     values = parse(flags, rest, f"logpi audit {kind}", description)
     check_between("--seed", values["seed"], 0, 2**31 - 1)
-    with transient("starting JAX ..."), uninterrupted():
+    with transient("starting JAX ..."):
         import jax
 
         from .. import audit as audits

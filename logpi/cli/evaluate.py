@@ -9,7 +9,7 @@ from ..errors import check_between
 from ..runs.files import as_json
 from .arguments import Flag, parse
 from .objects import environment_of
-from .terminal import says, transient, uninterrupted
+from .terminal import says, transient
 from .train import kept
 
 COMMAND = "logpi evaluate"
@@ -30,7 +30,7 @@ def evaluate_command(arguments: Sequence[str]) -> int:
     check_between("--episodes", values["episodes"], 1)
     check_between("--seed", values["seed"], 0, 2**31 - 1)
     folder = Path(values["run"])
-    with transient("starting JAX ..."), uninterrupted():
+    with transient("starting JAX ..."):
         from ..runs.run import load
         from ..training.cache import compilation_cache
 

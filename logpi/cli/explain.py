@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import check_between, InputError
 from .arguments import Flag, parse
 from .objects import environment_of
-from .terminal import says, transient, uninterrupted
+from .terminal import says, transient
 
 COMMAND = "logpi explain"
 DESCRIPTION = (
@@ -50,7 +50,7 @@ def _page_of(run: str | None, seed: int | None, env: Any) -> str:
         return page()
     if seed is not None:
         check_between("--seed", seed, 0, 2**31 - 1)
-    with transient("starting JAX ..."), uninterrupted():
+    with transient("starting JAX ..."):
         from ..explain import run_page
         from ..training.cache import compilation_cache
 

@@ -7,14 +7,13 @@ saved). 141: what read the output has gone.
 
 import contextlib
 import errno
-import gc
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from types import FrameType
-from typing import TextIO
+from typing import Any, TextIO
 
 from ..errors import InputError, said, TrainingFault
 from ..training.signals import signal_handler, signal_of, SIGNALS, Terminated
@@ -68,8 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _status(arguments: list[str]) -> int:
     """The exit status of a command; what went wrong with it is said."""
+    came: list[int] = []
     try:
-        with signal_handler(_signals(), _stop):
+        with _interruptible() as came:
             status = _dispatch(arguments)
         sys.stdout.flush()
         return status
@@ -87,7 +87,9 @@ def _status(arguments: list[str]) -> int:
         where = f" ({os.fsdecode(error.filename)})" if isinstance(error.filename, str | bytes) else ""
         cure = _CURES.get(error.errno, "give another place, or try again")
         return _complain(f"The system says: {error.strerror}{where}: {cure}.")
-    except RuntimeError as error:
+    except Exception as error:
+        if came:  # code that is not Python's makes other exceptions of it
+            return 128 + came[-1]
         if str(error).startswith("RESOURCE_EXHAUSTED"):  # JAX's word for it
             return _complain("There is not enough memory for this: take fewer --envs or a shorter --rollout-length.")
         if str(error).startswith("Unable to initialize backend"):
@@ -95,27 +97,57 @@ def _status(arguments: list[str]) -> int:
         raise
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
-    """Raises what ends a command.
+@contextlib.contextmanager
+def _interruptible() -> Generator[list[int]]:
+    """In here a signal raises what ends a command; those that came are listed.
 
-    Python drops what is raised while it clears up: in callbacks of the garbage collector, as JAX has one, in `__del__`,
-    in those of weak dictionaries and sets. There the signal is sent once more.
+    An import is gone through with: cut short, JAX's may abort the process, or go on regardless. And Python drops what
+    is raised where nothing could catch it: in `__del__`, in callbacks of the garbage collector and of weak references.
+    In both cases the signal is sent again.
     """
-    callbacks = [getattr(callback, "__code__", None) for callback in gc.callbacks]
-    while frame is not None:
-        if (
-            frame.f_code in callbacks
-            or frame.f_code.co_name == "__del__"
-            or frame.f_globals.get("__name__") in ("weakref", "_weakrefset")
-        ):
-            threading.Timer(0.01, os.kill, (os.getpid(), number)).start()
-            return
+    came: list[int] = []
+    usual = sys.unraisablehook
+    timer = threading.Timer(0, os.kill)
+
+    def again(number: int) -> None:
+        nonlocal timer
+        timer.cancel()
+        timer = threading.Timer(0.01, os.kill, (os.getpid(), number))
+        timer.start()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if _imports(frame):
+            again(number)
+        else:
+            came.append(number)
+            raise KeyboardInterrupt if number == signal.SIGINT else Terminated(number)
+
+    def dropped(unraisable: Any) -> None:
+        if isinstance(unraisable.exc_value, KeyboardInterrupt):
+            again(signal_of(unraisable.exc_value))
+        else:
+            usual(unraisable)
+
+    sys.unraisablehook = dropped
+    try:
+        with signal_handler(_signals(), stop):
+            yield came
+    finally:
+        timer.cancel()
+        sys.unraisablehook = usual
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Whether the command is amid an import."""
+    while frame is not None and frame.f_code is not _status.__code__:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
         frame = frame.f_back
-    raise KeyboardInterrupt if number == signal.SIGINT else Terminated(number)
+    return False
 
 
 def _signals() -> tuple[int, ...]:
-    """What `_stop` meets: Ctrl-C only where it raises `KeyboardInterrupt` anyway, and is not ignored, say."""
+    """What a command meets: Ctrl-C only where it raises `KeyboardInterrupt` anyway, and is not ignored, say."""
     usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     return SIGNALS if usual else tuple(number for number in SIGNALS if number != signal.SIGINT)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from ..errors import check_between, InputError
 from .arguments import first_word, Flag, parse
 from .objects import environment_of
-from .terminal import says, transient, uninterrupted
+from .terminal import says, transient
 
 COMMAND = "logpi report"
 DESCRIPTION = "Writes what runs show as one HTML page: curves with intervals, the gradient, actions, findings in words."
@@ -33,7 +33,7 @@ def report_command(arguments: Sequence[str]) -> int:
     repeated = [folder for i, folder in enumerate(folders) if folder in folders[:i]]
     if repeated:
         raise InputError(f"{repeated[0]} is named twice: name each run once.")
-    with transient("starting JAX ..."), uninterrupted():
+    with transient("starting JAX ..."):
         from ..report.document import page
         from ..training.cache import compilation_cache
     if values["follow"]:

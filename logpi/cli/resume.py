@@ -8,7 +8,7 @@ from ..errors import check_between
 from ..training.events import fan_out
 from .arguments import Flag, parse
 from .objects import environment_of
-from .terminal import says, transient, uninterrupted
+from .terminal import says, transient
 from .train import fault_tolerance, KEPT_FAULT_TOLERANCE, loggers, progress_display, SHARED_FLAGS, shown
 
 COMMAND = "logpi resume"
@@ -26,7 +26,7 @@ def resume_command(arguments: Sequence[str]) -> int:
     values = parse(FLAGS, arguments, COMMAND, DESCRIPTION)
     check_between("--evaluate-episodes", values["evaluate_episodes"], 0)
     folder, env = Path(values["run"]), environment_of(values["env"])
-    with transient("starting JAX ..."), uninterrupted():
+    with transient("starting JAX ..."):
         from ..runs.run import is_complete, load, read_config
         from ..training.cache import compilation_cache
         from ..training.train import resume

@@ -2,13 +2,11 @@
 
 import contextlib
 import os
-import signal
 import sys
 from collections.abc import Generator
 from typing import Any
 
 from ..errors import printable
-from ..training.signals import signal_handler, SIGNALS
 
 _ERASE = "\r\x1b[2K"
 
@@ -80,16 +78,3 @@ def transient(text: str) -> Generator[None]:
     finally:
         if shown:
             print(_ERASE, end="", file=sys.stderr, flush=True)
-
-
-@contextlib.contextmanager
-def uninterrupted() -> Generator[None]:
-    """Keeps signals until the end, and then lets the first that came do what it would have done.
-
-    An import of JAX that is cut short may abort the process, or go on regardless.
-    """
-    came: list[int] = []
-    with signal_handler(SIGNALS, lambda number, frame: came.append(number)):
-        yield
-    if came:
-        signal.raise_signal(came[0])

@@ -17,7 +17,7 @@ from ..training.events import fan_out, Listener
 from ..training.signals import signal_of
 from .arguments import first_word, Flag, parse, value_of
 from .objects import environment_of
-from .terminal import own_name, says, transient, uninterrupted
+from .terminal import own_name, says, transient
 
 COMMAND = "logpi train"
 DESCRIPTION = "Trains a policy by the policy gradient. The defaults are the preset for ENV and the algorithm."
@@ -96,15 +96,14 @@ def shown(run: Any, folder: Path, episodes: int, json_too: bool, signal: int | N
 
 def _trained(values: dict[str, Any], settings: Any, folder: Path, again: Any) -> Any:
     with transient(f"opening {values['env']} ..."):
-        with uninterrupted():
-            from ..envs import resolve
-            from ..runs.run import own_source
-            from ..training.cache import compilation_cache
-            from ..training.train import train
-            from .precompilation import precompiled_evaluation
+        from ..envs import resolve
+        from ..runs.run import own_source
+        from ..training.cache import compilation_cache
+        from ..training.train import train
+        from .precompilation import precompiled_evaluation
 
-            compilation_cache()
-            source = resolve(environment_of(values["env"])) if again is None else own_source(again)
+        compilation_cache()
+        source = resolve(environment_of(values["env"])) if again is None else own_source(again)
         with (
             contextlib.closing(progress_display()) as display,
             precompiled_evaluation(source, settings, values["evaluate_episodes"]) as precompile,
@@ -126,7 +125,7 @@ def _understood(arguments: Sequence[str]) -> tuple[dict[str, Any], Any, Any]:
 
     That is the run that is repeated, or `None` where an environment is named.
     """
-    with transient("starting JAX ..."), uninterrupted():
+    with transient("starting JAX ..."):
         from ..runs.presets import GENERAL
         from .fields import changed, settings_again, settings_flags, settings_for
 

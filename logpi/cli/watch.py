@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import check_between, InputError, said
 from .arguments import Flag, parse
 from .objects import environment_of
-from .terminal import says, transient, uninterrupted
+from .terminal import says, transient
 from .video import check_video, write_video
 
 COMMAND = "logpi watch"
@@ -37,7 +37,7 @@ def watch_command(arguments: Sequence[str]) -> int:
     elif not _has_display():
         raise InputError("There is no display for a window: write a video with --video FILE.mp4 or FILE.gif.")
     _prepare_drawing(to_file=video is not None)
-    with transient("starting JAX ..."), uninterrupted():
+    with transient("starting JAX ..."):
         from ..runs.run import load
 
         run = load(values["run"], environment=environment_of(values["env"]))
