@@ -5,10 +5,10 @@ function can: every log-probability has one partial derivative for each paramete
 up to the gradient of the expected return, which one ascends.
 """
 
-from typing import TYPE_CHECKING
-
 from ._lazy import attach
 from ._version import __version__ as __version__
+
+TYPE_CHECKING = False  # type checkers take it for true; to import it costs more than all the rest here
 
 if TYPE_CHECKING:
     from .algorithms import A2C as A2C

@@ -3,19 +3,18 @@
 import importlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 
 def attach(
     package: str, names: Mapping[str, Sequence[str]], modules: Sequence[str] = ()
-) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+) -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:
     """The `__getattr__`, `__dir__` and `__all__` of a package that has these names of its modules, and these modules.
 
     As PEP 562 has it. A name that is neither is an `AttributeError`.
     """
     home = {name: module for module, its in names.items() for name in its}
 
-    def __getattr__(name: str) -> Any:
+    def __getattr__(name: str) -> object:
         if name in home:
             value = getattr(importlib.import_module(f"{package}.{home[name]}"), name)
             setattr(sys.modules[package], name, value)
