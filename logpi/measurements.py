@@ -29,3 +29,19 @@ class Measurement:
     """Whether a chart of it is logarithmic."""
     watch: Literal["", "explodes", "collapses"] = ""
     """What a monitor looks out for. One that may explode stops the training where it is not finite."""
+    tags: tuple[tuple[str, float], ...] = ()
+    """What CleanRL and Stable-Baselines3 call it in TensorBoard, each with how much of theirs is 1 of it."""
+
+
+# What every training measures, whatever its algorithm does; mostly of the episodes that ended.
+RETURN = Measurement(
+    "return_mean", "reward", "Mean over the episodes that ended.", short="return",
+    tags=(("charts/episodic_return", 1.0), ("rollout/ep_rew_mean", 1.0)),
+)  # fmt: skip
+RETURN_SQUARES = Measurement("return_squares", "squared reward", "Of the returns of the episodes that ended, summed.")
+LENGTH = Measurement(
+    "length_mean", "steps", "Mean over the episodes that ended.", "Length of an episode",
+    tags=(("charts/episodic_length", 1.0), ("rollout/ep_len_mean", 1.0)),
+)  # fmt: skip
+REWARD = Measurement("reward", "reward", "Mean per step.")
+OF_EPISODES = (RETURN, RETURN_SQUARES, LENGTH)

@@ -22,7 +22,7 @@ from ..batch import explained_variance, prepare, Segments, with_advantages
 from ..credit import AbstractCredit
 from ..errors import check_between, check_fields, check_part, check_whole, InputError
 from ..experience import AbstractExperience, Latest
-from ..learners import AbstractOptimiser, accumulated_step, init_learner, Learner
+from ..learners import AbstractOptimiser, accumulated_step, Adam, init_learner, Learner
 from ..measurements import Measurement
 from ..models import (
     AbstractActorCritic,
@@ -45,17 +45,26 @@ Shown = dict[str, Float[Array, ""]]  # what an update showed: a number for each 
 Record = dict[str, Float[Array, "segments time"]]  # what an objective says of each row, by the name of a measurement
 
 ENTROPY = Measurement(
-    "entropy", "nats", "How much chance is left in an action.", "Entropy of the policy", "entropy", watch="collapses"
-)
-KL = Measurement("kl", "nats", "From the policy that acted to the one after the update.", "KL of an update", "KL")
-SURROGATE = Measurement("surrogate", "advantage", "What is climbed for the policy: only its gradient means anything.")
+    "entropy", "nats", "How much chance is left in an action.", "Entropy of the policy", "entropy", watch="collapses",
+    tags=(("losses/entropy", 1.0), ("train/entropy_loss", -1.0)),
+)  # fmt: skip
+KL = Measurement(
+    "kl", "nats", "From the policy that acted to the one after the update.", "KL of an update", "KL",
+    tags=(("losses/approx_kl", 1.0), ("train/approx_kl", 1.0)),
+)  # fmt: skip
+SURROGATE = Measurement(
+    "surrogate", "advantage", "What is climbed for the policy: only its gradient means anything.",
+    tags=(("losses/policy_loss", -1.0), ("train/policy_gradient_loss", -1.0)),
+)  # fmt: skip
 VALUE_ERROR = Measurement(
-    "value_error", "squared units of return", "Half the squared error, over the rows.", "Error of the critic"
-)
+    "value_error", "squared units of return", "Half the squared error, over the rows.", "Error of the critic",
+    tags=(("losses/value_loss", 1.0), ("train/value_loss", 2.0)),
+)  # fmt: skip
 EXPLAINED_VARIANCE = Measurement(
     "explained_variance", "share",
     "Of the value targets, before the update. 1 is all of it; at 0 their mean would do as well.",
     "Explained variance of the critic", "expl. var.", level=0.0, level_meaning="no better than a constant",
+    tags=(("losses/explained_variance", 1.0), ("train/explained_variance", 1.0)),
 )  # fmt: skip
 GRADIENT_NORM = Measurement(
     "gradient_norm", "norm", "Of the mean gradient of a rollout.", "Norm of the gradient", "grad. norm",
@@ -189,6 +198,13 @@ class AbstractSingleStep(AbstractOnPolicy):
         state, record, noise = accumulated_step(self.objective, state, batch, self.optimiser)
         state = state.after_update(observe(state.model, view.obs, view.valid))
         return state, shown(record, batch, noise.norm(), noise.signal_to_noise())
+
+
+def learning_rate(algorithm: AbstractAlgorithm, progress: float) -> float | None:
+    """Where so much of a training is done; `None` where nobody but the algorithm, or its optimiser, knows it."""
+    if not isinstance(algorithm, AbstractOnPolicy) or not isinstance(algorithm.optimiser, Adam):
+        return None
+    return float(algorithm.optimiser.rate(progress))
 
 
 def check_on_policy(algorithm: Any) -> None:

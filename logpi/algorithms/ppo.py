@@ -18,8 +18,9 @@ from ..trajectory import Trajectory
 from .base import AbstractOnPolicy, ENTROPY, KL, MOST, ON_POLICY, Record, Shown, shown, SURROGATE, VALUE_ERROR
 
 CLIPPED = Measurement(
-    "clipped", "share of rows", "Rows whose ratio of probabilities left its interval.", "Clipped rows"
-)
+    "clipped", "share of rows", "Rows whose ratio of probabilities left its interval.", "Clipped rows",
+    tags=(("losses/clipfrac", 1.0), ("train/clip_fraction", 1.0)),
+)  # fmt: skip
 
 
 class PPO(AbstractOnPolicy):

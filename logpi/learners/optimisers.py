@@ -54,8 +54,11 @@ class Adam(AbstractOptimiser):
         flat = flat * jnp.minimum(1.0, self.max_grad_norm / jnp.maximum(jnp.linalg.norm(flat), 1e-12))
         direction, state = optax.scale_by_adam(eps=self.epsilon).update(flat, state)
         direction = jnp.asarray(direction)
-        rate = self.learning_rate * (1 - self.anneal * progress)
-        return unravel(rate * direction), state
+        return unravel(self.rate(progress) * direction), state
+
+    def rate(self, progress: Float[Array, ""] | float) -> Float[Array, ""] | float:
+        """The learning rate where so much of the training is done."""
+        return self.learning_rate * (1 - self.anneal * progress)
 
 
 class Optax(AbstractOptimiser):

@@ -17,19 +17,13 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from ..errors import InputError, shown
-from ..measurements import Measurement
+from ..measurements import Measurement, OF_EPISODES, REWARD
 from ..statistics.curves import Curve, learning_curve
 from ..statistics.moments import merged_sums, Moments
 from .files import finite, LINES_LIMIT, open_checked, read_json_lines, write_atomically
 
 FILE = "metrics.jsonl"
 WHOLE = ("seed", "iteration", "steps", "episodes")  # columns of a row that are whole numbers
-# What every training measures, whatever its algorithm does.
-RETURN = Measurement("return_mean", "reward", "Mean over the episodes that ended.", short="return")
-RETURN_SQUARES = Measurement("return_squares", "squared reward", "Of the returns of the episodes that ended, summed.")
-LENGTH = Measurement("length_mean", "steps", "Mean over the episodes that ended.", "Length of an episode")
-REWARD = Measurement("reward", "reward", "Mean per step.")
-OF_EPISODES = (RETURN, RETURN_SQUARES, LENGTH)
 
 
 def real_columns(measurements: Sequence[Measurement]) -> tuple[Measurement, ...]:

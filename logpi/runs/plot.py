@@ -1,6 +1,8 @@
 """The learning curves of a run, drawn with matplotlib."""
 
 import dataclasses
+import functools
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,9 +11,9 @@ import numpy as np
 from jaxtyping import Float
 
 from ..errors import InputError, missing, said
-from ..measurements import Measurement
+from ..measurements import Measurement, RETURN, RETURN_SQUARES
 from ..statistics.curves import band, Curve, Curves, middle, Points
-from .metrics import as_columns, curve_of, RETURN, RETURN_SQUARES
+from .metrics import as_columns, curve_of
 
 POINTS = 240  # along a curve
 SMOOTHING = 0.01  # standard deviation of the Gaussian that a point is an average under, as a share of the training
@@ -98,7 +100,19 @@ def plot_curves(
             _draw_measurement(figure.add_subplot(grid[1, i]), drawn, m)
         if path is not None:
             _write(figure, Path(path))
+    return in_notebooks(figure)
+
+
+def in_notebooks(figure: Any) -> Any:
+    """The figure, as one that a notebook shows where a cell ends with it: of itself it does so for pyplot's alone."""
+    figure._repr_png_ = functools.partial(_as_png, figure)
     return figure
+
+
+def _as_png(figure: Any) -> bytes:
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png")
+    return picture.getvalue()
 
 
 def _write(figure: Any, path: Path) -> None:

@@ -2,10 +2,13 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 from ..errors import InputError, shown
 from ..measurements import Measurement
+
+if TYPE_CHECKING:  # it imports JAX, and commands look at events before
+    from ..runs.settings import Settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +27,7 @@ class Planned:
     out: str | None
     measurements: tuple[Measurement, ...] = ()  # of the algorithm: columns of the rows to come
     every: int = 1  # iterations that a row is of
+    settings: "Settings | None" = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -238,7 +238,7 @@ class Session:
             task.settings.num_updates * task.settings.steps_per_rollout, task.settings.num_envs,
             task.settings.rollout_length, task.settings.source, device(),
             None if task.out is None else str(task.out), task.settings.algorithm.measurements,
-            task.settings.iterations_per_row,
+            task.settings.iterations_per_row, task.settings,
         )  # fmt: skip
 
     def _as_run(

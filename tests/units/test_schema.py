@@ -12,9 +12,9 @@ import pytest
 
 import logpi
 from logpi import InputError
-from logpi.measurements import Measurement
+from logpi.measurements import Measurement, OF_EPISODES, REWARD
 from logpi.runs.arrays import arrays_limit
-from logpi.runs.metrics import check_measurements, OF_EPISODES, REWARD, WHOLE
+from logpi.runs.metrics import check_measurements, WHOLE
 from logpi.runs.schema import differences, from_json, KNOWN, PARTS, register, to_json
 
 

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from ...algorithms.base import GRADIENT_NORM, SIGNAL_TO_NOISE
-from ...runs.metrics import LENGTH
+from ...measurements import LENGTH
 from ..charts import Chart, IntervalRow, Intervals, Level, Line, Lines, shown
 from ..folders import Told
 from ..measure import Examination
