@@ -9,7 +9,7 @@ from jaxtyping import PRNGKeyArray
 
 from ..errors import check_between, check_fields, check_flag, check_whole, choice, InputError, shown
 from ..spaces.encoding import is_image
-from ..spaces.kinds import Space
+from ..spaces.kinds import Discrete, MultiBinary, MultiDiscrete, Space
 from .base import AbstractActorCritic, AbstractPolicy, WithoutCritic
 from .encoders import make_encoder
 from .feedforward import FeedForwardActorCritic
@@ -17,33 +17,41 @@ from .heads import make_head
 from .normalizer import Normalized, Normalizer
 from .recurrent import RecurrentActorCritic
 
+USUAL_WIDTH = 64
 ACTIVATIONS = {"tanh": jax.nn.tanh, "relu": jax.nn.relu, "silu": jax.nn.silu, "gelu": jax.nn.gelu}
 
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """What a policy looks like inside."""
+    """What a policy looks like inside. `None` is what is usual for the observation and the memory."""
 
     memory: Literal["none", "gru", "lstm"] = "none"
     """What it remembers with."""
-    width: int = 64
-    """Units in each hidden layer."""
-    depth: int = 2
-    """Hidden layers (without memory, and behind convolutions none)."""
-    activation: Literal["tanh", "relu", "silu", "gelu"] = "tanh"
-    """Of the hidden layers."""
+    width: int | None = None
+    """Units in each hidden layer and of the memory; usually 64. Where there is neither, as usually behind the
+    convolutions of a picture, units of their own last layer; usually 512, of a small picture 128."""
+    depth: int | None = None
+    """Hidden layers: two networks of 2, usually; in front of a memory 1; behind the convolutions of a picture 0."""
+    activation: Literal["tanh", "relu", "silu", "gelu"] | None = None
+    """Of the hidden layers and of the convolutions; usually tanh, and relu in convolutions."""
     initial_log_std: float = 0.0
-    """Logarithm of the standard deviation of continuous actions at the start."""
+    """Logarithm of the standard deviation of continuous actions at the start; 0 where there are none."""
     normalize_observations: bool = False
     """Bring every number of an observation to mean 0 and variance 1, by running statistics inside the policy."""
 
     def __post_init__(self):
         choice("memory", self.memory, ("none", "gru", "lstm"))
-        choice("activation", self.activation, tuple(ACTIVATIONS))
+        if self.activation is not None:
+            choice("activation", self.activation, tuple(ACTIVATIONS))
         check_fields(self, check_flag, "normalize_observations")
-        check_fields(self, check_whole, "width", low=1, high=65536)
-        check_fields(self, check_whole, "depth", low=0, high=128)
+        check_fields(self, check_whole, "width", low=1, high=65536, optional=True)
+        check_fields(self, check_whole, "depth", low=0, high=128, optional=True)
         check_fields(self, check_between, "initial_log_std", low=-20, high=20)
+
+    def hidden(self, obs_space: Space) -> tuple[int, int]:
+        """Width and depth of the hidden layers behind what encodes observations of a space."""
+        usual = 1 if self.memory != "none" else 0 if is_image(obs_space) else 2
+        return self.width or USUAL_WIDTH, usual if self.depth is None else self.depth
 
 
 def make_actor_critic(
@@ -51,24 +59,41 @@ def make_actor_critic(
 ) -> AbstractActorCritic:
     """An actor-critic that reads observations of one space and acts in another.
 
-    Raises `InputError` for a space that no head or encoder knows, or without entries.
+    Raises `InputError` for a space that no head or encoder knows, or without entries, and for an `initial_log_std` of
+    actions that have none.
     """
     network = network or Network()
+    _check_spread(network, action_space)
     encoder_key, model_key = jax.random.split(key)
-    encoder = make_encoder(obs_space, scaled=not network.normalize_observations, key=encoder_key)
+    width, depth = network.hidden(obs_space)
+    hidden = ACTIVATIONS[network.activation or "tanh"]
+    encoder = make_encoder(
+        obs_space,
+        scaled=not network.normalize_observations,
+        size=network.width if depth == 0 and network.memory == "none" else None,
+        activation=ACTIVATIONS[network.activation or "relu"],
+        key=encoder_key,
+    )
     head = make_head(action_space, initial_log_std=network.initial_log_std)
     if head.size == 0:
         raise InputError(f"The action space {action_space} has no entries: a policy needs at least one to choose.")
     if network.memory == "none":
-        depth = 0 if is_image(obs_space) else network.depth
-        activation = ACTIVATIONS[network.activation]
-        model = FeedForwardActorCritic(
-            encoder, head, width=network.width, depth=depth, activation=activation, key=model_key
-        )
+        model = FeedForwardActorCritic(encoder, head, width=width, depth=depth, activation=hidden, key=model_key)
     else:
         cell = {"gru": eqx.nn.GRUCell, "lstm": eqx.nn.LSTMCell}[network.memory]
-        model = RecurrentActorCritic(encoder, head, cell=cell, width=network.width, key=model_key)
+        model = RecurrentActorCritic(
+            encoder, head, cell=cell, width=width, depth=depth, activation=hidden, key=model_key
+        )
     return Normalized(model, Normalizer(obs_space)) if network.normalize_observations else model
+
+
+def _check_spread(network: Network, action_space: Space) -> None:
+    """Raises `InputError` for a standard deviation where actions have none."""
+    if network.initial_log_std != 0 and isinstance(action_space, Discrete | MultiDiscrete | MultiBinary):
+        raise InputError(
+            f"initial_log_std is {network.initial_log_std}, but actions in {action_space} have no standard deviation: "
+            "leave it at 0."
+        )
 
 
 def as_actor_critic(model: Any, obs_space: Space, action_space: Space, key: PRNGKeyArray) -> AbstractActorCritic:

@@ -1,7 +1,9 @@
 """From an observation of any space to one vector, for the networks behind it."""
 
 import abc
+import functools
 import math
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -70,8 +72,17 @@ class ImageEncoder(AbstractEncoder):
     plan: tuple[tuple[int, int], ...] = eqx.field(static=True)  # kernel and stride of each layer
     space: spaces.Box = eqx.field(static=True)
     scaled: bool = eqx.field(static=True)
+    activation: Callable[[Array], Array] = eqx.field(static=True)
 
-    def __init__(self, space: spaces.Box, *, size: int | None = None, scaled: bool = True, key: PRNGKeyArray):
+    def __init__(
+        self,
+        space: spaces.Box,
+        *,
+        size: int | None = None,
+        scaled: bool = True,
+        activation: Callable[[Array], Array] = jax.nn.relu,
+        key: PRNGKeyArray,
+    ):
         height, width, channels = _picture_shape(space)
         large = min(height, width) >= 36
         plan = ((32, 8, 4), (64, 4, 2), (64, 3, 1)) if large else ((16, min(3, height, width), 1),)
@@ -82,7 +93,7 @@ class ImageEncoder(AbstractEncoder):
         dense = Dense(channels * height * width, size or (512 if large else 128))
         self.layers, self.dense = orthogonal((tuple(layers), dense), key)
         self.plan = tuple((kernel, stride) for _, kernel, stride in plan)
-        self.space, self.scaled = space, scaled
+        self.space, self.scaled, self.activation = space, scaled, activation
 
     @property
     def size(self) -> int:
@@ -90,12 +101,12 @@ class ImageEncoder(AbstractEncoder):
         return self.dense.weight.shape[1]
 
     def __call__(self, obs: PyTree[Array]) -> Float[Array, " size"]:
-        """Convolutions and one dense layer, all with rectifiers."""
+        """Convolutions and one dense layer, each behind the activation."""
         image = obs.astype(jnp.float32) / (spaces.scale(self.space) if self.scaled else 1.0)
         image = image.transpose(spaces.picture_axes(self.space)).reshape(_picture_shape(self.space))
         for layer, (kernel, stride) in zip(self.layers, self.plan, strict=True):
-            image = jax.nn.relu(jax.vmap(jax.vmap(layer))(_patches(image, kernel, stride)))
-        return jax.nn.relu(self.dense(image.ravel()))
+            image = self.activation(jax.vmap(jax.vmap(layer))(_patches(image, kernel, stride)))
+        return self.activation(self.dense(image.ravel()))
 
 
 def _picture_shape(space: spaces.Box) -> tuple[int, int, int]:
@@ -134,24 +145,35 @@ class PartsEncoder(AbstractEncoder):
         return jnp.concatenate(features)
 
 
-def make_encoder(space: spaces.Space, *, scaled: bool = True, key: PRNGKeyArray) -> AbstractEncoder:
+def make_encoder(
+    space: spaces.Space,
+    *,
+    scaled: bool = True,
+    size: int | None = None,
+    activation: Callable[[Array], Array] = jax.nn.relu,
+    key: PRNGKeyArray,
+) -> AbstractEncoder:
     """The encoder for an observation space: pictures by convolutions, everything else flat, part by part.
 
     Pictures and bytes are divided by their range, unless something else brings numbers to one scale (not `scaled`).
+    `size` and `activation` are of the convolutional networks: the units of their last layer, 512 or 128 if not given.
     Raises `InputError` for a space without entries.
     """
     if spaces.encoded_size(space) == 0:
         raise InputError(f"The observation space {space} has no entries: a policy needs at least one number to see.")
-    return _encoder(space, scaled, key)
+    image_encoder = functools.partial(ImageEncoder, scaled=scaled, size=size, activation=activation)
+    return _encoder(space, scaled, image_encoder, key)
 
 
-def _encoder(space: spaces.Space, scaled: bool, key: PRNGKeyArray) -> AbstractEncoder:
+def _encoder(
+    space: spaces.Space, scaled: bool, image_encoder: Callable[..., ImageEncoder], key: PRNGKeyArray
+) -> AbstractEncoder:
     if isinstance(space, spaces.Box) and spaces.is_image(space) and spaces.encoded_size(space):
-        return ImageEncoder(space, scaled=scaled, key=key)
+        return image_encoder(space, key=key)
     if isinstance(space, (spaces.Dict, spaces.Tuple)) and _has_image(space):
         named = space.parts if isinstance(space, spaces.Dict) else tuple(enumerate(space.parts))
         keys = jax.random.split(key, len(named))
-        encoders = tuple(_encoder(part, scaled, k) for (_, part), k in zip(named, keys, strict=True))
+        encoders = tuple(_encoder(part, scaled, image_encoder, k) for (_, part), k in zip(named, keys, strict=True))
         return PartsEncoder(tuple(name for name, _ in named), encoders)
     return FlatEncoder(space, scaled)
 

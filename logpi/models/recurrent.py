@@ -1,5 +1,7 @@
 """Networks with memory."""
 
+from collections.abc import Callable
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -13,14 +15,16 @@ from .initializers import orthogonal
 
 
 class RecurrentActorCritic(AbstractActorCritic):
-    """An encoder, one dense layer, a recurrent cell, and a linear actor and critic that read its hidden state."""
+    """An encoder, dense layers, a recurrent cell, and a linear actor and critic that read its hidden state."""
 
     encoder: AbstractEncoder
-    dense: Dense
+    dense: Dense | None  # the first of the layers; without any, the cell reads what the encoder gives
+    deeper: tuple[Dense, ...]
     cell: eqx.nn.GRUCell | eqx.nn.LSTMCell
     actor: Dense
     critic: Dense
     head: AbstractHead
+    activation: Callable[[Array], Array] = eqx.field(static=True)
 
     def __init__(
         self,
@@ -29,12 +33,16 @@ class RecurrentActorCritic(AbstractActorCritic):
         *,
         cell: type[eqx.nn.GRUCell] | type[eqx.nn.LSTMCell] = eqx.nn.GRUCell,
         width: int = 64,
+        depth: int = 1,
+        activation: Callable[[Array], Array] = jnp.tanh,
         key: PRNGKeyArray,
     ):
         keys = jax.random.split(key, 4)
-        self.encoder, self.head = encoder, head
-        self.dense = orthogonal(Dense(encoder.size, width), keys[0])
-        self.cell = cell(width, width, key=keys[1])
+        self.encoder, self.head, self.activation = encoder, head, activation
+        self.dense = orthogonal(Dense(encoder.size, width), keys[0]) if depth else None
+        deeper = tuple(Dense(width, width) for _ in range(depth - 1))
+        self.deeper = orthogonal(deeper, jax.random.fold_in(keys[0], 1)) if deeper else ()
+        self.cell = cell(width if depth else encoder.size, width, key=keys[1])
         self.actor = orthogonal(Dense(width, head.size), keys[2], gain=0.01)
         self.critic = orthogonal(Dense(width, 1), keys[3], gain=1.0)
 
@@ -45,6 +53,9 @@ class RecurrentActorCritic(AbstractActorCritic):
 
     def evaluate(self, obs: PyTree[Array], memory: Memory) -> tuple[Output, Memory]:
         """Policy and value of one observation after what is remembered, and the next memory."""
-        memory = self.cell(jnp.tanh(self.dense(self.encoder(obs))), memory)
+        features = self.encoder(obs)
+        for layer in (self.dense, *self.deeper):
+            features = features if layer is None else self.activation(layer(features))
+        memory = self.cell(features, memory)
         hidden = jax.tree.leaves(memory)[0]
         return Output(self.head(self.actor(hidden)), self.critic(hidden)[0]), memory

@@ -37,14 +37,14 @@ def check_experience(capacity: int, obs_space: spaces.Space, action_space: space
 
 def check_network(network: Network, obs_space: spaces.Space, seeds: int) -> None:
     """Raises `InputError` where the parameters of all seeds, with Adam's two moments and a gradient, cannot fit."""
-    width, flat = network.width, not spaces.is_image(obs_space)
-    layers = (spaces.encoded_size(obs_space) if flat and network.depth else 0) * width
-    layers += max(network.depth - 1, 0) * width**2 if flat and network.memory == "none" else 0
+    width, depth = network.hidden(obs_space)
+    flat = not spaces.is_image(obs_space)
+    layers = (spaces.encoded_size(obs_space) if flat and depth else 0) * width + max(depth - 1, 0) * width**2
     layers += 3 * width**2 if network.memory != "none" else 0
     needed = 16 * layers * seeds
     if needed > total_bytes():
         raise InputError(
-            f"width is {width:,} and depth {network.depth}, which with {seeds} seeds needs {_gigabytes(needed)}, but "
+            f"width is {width:,} and depth {depth}, which with {seeds} seeds needs {_gigabytes(needed)}, but "
             f"this machine has {_gigabytes(total_bytes())}: give a smaller width or depth, or fewer seeds."
         )
 

@@ -1,5 +1,6 @@
 """What a `config.json` must hold, entry by entry, before anything is made of it."""
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -16,8 +17,8 @@ from .options import FaultTolerance
 from .schema import differences, from_json, own_parts, to_json
 from .settings import MOST_TEXT, Settings
 
-SCHEMA = 3
-READ = (2, 3)  # the schemas that are still read
+SCHEMA = 4
+READ = (2, 3, 4)  # the schemas that are still read
 MOST_SEEDS = 10_000
 _DAMAGED = ": the run folder is damaged"
 _KINDS = {
@@ -60,10 +61,22 @@ def _entries(path: Path, config: dict[str, Any], schema: int) -> dict[str, Any]:
         if not isinstance(found[name], kind):
             raise InputError(f"{path} has {shown(found[name])} for {name}{_DAMAGED}.")
     _check(path, found)
+    if schema < 4:
+        found["settings"] = _as_used(found["settings"], found["obs_space"])
     summary = config.get("summary") or {}
     if not isinstance(summary, dict):
         raise InputError(f"{path} has {shown(summary)} for summary{_DAMAGED}.")
     return {**found, "summary": summary, "named": _named(path, config.get("named", True), found["env"])}
+
+
+def _as_used(settings: Settings, obs_space: spaces.Space) -> Settings:
+    """Settings of a logpi that left some fields of a network unused, and wrote what is usual as numbers."""
+    network = settings.network
+    unused = {"none": ("width", "depth", "activation") if spaces.is_image(obs_space) else ()}
+    usual = {"width": 64, "depth": 2, "activation": "tanh"}
+    names = unused.get(network.memory, ("depth", "activation"))
+    now = {name: None for name, value in usual.items() if name in names or getattr(network, name) == value}
+    return dataclasses.replace(settings, network=dataclasses.replace(network, **now))
 
 
 def _named(path: Path, given: Any, env: str) -> Named | None:

@@ -1,0 +1,115 @@
+"""What is said of a network is used, for every kind of observation and memory, or refused."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import pytest
+
+from logpi import InputError, Network, PPO, Settings, spaces
+from logpi.models import make_actor_critic
+from logpi.runs.config import read_entries
+from logpi.runs.schema import to_json
+
+LINE = spaces.Box((3,))
+MINATAR = spaces.Box((10, 10, 4), 0.0, 1.0, "bool")
+ATARI = spaces.Box((84, 84, 4), 0.0, 255.0, "uint8")
+MIXED = spaces.Dict((("arm", spaces.Box((2,))), ("eye", MINATAR)))
+TWO = spaces.Discrete(2)
+
+
+def built(network: Network, obs_space: spaces.Space = LINE, action_space: spaces.Space = TWO) -> Any:
+    """The shapes of a model; nothing is computed."""
+    return eqx.filter_eval_shape(make_actor_critic, obs_space, action_space, network, key=jax.random.key(0))
+
+
+def sizes(tree: Any) -> list[tuple[int, ...]]:
+    return [leaf.shape for leaf in jax.tree.leaves(tree) if leaf.ndim == 2]
+
+
+@pytest.mark.parametrize("obs_space", [LINE, MINATAR, ATARI, MIXED], ids=["line", "small", "large", "mixed"])
+@pytest.mark.parametrize("memory", ["none", "gru", "lstm"])
+@pytest.mark.parametrize("change", [{"width": 24}, {"depth": 3}, {"depth": 4, "width": 24}, {"activation": "silu"}])
+def test_every_field_makes_another_model(obs_space: spaces.Space, memory: Any, change: dict[str, Any]) -> None:
+    usual, changed = (built(Network(memory, **fields), obs_space) for fields in ({}, change))
+    assert not eqx.tree_equal(usual, changed)
+    if "activation" in change:
+        assert sizes(usual) == sizes(changed)
+        assert str(jax.tree.structure(changed)).count("silu") > str(jax.tree.structure(usual)).count("silu") == 0
+    else:
+        assert sizes(usual) != sizes(changed)
+
+
+@pytest.mark.parametrize(
+    ("obs_space", "memory", "hidden"),
+    [(LINE, "none", (64, 2)), (ATARI, "none", (64, 0)), (MIXED, "none", (64, 2)), (ATARI, "gru", (64, 1))],
+)
+def test_what_is_usual_is_what_it_was(obs_space: spaces.Space, memory: Any, hidden: tuple[int, int]) -> None:
+    """Widths and depths that were fixed before they could be said."""
+    assert Network(memory).hidden(obs_space) == hidden
+    width, depth = hidden
+    model = built(Network(memory), obs_space)
+    if depth:
+        same = built(Network(memory, width=width, depth=depth), obs_space)
+        assert jax.tree.structure(model) == jax.tree.structure(same) and sizes(model) == sizes(same)
+    else:
+        assert sizes(model)[-2:] == [(512, 2), (512, 1)]
+
+
+def test_layers_behind_convolutions_and_in_front_of_a_memory() -> None:
+    model = built(Network(width=32, depth=3), ATARI)
+    assert model.encoder.size == 512
+    assert sizes(model.actor) == [(512, 32), (32, 32), (32, 32), (32, 2)]
+    assert built(Network(width=300), ATARI).encoder.size == 300  # there is no other layer
+    model = built(Network("gru", 16, 3))
+    assert sizes((model.dense, model.deeper)) == [(3, 16), (16, 16), (16, 16)]
+    without = built(Network("lstm", 16, 0))
+    assert without.dense is None and without.cell.input_size == 3 and without.cell.hidden_size == 16
+
+
+@pytest.mark.parametrize("depth", [0, 1, 3])
+def test_a_memory_behind_any_number_of_layers_is_one(depth: int) -> None:
+    """Every layer is in the value, and what was seen before is too."""
+    model = make_actor_critic(LINE, TWO, Network("gru", 8, depth, "gelu"), key=jax.random.key(1))
+    first, second = jnp.asarray([1.0, -2.0, 0.5]), jnp.asarray([0.3, 0.1, -1.0])
+    seen = model.evaluate(second, model.evaluate(first, model.initial_memory())[1])[0].value
+    assert seen != model.evaluate(second, model.initial_memory())[0].value
+    gradient = eqx.filter_grad(lambda m: m.evaluate(first, m.initial_memory())[0].value)(model)
+    assert all(jnp.any(layer.weight != 0) for layer in (gradient.dense, *gradient.deeper) if layer is not None)
+
+
+@pytest.mark.parametrize("space", [TWO, spaces.MultiDiscrete((2, 3)), spaces.MultiBinary((4,))])
+def test_a_standard_deviation_of_choices_is_refused(space: spaces.Space) -> None:
+    with pytest.raises(InputError, match=r"initial_log_std is -0.5, but actions in .* have no standard deviation"):
+        built(Network(initial_log_std=-0.5), action_space=space)
+    assert built(Network(initial_log_std=-0.5), action_space=spaces.Box((2,))).head.log_std.shape == (2,)
+
+
+@pytest.mark.parametrize(
+    ("written", "obs_space", "read"),
+    [
+        (Network(width=64, depth=2, activation="tanh"), LINE, Network()),
+        (Network(width=8, depth=1, activation="relu"), LINE, Network(width=8, depth=1, activation="relu")),
+        (Network(width=1024, depth=4, activation="gelu"), ATARI, Network()),
+        (Network("gru", 16, 5, "relu"), LINE, Network("gru", 16)),
+        (
+            Network("lstm", 64, 2, "tanh", normalize_observations=True),
+            ATARI,
+            Network("lstm", normalize_observations=True),
+        ),
+    ],
+)
+def test_a_run_of_an_older_logpi_has_the_network_that_it_had(
+    written: Network, obs_space: spaces.Space, read: Network, tmp_path: Path
+) -> None:
+    config = {
+        "schema": 3, "env": "Env-v0", "named": False, "seeds": (0,), "model": "network", "obs_space": obs_space,
+        "action_space": TWO, "measurements": PPO.measurements, "summary": {}, "versions": {}, "run_id": "",
+        "settings": Settings(network=written),
+    }  # fmt: skip
+    for schema, network in ((3, read), (4, written)):
+        (tmp_path / "config.json").write_text(json.dumps(to_json(config | {"schema": schema})))
+        assert read_entries(tmp_path)["settings"].network == network
