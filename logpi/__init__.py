@@ -157,6 +157,7 @@ __getattr__, __dir__, __all__ = attach(
         "algorithms",
         "audit",
         "batch",
+        "catalogue",
         "credit",
         "derivatives",
         "distributions",

@@ -83,14 +83,15 @@ def _offered(module: Any) -> list[tuple[str, str]]:
 
 def _commands() -> list[tuple[str, str, list[Flag]]]:
     """Each command with its description and its flags."""
-    from logpi.cli import audit, evaluate, explain, report, resume, train, watch
+    from logpi.cli import audit, evaluate, explain, report, resume, show, train, watch
+    from logpi.cli import list as listing
     from logpi.cli.fields import settings_flags
     from logpi.runs.presets import GENERAL
 
     found = [(train.COMMAND, train.DESCRIPTION, train.FLAGS)]
     for name, general in GENERAL.items():
         found.append((f"{train.COMMAND} --algorithm {name}", "", settings_flags(general)))
-    found += [(c.COMMAND, c.DESCRIPTION, c.FLAGS) for c in (resume, evaluate, watch, report, explain)]
+    found += [(c.COMMAND, c.DESCRIPTION, c.FLAGS) for c in (resume, evaluate, watch, listing, show, report, explain)]
     return found + [(f"logpi audit {kind}", *audit.usage(kind)) for kind in audit.KINDS]
 
 

@@ -29,6 +29,8 @@ commands:
   resume RUN      go on with a training that was interrupted or killed
   evaluate RUN    what the policies of a run earn in fresh episodes
   watch RUN       see a policy act, in a window or as a video
+  list WHAT       envs, presets, algorithms, estimators or runs: what there is, and what would bring the rest
+  show RUN        settings, curve, evaluation and findings of a run, in the terminal
   report RUN ...  one page of curves, gradients and findings, for a browser
   explain [RUN]   one page that shows what a policy gradient differentiates
   audit KIND ...  whether a gradient, a policy, an environment or a run is what it says
@@ -39,6 +41,8 @@ examples:
   logpi resume runs/pendulum
   logpi evaluate runs/pendulum --episodes 200 --deterministic
   logpi watch runs/pendulum --video pendulum.gif
+  logpi list envs halfcheetah
+  logpi show runs/pendulum
   logpi report runs/pendulum --out pendulum.html
   logpi explain --open
   logpi audit run runs/pendulum
@@ -46,7 +50,7 @@ examples:
 logpi COMMAND --help lists the flags of a command; logpi train ENV --help also the preset for that environment.
 logpi --version tells the version.
 """
-COMMANDS = ("train", "resume", "evaluate", "watch", "report", "explain", "audit")
+COMMANDS = ("train", "resume", "evaluate", "watch", "list", "show", "report", "explain", "audit")
 _CURES = {  # of what the system refuses
     errno.ENOSPC: "make room", errno.EDQUOT: "make room", errno.EFBIG: "make room", errno.EMFILE: "raise ulimit -n",
 }  # fmt: skip
@@ -190,6 +194,10 @@ def _command(name: str) -> Callable[[Sequence[str]], int]:
             from .evaluate import evaluate_command as command
         case "watch":
             from .watch import watch_command as command
+        case "list":
+            from .list import list_command as command
+        case "show":
+            from .show import show_command as command
         case "report":
             from .report import report_command as command
         case "explain":

@@ -99,8 +99,8 @@ def _trained(values: dict[str, Any], settings: Any, folder: Path, again: Any) ->
         from ..envs import resolve
         from ..runs.run import own_source
         from ..training.cache import compilation_cache
+        from ..training.precompilation import precompiled_evaluation
         from ..training.train import train
-        from .precompilation import precompiled_evaluation
 
         compilation_cache()
         source = resolve(environment_of(values["env"])) if again is None else own_source(again)

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import check_between, InputError, said
+from ..progress.video import check_video, write_video
 from .arguments import Flag, parse
 from .objects import environment_of
 from .terminal import says, transient
-from .video import check_video, write_video
 
 COMMAND = "logpi watch"
 DESCRIPTION = "Shows a policy of a run acting, in a window, or as a video with --video."

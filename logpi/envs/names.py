@@ -2,7 +2,6 @@
 
 import dataclasses
 import difflib
-import functools
 import importlib.util
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from ..errors import InputError, missing, said
 from .adapters.functional import phys2d, TWINS
 from .base import AbstractEnv
+from .known import brought_by, envpool_ids, EXTRAS
 from .named import named, named_as, suite_of
 from .probes import KINDS, PROBES
 from .sources import (
@@ -27,7 +27,6 @@ from .sources import (
 
 # EnvPool has these too, with other spaces than Gymnasium's of the same name.
 _OTHER_SPACES = ("Blackjack-v1", "tabular/CliffWalking-v0")
-_EXTRAS = {"mujoco": "MuJoCo", "box2d": "Box2D"}  # of Gymnasium's environments, by a part of their entry point
 
 
 def resolve(env: Any, *, processes: bool = False, **options: Any) -> EnvSource:
@@ -129,9 +128,11 @@ def _gymnasium_failed(id: str, options: dict[str, Any], error: Exception) -> Inp
     import gymnasium
 
     spec = gymnasium.registry.get(id)
-    for part, package in _EXTRAS.items():
+    for part, (package, _) in EXTRAS.items():
         if isinstance(error, gymnasium.error.DependencyNotInstalled) and spec and part in str(spec.entry_point):
             return missing(id, package, part)
+    if isinstance(error, ImportError) and (brought := brought_by(id.rpartition(":")[2])):
+        return InputError(f"There is no environment {id!r} here; {brought}.")
     if isinstance(error, gymnasium.error.UnregisteredEnv) or (isinstance(error, ImportError) and ":" in id):
         return InputError(f"{id} is not there ({said(error)}): name a module that registers it, as in module:Env-v0.")
     given = f" with {options}" if options else ""
@@ -191,16 +192,6 @@ _SUITES: dict[str, Callable[[str, str, dict[str, Any], bool], EnvSource]] = {
 }
 
 
-@functools.cache
-def envpool_ids() -> frozenset[str]:
-    """The ids that EnvPool has; none where it is not installed. Importing it takes about a second."""
-    if importlib.util.find_spec("envpool") is None:
-        return frozenset()
-    import envpool
-
-    return frozenset(envpool.list_all_envs())
-
-
 def _in_envpool(id: str, options: dict[str, Any]) -> bool:
     if id not in envpool_ids():
         return False
@@ -229,6 +220,8 @@ def _all_names() -> dict[str, str]:
 
 def _unknown(name: str, id: str, known: dict[str, str]) -> InputError:
     """The sentence for a name that there is not. `known` has what was meant, and how to name it."""
+    if name in (id, f"gymnasium:{id}") and (brought := brought_by(id)):
+        return InputError(f"There is no environment {name!r} here; {brought}.")
     lower = {candidate.lower(): candidate for candidate in known}
     near = difflib.get_close_matches(id.lower(), lower, n=3, cutoff=0.6)
     if near:

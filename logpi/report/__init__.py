@@ -3,10 +3,11 @@
 from typing import Any, TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .digest import summary as summary
     from .document import page as page
     from .drawing import figures as figures
 
-__all__ = ["figures", "page"]
+__all__ = ["figures", "page", "summary"]
 
 
 def __getattr__(name: str) -> Any:
@@ -14,6 +15,8 @@ def __getattr__(name: str) -> Any:
     match name:
         case "page":
             from .document import page as found
+        case "summary":
+            from .digest import summary as found
         case "figures":
             from .drawing import figures as found
         case _:

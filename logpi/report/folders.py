@@ -11,9 +11,8 @@ from jaxtyping import Float
 
 from ..errors import check_path, InputError, printable
 from ..runs.files import read_json
-from ..runs.folder import is_held
 from ..runs.metrics import as_columns, read_rows, real_columns
-from ..runs.run import is_complete, load, read_config, Run
+from ..runs.run import load, read_config, Run, status
 from ..runs.schema import name_of_kind
 from ..runs.times import read_times
 
@@ -59,21 +58,20 @@ def tell(subject: Run | str | Path, index: int = 0) -> Told:
     named in `notes`.
     """
     if isinstance(subject, Run):
-        status = "complete" if is_complete(subject) else _ended(subject)
         nothing = np.zeros(0)
         columns = _columns(subject, subject.history, "The run")
-        return Told(subject.env, subject, columns, (nothing, nothing), status, index=index)
+        return Told(subject.env, subject, columns, (nothing, nothing), status(subject, None), index=index)
     folder = check_path("a run", subject)
     config, notes = read_config(folder), []
     fault = _optional(folder / "fault.json", notes)
-    status = _status(folder, config, fault)
-    run = _with_models(folder, config, notes) if config.summary and status != "running" else config
+    found = status(config, folder, stopped=fault is not None)
+    run = _with_models(folder, config, notes) if config.summary and found != "running" else config
     rows = run.history or read_rows(folder)
     times, evaluation = _times(folder, notes), _optional(folder / "evaluation.json", notes)
     columns = _columns(config, rows, str(folder))
     run = dataclasses.replace(run, history=[])  # the columns say it in a tenth of the memory
     name = printable(folder.resolve().name)
-    return Told(name, run, columns, times, status, folder, evaluation, fault, tuple(notes), index)
+    return Told(name, run, columns, times, found, folder, evaluation, fault, tuple(notes), index)
 
 
 def with_names(told: list[Told]) -> list[Told]:
@@ -86,19 +84,6 @@ def with_names(told: list[Told]) -> list[Told]:
     )
     names = next(n for form in forms if len(set(n := [form(t) for t in told])) == len(told))
     return [dataclasses.replace(t, name=name) for t, name in zip(told, names, strict=True)]
-
-
-def _status(folder: Path, config: Run, fault: Any) -> str:
-    if is_held(folder):
-        return "running"  # also where an earlier part of it was interrupted
-    if fault is not None:
-        return "stopped"
-    return "complete" if is_complete(config, folder) else _ended(config)
-
-
-def _ended(run: Run) -> str:
-    """How a training ended that is not complete: by a signal, or by an environment or the process breaking down."""
-    return "interrupted" if run.summary.get("interrupted") else "unfinished"
 
 
 def _with_models(folder: Path, config: Run, notes: list[str]) -> Run:

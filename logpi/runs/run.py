@@ -28,7 +28,7 @@ from ..spaces.actions import ACTION_MAPS
 from .agent import Agent
 from .arrays import load_arrays, save_arrays
 from .config import given_settings, own_env, read_entries
-from .folder import claimed, clear_folder, policy_file, write_config
+from .folder import claimed, clear_folder, is_held, policy_file, write_config
 from .metrics import read_rows, rewrite_rows
 from .options import FaultTolerance
 from .plot import plot_curves
@@ -192,6 +192,20 @@ def is_complete(run: Run, folder: Path | None = None) -> bool:
         last = {row["seed"]: row["iteration"] for row in rows}
         done = min(last.get(seed, 0) for seed in run.seeds)
     return bool(run.summary) and done >= run.settings.num_updates
+
+
+def status(run: Run, folder: Path | None, *, stopped: bool = False) -> str:
+    """How far a run is: running, stopped by NaN, complete, interrupted by a signal, or unfinished.
+
+    Unfinished is what an environment or the process broke down in. `stopped` is whether its folder has a fault.
+    """
+    if folder is not None and is_held(folder):
+        return "running"  # also where an earlier part of it was interrupted
+    if stopped:
+        return "stopped"
+    if is_complete(run, folder):
+        return "complete"
+    return "interrupted" if run.summary.get("interrupted") else "unfinished"
 
 
 def own_source(run: Run, given: Any = None) -> EnvSource:

@@ -24,7 +24,7 @@ LAYERS = (
     ("algorithms", "evaluation"),
     ("runs",),
     ("training",),
-    ("audit", "progress"),
+    ("audit", "progress", "catalogue"),
     ("report", "explain"),
     ("cli",),
 )

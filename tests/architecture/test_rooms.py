@@ -29,7 +29,7 @@ ROOMS = {
 EXCEPTIONS = {
     ("audit/environments/walks.py", "uses threads"): "a call of a foreign environment that may never come back",
     ("cli/main.py", "uses threads"): "a signal is sent again once Python has cleared up",
-    ("cli/precompilation.py", "uses threads"): "the evaluation is compiled while training goes on",
+    ("training/precompilation.py", "uses threads"): "the evaluation is compiled while training goes on",
     ("envs/sources.py", "uses threads"): "a lock: Gymnasium has one log level for the process",
     ("estimation/host_functions.py", "uses threads"): "the worker processes of `logpi.host`, and a lock",
     ("runs/folder.py", "asks for devices"): "the name of the device is written down",

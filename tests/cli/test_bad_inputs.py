@@ -13,7 +13,10 @@ from tests.cli.conftest import SMALL
 CARTPOLE = ["train", "CartPole-v1"]
 WRONG = {
     "command": (["trian"], "'trian' is no command of logpi: did you mean train?"),
-    "command, far off": (["xyz"], "the commands are train, resume, evaluate, watch, report, explain, audit"),
+    "command, far off": (
+        ["xyz"],
+        "the commands are train, resume, evaluate, watch, list, show, report",
+    ),
     "no environment": (["train"], "ENV is missing"),
     "no environment, but a flag": (["train", "--steps", "5"], "ENV is missing"),
     "environment": (["train", "CartPole-v9"], "There is no environment 'CartPole-v9'; the nearest: CartPole-v1"),

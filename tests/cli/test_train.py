@@ -9,8 +9,8 @@ import pytest
 
 import logpi
 from logpi.cli.main import main
-from logpi.cli.precompilation import compile_evaluation
 from logpi.envs import resolve
+from logpi.training.precompilation import compile_evaluation
 from tests.cli.conftest import SMALL
 
 KEYS = [

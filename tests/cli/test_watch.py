@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from logpi.cli.main import main
-from logpi.cli.video import write_video
+from logpi.progress.video import write_video
 
 
 def test_a_gif_of_two_episodes(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

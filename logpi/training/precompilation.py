@@ -11,7 +11,7 @@ from typing import Any
 
 from ..envs import EnvSource
 from ..runs.settings import Settings
-from ..training.events import Compiled, Compiling, Event, Listener
+from .events import Compiled, Compiling, Event, Listener
 
 LATEST_START = 1.0  # seconds
 
