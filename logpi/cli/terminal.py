@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 from ..errors import printable
@@ -45,8 +45,9 @@ def open_streams() -> None:
 
 
 def says(text: str) -> None:
-    """Lines on stderr; names in them may hold what a terminal would obey."""
-    print("\n".join(map(printable, text.split("\n"))), file=sys.stderr, flush=True)
+    """Lines on stderr, in place of a line that passes; names in them may hold what a terminal would obey."""
+    begin = _ERASE if sys.stderr.isatty() else ""
+    print(begin + "\n".join(map(printable, text.split("\n"))), file=sys.stderr, flush=True)
 
 
 def own_name() -> str:
@@ -65,16 +66,21 @@ def own_name() -> str:
 
 
 @contextlib.contextmanager
-def transient(text: str) -> Generator[None]:
+def transient(text: str) -> Generator[Callable[[str], None]]:
     """Shows a line while something takes its time, in a terminal only; it leaves no trace.
 
-    What is written meanwhile should begin by erasing the line.
+    What it gives shows another line in place of it. What is written meanwhile should begin by erasing the line.
     """
     shown = sys.stderr.isatty()
+
+    def shows(line: str) -> None:
+        if shown:
+            print(f"{_ERASE}{line}", end="", file=sys.stderr, flush=True)
+
     if shown:
         print(text, end="", file=sys.stderr, flush=True)
     try:
-        yield
+        yield shows
     finally:
         if shown:
             print(_ERASE, end="", file=sys.stderr, flush=True)

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sys
+import time
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from .terminal import says, transient
 
 COMMAND = "logpi watch"
 DESCRIPTION = "Shows a policy of a run acting, in a window, or as a video with --video."
+SECONDS_BETWEEN_WORDS = 0.5
 MAX_STEPS = 10_000  # of an episode; a video of more than that is a mistake
 FLAGS = [
     Flag("run", str, "folder of a run, as logpi train makes", metavar="RUN", positional=True),
@@ -49,9 +51,21 @@ def watch_command(arguments: Sequence[str]) -> int:
             for _ in played:
                 pass
         else:
-            write_video(video, played, env.metadata.get("render_fps") or 30)
+            says(f"drawing {values['episodes']} episode{'s' * (values['episodes'] > 1)} into {video} ...")
+            write_video(video, _counted(played), env.metadata.get("render_fps") or 30)
             says(f"written to {video}")
     return 0
+
+
+def _counted(frames: Iterator[Any]) -> Iterator[Any]:
+    """The frames, with a line in a terminal that says how many there have been: some take a while to draw."""
+    begun = told = time.monotonic()
+    with transient("") as shows:
+        for count, frame in enumerate(frames, 1):
+            yield frame
+            if time.monotonic() - told > SECONDS_BETWEEN_WORDS:
+                told = time.monotonic()
+                shows(f"{count:,} frames, {count / (told - begun):.1f} a second")
 
 
 def _has_display() -> bool:

@@ -1,10 +1,13 @@
 """`logpi watch`: videos that open, and episodes that are told."""
 
+import io
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from logpi.cli import watch
 from logpi.cli.main import main
 from logpi.progress.video import write_video
 
@@ -15,9 +18,25 @@ def test_a_gif_of_two_episodes(trained: Path, tmp_path: Path, capsys: pytest.Cap
     assert main(["watch", str(trained), "--video", str(video), "--episodes", "2", "--seed", "1"]) == 0
     said = capsys.readouterr()
     assert said.out == "" and "episode 1: return " in said.err and "episode 2: return " in said.err
+    assert said.err.startswith(f"drawing 2 episodes into {video} ...\n")
     with image.open(video) as opened:
         assert opened.size == (600, 400) and opened.n_frames > 3 and opened.info["loop"] == 0
     assert [path.name for path in video.parent.iterdir()] == ["cartpole.gif"]
+
+
+def test_a_terminal_hears_how_far_a_film_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line that passes, and none where nobody looks."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(watch, "SECONDS_BETWEEN_WORDS", -1.0)
+    for stream in (Terminal(), io.StringIO()):
+        monkeypatch.setattr(sys, "stderr", stream)
+        assert list(watch._counted(iter("abc"))) == ["a", "b", "c"]
+        told = stream.getvalue().split("\r\x1b[2K")
+        assert (told[-1] == "" and "3 frames" in told[-2]) if stream.isatty() else told == [""]
 
 
 def test_an_mp4(trained: Path, tmp_path: Path) -> None:
