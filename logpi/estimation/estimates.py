@@ -9,6 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
@@ -67,9 +68,12 @@ class Estimate:
         return isinstance(other, Estimate) and bool(eqx.tree_equal(self, other))
 
     def __repr__(self) -> str:
-        return eqx.tree_pformat(self)
+        """In words; of numbers that are traced, or of several estimates at once, what they are made of."""
+        numbers = jax.tree.leaves((self.value, self.value_error, self.gradient, self.gradient_error))
+        traced = any(isinstance(x, Tracer) or not isinstance(x, jax.Array | np.ndarray | np.generic) for x in numbers)
+        return eqx.tree_pformat(self) if traced or np.ndim(self.value) else self._in_words()
 
-    def __str__(self) -> str:
+    def _in_words(self) -> str:
         gradient, error = (np.asarray(ravel_pytree(tree)[0]) for tree in (self.gradient, self.gradient_error))
         shown = "  ".join(f"{g:.4g} ± {e:.2g}" for g, e in zip(gradient[:8], error[:8], strict=True))
         more = f"  ... {gradient.size:,} in all, norm {np.linalg.norm(gradient):.4g}" if gradient.size > 8 else ""

@@ -20,7 +20,7 @@ from .playing import in_shares, rollouts, shares
 MAX_EPISODE_STEPS = 200_000
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Evaluation:
     """Returns of fresh episodes, by seed. Undiscounted, in the environment's own units of reward."""
 
@@ -57,11 +57,15 @@ class Evaluation:
             "mean_length": float(self.lengths.mean()),
         }
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
+        """In words, with an interval wherever there are enough values for one."""
         how = "deterministic" if self.deterministic else "stochastic"
-        over = "" if len(self.seeds) == 1 else f", Student's t over {len(self.seeds)} seeds"
-        lines = [f"{self.env}, {how} policy, {self.returns.shape[1]} episodes a seed: return {self.mean} (95 %{over})"]
-        if len(self.seeds) > 1:
+        episodes, several = self.returns.shape[1], len(self.seeds) > 1
+        count = ("1 episode" if episodes == 1 else f"{episodes:,} episodes") + (" a seed" if several else "")
+        over = f", Student's t over {len(self.seeds)} seeds" if several else ""
+        over = f" (95 %{over})" if self.mean.known else ""
+        lines = [f"{self.env}, {how} policy, {count}: return {self.mean}{over}"]
+        if several:
             lines += [f"interquartile mean of the seeds {self.iqm} (95 %, bootstrap over seeds)"]
             lines += [f"  seed {seed}: {interval}" for seed, interval in self.by_seed.items()]
         return "\n".join(lines)

@@ -16,6 +16,7 @@ from ..estimation.estimates import raise_broken_limit
 from ..estimators import Enumerate, Score
 from ..estimators.problem import Problem, takes_parameters
 from ..parameters import as_parameters, check_key
+from ..runs.plot import in_notebooks
 
 SAMPLES = 200  # that are shown
 MANY = 20_000  # for J and its gradient where the events cannot all be listed
@@ -54,7 +55,7 @@ def figure(J: Any, params: PyTree, key: PRNGKeyArray, *, steps: int = 100, learn
     _climb(climb, seen, path)
     for axes in (policy, pushes, hill, climb):
         axes.spines[["top", "right"]].set_visible(False)
-    return drawn
+    return in_notebooks(drawn)
 
 
 class _FlatExpectation:

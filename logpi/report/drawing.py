@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import missing
+from ..runs.plot import in_notebooks
 from ..runs.run import Run
 from .charts import Chart, Columns, Heat, Intervals, Line, Lines
 from .document import gather
@@ -57,7 +58,7 @@ def draw(chart: Chart) -> Any:
             _heat(figure, axes, chart)
         case Columns():
             _columns(axes, chart)
-    return figure
+    return in_notebooks(figure)
 
 
 def _colour(run: int) -> str:

@@ -18,8 +18,13 @@ class Interval:
     low: float
     high: float
 
+    @property
+    def known(self) -> bool:
+        """Whether there were enough values for an interval."""
+        return self.low == self.low and self.high == self.high
+
     def __str__(self) -> str:
-        return f"{self.value:.1f} [{self.low:.1f}, {self.high:.1f}]"
+        return f"{self.value:.1f} [{self.low:.1f}, {self.high:.1f}]" if self.known else f"{self.value:.1f}"
 
 
 def mean_interval(values: Float[np.ndarray, " n"]) -> Interval:
