@@ -9,6 +9,18 @@ from typing import Any, TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+OTHERS_NAMES = {  # of other libraries for what has another name here
+    "algo": "algorithm", "total_timesteps": "steps", "timesteps": "steps", "max_steps": "steps", "n_envs": "num_envs",
+    "envs": "num_envs", "n_steps": "rollout_length", "num_steps": "rollout_length", "unroll_length": "rollout_length",
+    "lr": "learning_rate", "adam_epsilon": "epsilon", "discount": "gamma", "gae_lambda": "lam", "lambda_": "lam",
+    "n_epochs": "num_epochs", "update_epochs": "num_epochs", "minibatches": "num_minibatches",
+    "n_minibatches": "num_minibatches", "nminibatches": "num_minibatches", "clip_range": "clip", "clip_coef": "clip",
+    "clip_eps": "clip", "clip_range_vf": "value_clip", "ent_coef": "entropy_coef", "vf_coef": "value_coef",
+    "log_std_init": "initial_log_std", "policy_kwargs": "network", "policy": "model", "n_seeds": "seeds",
+    "num_seeds": "seeds", "optimizer": "optimiser", "env_kwargs": "env_options", "hidden_size": "width",
+    "callback": "listener", "verbose": "progress", "limit": "reward_scaling",
+}  # fmt: skip
+
 
 class InputError(ValueError):
     """A mistake in what a person gave, told in one sentence that names the value, the limit and the cure.
@@ -113,6 +125,23 @@ def missing(what: str, package: str, extra: str) -> InputError:
     return InputError(f'{what} needs {package}, which is not installed: pip install "logpi[{extra}]".')
 
 
+def did_you_mean(name: str, known: Iterable[str], otherwise: str, cutoff: float = 0.6) -> str:
+    """A question: did you mean what is called `name` elsewhere, or the nearest of those known? Or else `otherwise`.
+
+    Flags are names with hyphens.
+    """
+    import difflib  # here, for it takes as long to import as all that a right name needs
+
+    known = list(known)
+    meant = OTHERS_NAMES.get(_plain(name))
+    near = [each for each in known if _plain(each) == meant] or difflib.get_close_matches(name, known, 1, cutoff)
+    return f"did you mean {near[0]}?" if near else otherwise
+
+
+def _plain(name: str) -> str:
+    return name.lstrip("-").replace("-", "_")
+
+
 def said(error: BaseException, most: int = 1000) -> str:
     """What an exception says, to stand in a sentence: on one line, without its full stop, cut where it is long.
 
@@ -162,8 +191,23 @@ def _is_array(value: object) -> bool:
 
 
 class TrainingFault(InputError):
-    """NaN or infinity came up in a training, which stopped there; what was good before it is saved."""
+    """NaN or infinity came up in a training, which stopped there; what was good before it is saved, and in `run`."""
+
+    run: Any = None
 
 
 class EnvironmentFault(InputError):
-    """An environment broke down or does not answer; what was learned is saved."""
+    """An environment broke down or does not answer; what was learned is saved, and in `run`."""
+
+    run: Any = None
+
+
+def interruption(sentence: str, run: Any, signal: int) -> KeyboardInterrupt:
+    """What a training raises that Ctrl-C, SIGTERM or SIGHUP ended: with the `run` that was learned, and which it was.
+
+    It is of no class of ours: only of a plain `KeyboardInterrupt` that nobody catches Python dies as of Ctrl-C, so that
+    a loop of the shell ends too.
+    """
+    stop: Any = KeyboardInterrupt(sentence)
+    stop.run, stop.signal = run, signal
+    return stop

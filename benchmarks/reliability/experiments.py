@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import logpi
+from logpi.progress.events import Advanced, Event
 from logpi.runs.checkpoints import listed
 from logpi.runs.run import read_config
-from logpi.training.events import Advanced, Event
 
 from .fuzz import fuzz, real_folder
 from .processes import faults_of, kill_after, mixed, newest, resident_bytes, same_files, Training

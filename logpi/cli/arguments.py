@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import difflib
 import io
 import math
 import re
@@ -14,7 +13,7 @@ from typing import Annotated, Any, Literal
 import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
-from ..errors import InputError
+from ..errors import did_you_mean, InputError
 
 
 class _Required:
@@ -29,7 +28,7 @@ class Flag:
     """One thing to be said on a command line."""
 
     name: str  # as Python has it
-    kind: Any  # int, float, str, bool or Literal[...], or one of them `| None`
+    kind: Any  # int, float, str, bool or Literal[...], or one of them `| None`; tuple[str, ...] may be there repeatedly
     help: str
     default: Any = REQUIRED
     spellings: tuple[str, ...] = ()  # the first is the one in the help; by default the name, with hyphens
@@ -127,9 +126,8 @@ def choose(spelling: str, text: str, choices: Sequence[str]) -> str:
     """`text`, if it is one of the choices, whatever its case. Raises `InputError` if not."""
     if text.lower() in choices:
         return text.lower()
-    near = difflib.get_close_matches(text.lower(), choices, n=1)
-    cure = f": did you mean {near[0]}?" if near else "."
-    raise InputError(f"{spelling} is {text!r}, but it must be one of {', '.join(choices)}{cure}")
+    cure = did_you_mean(text.lower(), choices, "give one of them.")
+    raise InputError(f"{spelling} is {text!r}, but it must be one of {', '.join(choices)}: {cure}")
 
 
 def _hyphens(argument: str) -> str:
@@ -148,8 +146,7 @@ def _check(flags: Sequence[Flag], arguments: Sequence[str], command: str) -> Non
             continue
         flag = known.get(name)
         if flag is None:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
-            cure = f"did you mean {near[0]}?" if near else f"{command} --help lists them."
+            cure = did_you_mean(name, known, f"{command} --help lists them.", cutoff=0.7)
             raise InputError(f"{name} is no flag of `{command}`: {cure}")
         if equals and not flag.takes_value:
             raise InputError(f"{name} takes no value: write {name} alone.")
@@ -189,9 +186,13 @@ def _field(flag: Flag) -> tuple[str, Any, Any]:
     names: dict[str, Any] = {} if flag.positional else {"name": name[2:], "aliases": aliases}
     if flag.default is None or (flag.default is False and not flag.on_and_off):
         names["help_behavior_hint"] = ""  # the text says what happens without it
+    if flag.kind == tuple[str, ...]:
+        names["metavar"] = flag.metavar
     words = tyro.conf.arg(help=flag.help, prefix_name=False, **names)
     if flag.kind is bool:
         annotation = Annotated[bool if flag.on_and_off else tyro.conf.FlagCreatePairsOff[bool], words]
+    elif flag.kind == tuple[str, ...]:
+        annotation = Annotated[tyro.conf.UseAppendAction[flag.kind], words]
     else:
         annotation = Annotated[flag.kind, _constructor(flag), words]
     if flag.positional:

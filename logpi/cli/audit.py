@@ -1,11 +1,10 @@
 """`logpi audit`: whether a gradient, a policy, an environment or a run is what it says. Status 1 where it is not."""
 
-import difflib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import check_between, InputError
+from ..errors import check_between, did_you_mean, InputError
 from .arguments import choose, Flag, parse
 from .objects import environment_of, is_object, load_module, load_object, named
 from .terminal import transient
@@ -163,8 +162,7 @@ def _loss(audits: Any, values: dict[str, Any], key: Any) -> Any:
     known = {_typed(recipe.name): recipe.loss for recipe in gallery.RECIPES} | terms
     name = _typed(target)
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        cure = f"did you mean {near[0]}?" if near else f"the gallery has {', '.join(known)};"
+        cure = did_you_mean(name, known, f"the gallery has {', '.join(known)};")
         raise InputError(f"{target!r} is no loss of the gallery: {cure} For one of your own give FILE.py:NAME.")
     beta = gallery.kl.BETA if name in terms and values["beta"] is None else values["beta"]
     return audits.loss(known[name], key, beta=beta, **how)

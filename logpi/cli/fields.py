@@ -106,18 +106,8 @@ def changed(settings: Settings, values: dict[str, Any]) -> Settings:
 
     Raises `InputError`, in the words of the command line, for a value that is out of range.
     """
-    before: Any = settings.algorithm
     try:
-        parts = {name: _replaced(part, values) for name, part in _parts(before).items()}
-        algorithm = dataclasses.replace(_replaced(before, values), **parts)
-        network = _replaced(settings.network, values)
-        scaling = settings.reward_scaling
-        if values.get("reward_scaling", scaling is not None):
-            scaling = _replaced(scaling or RewardScaling(gamma=parts["credit"].gamma), values)
-        else:
-            scaling = None
-        settings = _replaced(settings, {name: values[name] for name in values if name != "reward_scaling"})
-        return dataclasses.replace(settings, algorithm=algorithm, network=network, reward_scaling=scaling)
+        return dataclasses.replace(settings.with_(**values), source=settings.source)
     except InputError as error:
         raise InputError(in_flags(str(error), values)) from None
 
@@ -126,11 +116,6 @@ def _parts(algorithm: Any) -> dict[str, Any]:
     """The fields of an algorithm that are objects with fields of their own."""
     values = {f.name: getattr(algorithm, f.name) for f in dataclasses.fields(algorithm)}
     return {name: value for name, value in values.items() if dataclasses.is_dataclass(value)}
-
-
-def _replaced(part: Any, values: dict[str, Any]) -> Any:
-    mine = {f.name: values[f.name] for f in dataclasses.fields(part) if f.name in values}
-    return dataclasses.replace(part, **mine) if mine else part
 
 
 def in_flags(sentence: str, names: Iterable[str]) -> str:

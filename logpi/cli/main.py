@@ -15,7 +15,7 @@ from collections.abc import Callable, Generator, Sequence
 from types import FrameType
 from typing import Any, TextIO
 
-from ..errors import InputError, said, TrainingFault
+from ..errors import did_you_mean, InputError, said, TrainingFault
 from ..training.signals import signal_handler, signal_of, SIGNALS, Terminated
 from .terminal import open_streams, says, Unfailing
 
@@ -205,9 +205,6 @@ def _command(name: str) -> Callable[[Sequence[str]], int]:
         case "audit":
             from .audit import audit_command as command
         case _:
-            import difflib
-
-            near = difflib.get_close_matches(name, COMMANDS, n=1)
-            cure = f"did you mean {near[0]}?" if near else f"the commands are {', '.join(COMMANDS)}; see logpi --help."
+            cure = did_you_mean(name, COMMANDS, f"the commands are {', '.join(COMMANDS)}; see logpi --help.")
             raise InputError(f"{name!r} is no command of logpi: {cure}")
     return command

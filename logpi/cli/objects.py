@@ -1,14 +1,16 @@
 """A thing of the user's own, named on the command line as FILE.py:NAME. Naming it is leave to run that file."""
 
-import difflib
 import importlib.util
+import json
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ..errors import InputError, said
+from ..envs.named import SUITES
+from ..errors import did_you_mean, InputError, said
 
 
 def is_object(text: str) -> bool:
@@ -27,16 +29,46 @@ def load_object(text: str) -> Any:
 
 
 def environment_of(text: str | None) -> Any:
-    """An environment as a flag names it: by a name, or as what NAME is in FILE.py; `None` where none is named."""
-    return load_object(text) if text is not None and is_object(text) else text
+    """An environment as a flag names it: by a name, or as what NAME is in FILE.py; `None` where none is named.
+
+    The MODULE of a name MODULE:ENV may lie in the current folder: it registers the environment.
+    """
+    if text is None or is_object(text):
+        return None if text is None else load_object(text)
+    module = text.partition(":")[0]
+    here = Path(f"{module}.py") if Path(f"{module}.py").is_file() else Path(module, "__init__.py")
+    if ":" in text and module not in SUITES and here.is_file() and importlib.util.find_spec(module) is None:
+        load_module(here, module)
+    return text
 
 
-def load_module(path: Path) -> ModuleType:
-    """A Python file, run as a module of its own name. Raises `InputError` where it is none or breaks down."""
+def environment_options(texts: Sequence[str]) -> dict[str, Any]:
+    """Options as `--env-option` takes them: NAME=VALUE each, with a value as JSON has it, or else a text.
+
+    Raises `InputError` where one is neither.
+    """
+    options = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier():
+            raise InputError(f"--env-option is {text!r}, but it must be NAME=VALUE, as in is_slippery=false.")
+        value = {"True": "true", "False": "false", "None": "null"}.get(value, value)  # as Python writes them
+        try:
+            options[name] = json.loads(value)
+        except ValueError:
+            options[name] = value
+    return options
+
+
+def load_module(path: Path, name: str | None = None) -> ModuleType:
+    """A Python file, run as a module: of this name, or of one that no other has.
+
+    Raises `InputError` where it is no file of Python's or breaks down.
+    """
     if not path.is_file():
         raise InputError(f"{path} is no file: name a Python file and what to take from it, as in model.py:policy.")
     folder = str(path.resolve().parent)
-    spec = importlib.util.spec_from_file_location(f"file {path.stem}", path)  # a name that no other module has
+    spec = importlib.util.spec_from_file_location(name or f"file {path.stem}", path)
     if spec is None or spec.loader is None:
         raise InputError(f"{path} is no Python file: its name must end in .py.")
     module = importlib.util.module_from_spec(spec)
@@ -59,7 +91,6 @@ def named(module: ModuleType, name: str) -> Any:
     """What a name is in a module. Raises `InputError` with the nearest names where there is none."""
     if not hasattr(module, name):  # of the user's module, not of ours
         public = [other for other in vars(module) if not other.startswith("_")]
-        near = difflib.get_close_matches(name, public, n=1)
-        cure = f"did you mean {near[0]}?" if near else f"it has {', '.join(public[:8]) or 'no names'}."
+        cure = did_you_mean(name, public, f"it has {', '.join(public[:8]) or 'no names'}.")
         raise InputError(f"{module.__file__} has no {name!r}: {cure}")
     return getattr(module, name)

@@ -1,15 +1,14 @@
 """`logpi resume`: goes on with a training from its newest good checkpoint."""
 
-import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import check_between
-from ..training.events import fan_out
+from ..progress.events import fan_out
 from .arguments import Flag, parse
 from .objects import environment_of
 from .terminal import says, transient
-from .train import fault_tolerance, KEPT_FAULT_TOLERANCE, loggers, progress_display, SHARED_FLAGS, shown
+from .train import fault_tolerance, KEPT_FAULT_TOLERANCE, learned, loggers, SHARED_FLAGS, shown
 
 COMMAND = "logpi resume"
 DESCRIPTION = "Goes on with a training from its newest good checkpoint, to the steps that were planned."
@@ -36,7 +35,9 @@ def resume_command(arguments: Sequence[str]) -> int:
         compilation_cache()
         run = load(folder, environment=env)
         return shown(run, folder, values["evaluate_episodes"], values["json"], signal=None)
-    with contextlib.closing(progress_display()) as display:
-        listener = fan_out(display, *loggers(values["log"]))
-        run = resume(folder, environment=env, **fault_tolerance(values), listener=listener)
+    listener = fan_out(*loggers(values["log"]))
+    try:
+        run = resume(folder, environment=env, **fault_tolerance(values), progress=True, listener=listener)
+    except KeyboardInterrupt as stop:
+        run = learned(stop)
     return shown(run, folder, values["evaluate_episodes"], values["json"], run.summary["signal"])

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import check_between, InputError
+from ..progress.events import fan_out, Listener
 from ..runs.files import as_json
-from ..training.events import fan_out, Listener
 from ..training.signals import signal_of
 from .arguments import first_word, Flag, parse, value_of
-from .objects import environment_of
+from .objects import environment_of, environment_options
 from .terminal import own_name, says, transient
 
 COMMAND = "logpi train"
@@ -50,6 +50,8 @@ SHARED_FLAGS = [  # of `logpi train` and `logpi resume`
 ]
 _HOW = [
     Flag("from_run", str | None, "repeat this run; other flags change it", None, ("--from",), "RUN"),
+    Flag("env_option", tuple[str, ...], "an option of the environment; may be repeated", (), metavar="NAME=VALUE"),
+    Flag("processes", bool, "each environment of Gymnasium's in a process of its own", False),
     Flag("seed", int, "seed of the first run", 0, metavar="S"),
     Flag("seeds", int | None, "how many seeds, from --seed on; they run side by side", None, metavar="K"),
     Flag("out", str | None, "folder for the run; by default runs/ENV-ALGORITHM-TIME", None, metavar="DIR"),
@@ -66,11 +68,21 @@ def train_command(arguments: Sequence[str]) -> int:
     with _folder(values, settings) as folder:
         try:
             run = _trained(values, settings, folder, again)
+        except KeyboardInterrupt as stop:
+            run = learned(stop)
         except InputError as error:
             from .fields import in_flags
 
             raise type(error)(in_flags(str(error), values)) from None  # a fault has a status of its own
     return shown(run, folder, values["evaluate_episodes"], values["json"], run.summary["signal"])
+
+
+def learned(stop: KeyboardInterrupt) -> Any:
+    """The run of a training that was interrupted; raises the interruption again where there is none yet."""
+    run = getattr(stop, "run", None)
+    if run is None:
+        raise stop
+    return run
 
 
 def shown(run: Any, folder: Path, episodes: int, json_too: bool, signal: int | None) -> int:
@@ -103,11 +115,14 @@ def _trained(values: dict[str, Any], settings: Any, folder: Path, again: Any) ->
         from ..training.train import train
 
         compilation_cache()
-        source = resolve(environment_of(values["env"])) if again is None else own_source(again)
-        with (
-            contextlib.closing(progress_display()) as display,
-            precompiled_evaluation(source, settings, values["evaluate_episodes"]) as precompile,
-        ):
+        options, processes = environment_options(values["env_option"]), values["processes"]
+        if again is None:
+            source = resolve(environment_of(values["env"]), processes=processes, **options)
+        elif options or processes:
+            raise InputError("--env-option and --processes go with an environment: name it beside --from.")
+        else:
+            source = own_source(again)
+        with precompiled_evaluation(source, settings, values["evaluate_episodes"]) as precompile:
             return train(
                 source,
                 settings=settings,
@@ -116,7 +131,8 @@ def _trained(values: dict[str, Any], settings: Any, folder: Path, again: Any) ->
                 out=folder,
                 overwrite=values["overwrite"],
                 **fault_tolerance(values),
-                listener=fan_out(display, precompile, *loggers(values["log"])),
+                progress=True,
+                listener=fan_out(precompile, *loggers(values["log"])),
             )
 
 
@@ -195,17 +211,6 @@ def loggers(log: str) -> list[Listener]:
     from ..progress.loggers import TensorBoard, WandB
 
     return [] if log == "none" else [TensorBoard() if log == "tensorboard" else WandB()]
-
-
-def progress_display():
-    """The listener that shows how a training goes: a live line in a terminal, plain lines elsewhere."""
-    if sys.stderr.isatty():
-        from ..progress.live import TerminalProgress
-
-        return TerminalProgress()
-    from ..progress.console import PlainProgress
-
-    return PlainProgress()
 
 
 def _draw_curve(history: Sequence[dict[str, Any]]) -> None:

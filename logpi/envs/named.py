@@ -13,6 +13,7 @@ import numpy as np
 MOST_DEEP = 8  # of options within options
 _IDLE_WRAPPERS = ("PassiveEnvChecker", "OrderEnforcing")  # of Gymnasium's: they look on, and change nothing
 _PASSED_OVER = ("_cached_spec",)  # filled in when it is first asked for
+_MARKS = ("kind", "custom", "text")  # of what a run's configuration writes otherwise than JSON does
 MOST_PARTS = 20_000
 _HEAP_TYPE = 1 << 9  # the flag of classes that a program makes
 _ATOMS = (bool, int, float, complex, str, bytes, type(None), np.generic, np.dtype, range, set, frozenset, enum.Enum)
@@ -43,13 +44,14 @@ class Named:
 
 def named(suite: str, id: str, options: dict[str, Any]) -> Named | None:
     """An environment of a suite, by its id; `None` where a file could not hold its options as they are."""
-    return Named(f"{suite}:{id}", dict(options)) if _is_plain(options) else None
+    return Named(f"{suite}:{id}", dict(options)) if all(map(_is_plain, options.values())) else None
 
 
 def _is_plain(value: Any, deep: int = MOST_DEEP) -> bool:
     """Whether JSON holds a value so that it comes back the same: a tuple would come back as a list."""
     if type(value) is dict:
-        return deep > 0 and all(type(name) is str and _is_plain(item, deep - 1) for name, item in value.items())
+        names = all(type(name) is str and name not in _MARKS for name in value)
+        return deep > 0 and names and all(_is_plain(item, deep - 1) for item in value.values())
     if type(value) is list:
         return deep > 0 and all(_is_plain(item, deep - 1) for item in value)
     if type(value) is float:

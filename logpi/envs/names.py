@@ -29,7 +29,7 @@ from .sources import (
 _OTHER_SPACES = ("Blackjack-v1", "tabular/CliffWalking-v0")
 
 
-def resolve(env: Any, *, processes: bool = False, **options: Any) -> EnvSource:
+def resolve(env: Any, /, *, processes: bool = False, **options: Any) -> EnvSource:
     """The environment that a user means.
 
     - A name: `CartPole-v1` and `Pendulum-v1` mean the twins in JAX that Gymnasium brings; any other id means EnvPool's

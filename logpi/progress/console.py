@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import printable
 from ..runs.metrics import recent_return
 from ..statistics.intervals import mean_interval
-from ..training.events import Advanced, Compiled, Compiling, Event, Finished, Planned, Warned
+from .events import Advanced, Compiled, Compiling, Event, Finished, Planned, Warned
 
 SECONDS_BETWEEN_LINES = 5.0
 NEWEST_ROWS = 4096
@@ -106,10 +106,14 @@ class ProgressTracker:
 
 
 class PlainProgress:
-    """A listener that writes lines of text: for a log, or a pipe. `file` is stderr if not given."""
+    """A listener that says in lines of text how it goes.
 
-    def __init__(self, file: Any = None):
-        self._write = LineWriter(file or sys.stderr)
+    `lines` says them, and shows some until the next; if not given they are written to `file`, or to stderr. `every` is
+    how many seconds the numbers on a line may be old.
+    """
+
+    def __init__(self, file: Any = None, lines: Any = None, every: float = SECONDS_BETWEEN_LINES):
+        self._lines, self._every = lines or LineWriter(file or sys.stderr), every
         self._last, self._current = 0.0, False  # when the last line was written, and whether it is still true
 
     def __call__(self, event: Event) -> None:
@@ -118,25 +122,25 @@ class PlainProgress:
             case Planned():
                 self._tracker = ProgressTracker(event)
                 for line in plan_lines(event):
-                    self._write(line)
+                    self._lines.say(line)
             case Compiling():
-                self._write("compiling ...")
+                self._lines.show("compiling ...")
             case Compiled(seconds):
-                self._write(f"compiled in {seconds:.1f} s")
+                self._lines.say(f"compiled in {seconds:.1f} s")
                 self._last = time.monotonic()
             case Advanced(rows, steps, seconds):
                 self._tracker.add(rows, steps, seconds)
-                self._current = time.monotonic() - self._last >= SECONDS_BETWEEN_LINES
+                self._current = time.monotonic() - self._last >= self._every
                 if self._current:
                     self._last = time.monotonic()
-                    self._write(plain_line(self._tracker.snapshot()))
+                    self._lines.show(plain_line(self._tracker.snapshot()))
             case Warned(sentence):
-                self._write(printable(f"warning: {sentence}"))
+                self._lines.say(printable(f"warning: {sentence}"))
             case Finished(interrupted):
                 if not self._current:
-                    self._write(plain_line(self._tracker.snapshot()))
+                    self._lines.say(plain_line(self._tracker.snapshot()))
                 if interrupted:
-                    self._write("interrupted: what was learned so far is kept")
+                    self._lines.say("interrupted: what was learned so far is kept")
 
     def close(self) -> None:
         """Nothing: a line is whole once it is written."""
@@ -148,7 +152,7 @@ class LineWriter:
     def __init__(self, file: Any):
         self._file = file
 
-    def __call__(self, line: str) -> None:
+    def say(self, line: str) -> None:
         """One line, at once."""
         try:
             if self._file is not None:
@@ -158,6 +162,10 @@ class LineWriter:
             self._file = None
         except OSError:  # a full disk: the next line may find room
             pass
+
+    def show(self, line: str) -> None:
+        """The same: no line is drawn over."""
+        self.say(line)
 
 
 def plain_line(now: ProgressSnapshot) -> str:

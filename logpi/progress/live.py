@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ..errors import printable
-from ..training.events import Advanced, Compiled, Compiling, Event, Finished, Planned, Warned
 from .console import pace, plan_lines, ProgressSnapshot, ProgressTracker
+from .events import Advanced, Compiled, Compiling, Event, Finished, Planned, Warned
 
 
 class TerminalProgress:

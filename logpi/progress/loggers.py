@@ -13,7 +13,7 @@ from ..errors import missing
 from ..measurements import RETURN
 from ..runs.metrics import real_columns
 from ..runs.schema import to_json
-from ..training.events import Advanced, Compiled, Compiling, Event, Finished, Planned, Warned
+from .events import Advanced, Compiled, Compiling, Event, Finished, Planned, Warned
 
 _NO_CURVE = ("seed", "iteration", "steps", "return_squares")  # these place a row, or are there for its error alone
 _SPEED = (("charts/SPS", 1.0), ("time/fps", 1.0))

@@ -86,8 +86,15 @@ def _named(path: Path, given: Any, env: str) -> Named | None:
     suite, options = (given.get(entry) for entry in ("suite", "options")) if isinstance(given, dict) else (None, None)
     if suite not in ("", *SUITES) or not isinstance(options, dict):
         raise InputError(f"{path} has {shown(given)} for named{_DAMAGED}.")
-    options = {name: from_json(value) for name, value in options.items()}
+    options = {name: _with_lists(from_json(value)) for name, value in options.items()}
     return Named(f"{suite}:{env}" if suite and not suite_of(env) else env, options)
+
+
+def _with_lists(value: Any) -> Any:
+    """An option of an environment as it was: those that a file holds have no tuples."""
+    if isinstance(value, dict):
+        return {name: _with_lists(item) for name, item in value.items()}
+    return [_with_lists(item) for item in value] if isinstance(value, tuple) else value
 
 
 def _cause(error: Exception) -> str:

@@ -8,6 +8,7 @@ import fnmatch
 
 from ..algorithms import A2C, AbstractAlgorithm, PPO, REINFORCE
 from ..credit import GAE, MonteCarlo
+from ..errors import check_kind, choice
 from ..learners.optimisers import Adam
 from ..models import Network
 from ..transforms import RewardScaling
@@ -95,16 +96,19 @@ def algorithm_name(algorithm: AbstractAlgorithm) -> str:
 
 
 def preset(env: str, algorithm: str = "ppo") -> Settings:
-    """The settings for an environment by name; a prefix such as `gymnasium:` is passed over.
+    """The settings that `train` takes for an environment by name; a prefix such as `gymnasium:` is passed over.
 
-    An algorithm that an environment has no preset for gets its general one, with the environment's network and actions,
-    and with scaled rewards where either has them.
+    `logpi.preset("CartPole-v1")` shows them, and `with_` changes some. An algorithm ("ppo", "a2c", "reinforce") that an
+    environment has no preset for gets its general one, with the environment's network and actions, and with scaled
+    rewards where either has them. Raises `InputError` for another algorithm.
     """
+    check_kind("env", env, str, '"CartPole-v1"')
+    choice("algorithm", algorithm, tuple(GENERAL))
     name = env.rpartition(":")[2]
     special = PRESETS.get(name)
     if special is None and any(fnmatch.fnmatchcase(name, pattern) for pattern in MUJOCO_NAMES):
         special = MUJOCO
-    general = GENERAL.get(algorithm, GENERAL["ppo"])
+    general = GENERAL[algorithm]
     if special is None:
         return general
     if algorithm_name(special.algorithm) == algorithm:

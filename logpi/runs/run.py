@@ -15,7 +15,7 @@ from jaxtyping import PyTree
 from .. import spaces
 from ..algorithms import AbstractAlgorithm, PPO, Spec
 from ..envs import EnvSource, resolve
-from ..envs.named import Named
+from ..envs.named import Named, named
 from ..errors import check_flag, check_path, check_whole, InputError, said, shown
 from ..evaluation.evaluate import evaluate_policies, Evaluation
 from ..measurements import Measurement
@@ -118,6 +118,11 @@ class Run:
             raise InputError(f"seed is {seed}, but the run has policies of {there}.")
         return seed, self.models[self.seeds.index(seed)]
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """Options of the environment, which a name went with."""
+        return self.named.options if self.named else {}
+
     def source(self, env: Any = None) -> EnvSource:
         """The environment of the run, or another.
 
@@ -215,14 +220,16 @@ def own_source(run: Run, given: Any = None) -> EnvSource:
     would have to be imported for it that nobody has asked for.
     """
     if given is not None:
-        return resolve(given)
+        # MODULE:ENV of the run's own is leave to import the module: the environment is as it was.
+        same = isinstance(given, str) and ":" in given and run.named == named("gymnasium", given, run.options)
+        return resolve(given, **(run.options if same else {}))
     if run.named is None:
         raise InputError(
             f"The run was trained in an environment of your own ({run.env}), which no name tells: {AGAIN}."
         )
     own_env(run.named.name)
     try:
-        source = resolve(run.named.name, **run.named.options)
+        source = resolve(run.named.name, **run.options)
     except InputError as error:
         raise InputError(f"{said(error)}: register or install it, or {AGAIN}.") from None
     return dataclasses.replace(source, name=run.env)

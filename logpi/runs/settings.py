@@ -2,10 +2,11 @@
 
 import dataclasses
 import math
-from typing import Literal
+from collections.abc import Collection, Iterable
+from typing import Any, Literal
 
 from ..algorithms import AbstractAlgorithm, PPO
-from ..errors import check_fields, check_kind, check_part, check_whole, choice, InputError, shown
+from ..errors import check_fields, check_kind, check_part, check_whole, choice, did_you_mean, InputError, shown
 from ..models import Network
 from ..transforms import RewardScaling
 
@@ -64,6 +65,29 @@ class Settings:
         if self.reward_scaling is not None:
             check_part("reward_scaling", self.reward_scaling, "RewardScaling()")
 
+    def with_(self, **changes: Any) -> "Settings":
+        """These settings with other values for some names, and all the rest as it is.
+
+        A name is that of a field of the settings or of any part of them: `settings.with_(learning_rate=1e-3, clip=0.1,
+        width=128, credit=GAE(0.99, 0.9))`. Parts are replaced before the numbers in them. `reward_scaling=True` scales
+        by the sums under the discount of the credit, `False` not at all. What is changed is added to `source`.
+
+        Raises `InputError` for a name that there is not, with the nearest, and for a value that cannot be.
+        """
+        if "reward_scaling" in changes and isinstance(on := changes["reward_scaling"], bool):
+            credit = getattr(changes.get("algorithm", self.algorithm), "credit", None)
+            gamma = changes.get("gamma", getattr(changes.get("credit", credit), "gamma", 0.99))
+            changes["reward_scaling"] = (self.reward_scaling or RewardScaling(gamma=gamma)) if on else None
+        made, known = _replaced(self, changes)
+        check_names(changes, known, type(made.algorithm).__name__)
+        said = [f"{name}={shown(value)}" for name, value in changes.items() if name not in ("source", "algorithm")]
+        if "algorithm" in changes:
+            said = [f"{type(made.algorithm).__name__} as given, with all its numbers", *said]
+        if not said or made == self:
+            return made
+        source = f"{made.source}; changed: {', '.join(said)}"
+        return dataclasses.replace(made, source=source if len(source) <= MOST_TEXT else made.source)
+
     @property
     def steps_per_rollout(self) -> int:
         """Agent steps in one rollout of all environments."""
@@ -78,3 +102,34 @@ class Settings:
     def num_updates(self) -> int:
         """Rollouts in the whole training, each followed by one update."""
         return -(-self.steps // self.steps_per_rollout)
+
+
+def check_names(names: Iterable[str], known: Collection[str], algorithm: str) -> None:
+    """Raises `InputError` for a name that is no setting, with what was meant."""
+    for name in names:
+        if name not in known:
+            cure = did_you_mean(name, known, f"there are {', '.join(sorted(known))}.")
+            raise InputError(f"{name} is no setting of {algorithm}: {cure}")
+
+
+def names_of(settings: Settings) -> set[str]:
+    """What `Settings.with_` takes."""
+    return _replaced(settings, {})[1]
+
+
+def _replaced(part: Any, changes: dict[str, Any]) -> tuple[Any, set[str]]:
+    """A dataclass with other values for the fields of these names, its own and those of its parts; and all names."""
+    new: dict[str, Any] = {}
+    known: set[str] = set()
+    for field in dataclasses.fields(part):
+        if not field.init:
+            continue
+        known.add(field.name)
+        before = getattr(part, field.name)
+        after = changes.get(field.name, before)
+        if dataclasses.is_dataclass(after) and not isinstance(after, type):
+            after, names = _replaced(after, changes)
+            known |= names
+        if after is not before:
+            new[field.name] = after
+    return (dataclasses.replace(part, **new) if new else part), known

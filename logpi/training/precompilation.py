@@ -10,8 +10,8 @@ from collections.abc import Generator
 from typing import Any
 
 from ..envs import EnvSource
+from ..progress.events import Compiled, Compiling, Event, Listener
 from ..runs.settings import Settings
-from .events import Compiled, Compiling, Event, Listener
 
 LATEST_START = 1.0  # seconds
 

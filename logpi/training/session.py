@@ -10,7 +10,8 @@ from typing import Any
 
 import jax
 
-from ..errors import check_flag, check_path, InputError, shown
+from ..errors import check_flag, check_path, EnvironmentFault, InputError, interruption, shown, TrainingFault
+from ..progress.events import Compiled, Compiling, Finished, Planned, Warned
 from ..rollout import close_or_warn
 from ..runs.arrays import check_storable, save_arrays
 from ..runs.checkpoints import (
@@ -40,7 +41,6 @@ from ..runs.run import read_config, Run
 from ..runs.times import Times
 from ..spaces.actions import is_far, note_on
 from ..spaces.encoding import layout_note
-from .events import Compiled, Compiling, Finished, Planned, Warned
 from .loop import CompiledLoop, HostLoop, Trainer, TrainingState, with_traced_numbers
 from .monitors import Monitors
 from .placement import begin, device, name_of
@@ -98,7 +98,15 @@ class Session:
         self.task.listener(Finished(at.interruption.is_set()))
         run = self._saved(at, starting + loop.late_compile_seconds)
         if fault is not None:
+            fault.run = run
             raise fault
+        if at.interruption.signal is not None:
+            kept = "the `run` of this exception" if self.held is None else f"in {self.held.path}"
+            done, planned = at.iteration, settings.num_updates
+            raise interruption(
+                f"interrupted after {done:,} of {planned:,} updates: what was learned is {kept}.", run,
+                at.interruption.signal,
+            )  # fmt: skip
         return run
 
     def _begin(
@@ -184,7 +192,7 @@ class Session:
         loop: CompiledLoop | HostLoop,
         states: list[TrainingState],
         before: "Before",
-    ) -> "tuple[Underway, InputError | None]":
+    ) -> "tuple[Underway, TrainingFault | EnvironmentFault | None]":
         """Where it stands after all iterations, and what broke."""
         folder, check = (None, lambda: None) if self.held is None else (self.held.path, self.held.check)
         with (

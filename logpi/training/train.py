@@ -1,6 +1,7 @@
 """From an environment and a few words to a trained policy."""
 
-import dataclasses
+import contextlib
+import inspect
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +12,7 @@ from ..algorithms import AbstractAlgorithm
 from ..envs import EnvSource, HostSource, resolve, restarting
 from ..envs.sources import GivenVector
 from ..errors import (
+    check_flag,
     check_kind,
     check_path,
     check_whole,
@@ -19,6 +21,8 @@ from ..errors import (
     shown,
 )
 from ..models import AbstractPolicy, Network
+from ..progress.display import progress_display
+from ..progress.events import as_listener, fan_out, Listener
 from ..rollout import AbstractRollout
 from ..rollout.base import compute_inline
 from ..rollout.make import make_rollout
@@ -27,31 +31,51 @@ from ..runs.config import given_settings, MOST_SEEDS
 from ..runs.options import Every, FaultTolerance, KEPT
 from ..runs.presets import algorithm_name, GENERAL, preset
 from ..runs.run import check_spaces, own_source, read_config, Run
-from ..runs.settings import Settings
+from ..runs.settings import check_names, names_of, Settings
 from ..spaces.actions import ACTION_MAPS
 from ..transforms import RewardScaling
 from .cache import compilation_cache
-from .events import as_listener, Listener
 from .session import Session
 from .underway import Task
 
 
-def make_settings(env: str, algorithm: AbstractAlgorithm | str | None, changes: dict[str, Any]) -> Settings:
-    """The preset for an environment and an algorithm, with what the user said in place of it (`None`: nothing said)."""
+def chosen_settings(
+    env: str,
+    algorithm: AbstractAlgorithm | str | None,
+    settings: Settings | None,
+    named: dict[str, Any],
+    changes: dict[str, Any],
+) -> Settings:
+    """Those that are given, or the preset for an environment and an algorithm, with these changes.
+
+    Of `named` ones, `None` says nothing.
+
+    Raises `InputError` for names that there are not, and for an algorithm beside settings of another.
+    """
     if not isinstance(algorithm, AbstractAlgorithm | None):
         choice("algorithm", algorithm, tuple(GENERAL))
-    name = algorithm if isinstance(algorithm, str) else algorithm_name(algorithm) if algorithm else "ppo"
-    given = {name: value for name, value in changes.items() if value is not None}
-    if isinstance(algorithm, AbstractAlgorithm):
-        given["algorithm"] = algorithm
-    settings = preset(env, name)
-    return dataclasses.replace(settings, **given) if given else settings
+    if settings is None:
+        name = algorithm if isinstance(algorithm, str) else algorithm_name(algorithm) if algorithm else "ppo"
+        chosen = preset(env, name if name in GENERAL else "ppo")
+    else:
+        chosen = check_kind("settings", settings, Settings, "logpi.Settings(...)")
+        if isinstance(algorithm, str) and algorithm != algorithm_name(chosen.algorithm):
+            raise InputError(
+                f"algorithm is {algorithm!r}, but the settings are of {algorithm_name(chosen.algorithm)}: give one of "
+                "the two."
+            )
+    arguments = inspect.signature(train).parameters.keys() - {"changes"}  # one of them may have been meant
+    check_names(changes, names_of(chosen) | arguments, type(chosen.algorithm).__name__)
+    named["algorithm"] = algorithm if isinstance(algorithm, AbstractAlgorithm) else None
+    return chosen.with_(**{name: value for name, value in named.items() if value is not None}, **changes)
 
 
 def train(
     env: Any,
     algorithm: AbstractAlgorithm | Literal["ppo", "a2c", "reinforce"] | None = None,
     *,
+    env_options: dict[str, Any] | None = None,
+    processes: bool = False,
     steps: int | None = None,
     seed: int = 0,
     seeds: int | Sequence[int] | None = None,
@@ -60,7 +84,7 @@ def train(
     network: Network | None = None,
     model: AbstractPolicy | Callable[..., AbstractPolicy] | None = None,
     actions: Literal["auto", "clip", "rescale"] | None = None,
-    reward_scaling: RewardScaling | None = None,
+    reward_scaling: RewardScaling | bool | None = None,
     settings: Settings | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
@@ -68,16 +92,22 @@ def train(
     on_nan: Literal["stop", "skip"] = "stop",
     on_env_error: Literal["stop", "restart"] = "stop",
     step_timeout: float = 120.0,
+    progress: bool | None = None,
     listener: Listener | None = None,
+    **changes: Any,
 ) -> Run:
     """Trains a policy by the policy gradient, and returns the run.
 
     - `env`: a name ("CartPole-v1", "gymnasium:...", "envpool:...", "gymnax:..."), a function that makes a Gymnasium
       environment, or an `AbstractEnv`.
+    - `env_options`: options of the environment that is named, which the run keeps: `{"is_slippery": False}`.
+      `processes`: each of Gymnasium's environments in a process of its own, for those that take long for a step.
     - `algorithm`: a name ("ppo", "a2c", "reinforce"), for which the preset of this environment is taken; or `PPO(...)`,
-      `A2C(...)`, `REINFORCE(...)`, whose own numbers replace the preset's. "ppo" if not given.
+      `A2C(...)`, `REINFORCE(...)`, whose own numbers replace all the preset's. "ppo" if not given.
     - `steps`: agent steps for each seed. `num_envs`, `rollout_length`, `network`, `actions`, `reward_scaling`: as in
-      `Settings`. What is not given is the preset's for this environment and algorithm; `settings` replaces the preset.
+      `Settings`. `changes`: numbers of the algorithm, its parts and the network by their names, as in
+      `Settings.with_`: `learning_rate=1e-3, gamma=0.999, clip=0.1, width=128`. What is not given is the preset's for
+      this environment and algorithm (`logpi.preset` shows it); `settings` are taken in place of the preset.
     - `seed`, or `seeds`: how many (0, 1, ...) or which; they run side by side, and each gives what it gives alone.
     - `model`: a policy of the user's own, or a function `(obs_space, action_space, key)` that makes one.
     - `out`: the run folder, written while training goes on; without it, `Run.save` writes one.
@@ -86,29 +116,29 @@ def train(
     - `on_nan`: where NaN or infinity comes up, stop there with all that was good saved, or skip that update.
     - `on_env_error`, `step_timeout`: where an environment on the host breaks down, stop, or restart it and leave its
       step out; where it takes longer than these seconds for a step, training stops.
-    - `listener`: a function of an event, called as the training goes on (`logpi.training.events` has the kinds). What
+    - `progress`: whether to show how it goes; if not given, in a terminal and in a notebook only.
+    - `listener`: a function of an event, called as the training goes on (`logpi.progress.events` has the kinds). What
       it raises ends the training; what was learned up to then is in the run folder, for `resume` to go on from.
 
-    Ctrl-C or SIGTERM ends the training; what was learned so far is returned, and saved. Raises `InputError` for what
-    cannot work, and of these `TrainingFault` where NaN, `EnvironmentFault` where an environment stopped it.
+    Ctrl-C or SIGTERM ends the training once an update is done, and a second one at once. Then `KeyboardInterrupt` is
+    raised, which ends the program unless it is caught; what was learned is saved, and in the exception's `run`.
+    Raises `InputError` for what cannot work, and of these `TrainingFault` where NaN, `EnvironmentFault` where an
+    environment stopped it; their `run` is what was learned too.
     """
     _prepare_jax()
     fault_tolerance = FaultTolerance().changed(checkpoint_every, on_nan, on_env_error, step_timeout)
-    source = restarting(resolve(env)) if fault_tolerance.restart else resolve(env)
-    changes = {
-        "steps": steps,
-        "num_envs": num_envs,
-        "rollout_length": rollout_length,
-        "network": network,
-        "actions": actions,
+    source = _opened(env, env_options, processes, fault_tolerance.restart)
+    named = {
+        "steps": steps, "num_envs": num_envs, "rollout_length": rollout_length, "network": network, "actions": actions,
         "reward_scaling": reward_scaling,
-    }
-    if settings is None:
-        settings = make_settings(source.name, algorithm, changes)
+    }  # fmt: skip
+    settings = chosen_settings(source.name, algorithm, settings, named, changes)
     chosen = _chosen_seeds(seed, seeds)
     rollout = _rollout(source, settings, len(chosen))
-    task = Task(source, settings, chosen, rollout, model, env, out, overwrite, as_listener(listener), fault_tolerance)
-    return Session(task).run()
+    with contextlib.closing(progress_display(progress)) as display:
+        heard = fan_out(display, as_listener(listener))
+        task = Task(source, settings, chosen, rollout, model, env, out, overwrite, heard, fault_tolerance)
+        return Session(task).run()
 
 
 def resume(
@@ -121,6 +151,7 @@ def resume(
     on_nan: Literal["kept", "stop", "skip"] = KEPT,
     on_env_error: Literal["kept", "stop", "restart"] = KEPT,
     step_timeout: float | None = None,
+    progress: bool | None = None,
     listener: Listener | None = None,
 ) -> Run:
     """Goes on with a training from the newest good checkpoint in its folder, to the steps that were planned.
@@ -141,11 +172,20 @@ def resume(
     check_spaces(config, source.name, rollout)
     if config.model != "network" and model is None:
         raise InputError(f"{folder} holds a model of your own ({config.model}): give one like it as model=.")
-    task = Task(
-        source, settings, config.seeds, rollout, model, environment, folder, True, as_listener(listener),
-        fault_tolerance, resume=True, run_id=config.run_id,
-    )  # fmt: skip
-    return Session(task).run()
+    with contextlib.closing(progress_display(progress)) as display:
+        task = Task(
+            source, settings, config.seeds, rollout, model, environment, folder, True,
+            fan_out(display, as_listener(listener)), fault_tolerance, resume=True, run_id=config.run_id,
+        )  # fmt: skip
+        return Session(task).run()
+
+
+def _opened(env: Any, options: dict[str, Any] | None, processes: bool, restart: bool) -> EnvSource:
+    check_kind("env_options", options, dict, '{"is_slippery": False}', optional=True)
+    if wrong := [name for name in options or {} if not isinstance(name, str) or name == "processes"]:
+        raise InputError(f"env_options has {shown(wrong[0])}, which is no option of an environment: leave it out.")
+    source = resolve(env, processes=check_flag("processes", processes), **(options or {}))
+    return restarting(source) if restart else source
 
 
 def _prepare_jax() -> None:
@@ -160,7 +200,6 @@ def _prepare_jax() -> None:
 
 def _rollout(source: EnvSource, settings: Settings, seeds: int) -> AbstractRollout:
     """The rollout that settings ask for. Raises `InputError` for what cannot fit into memory."""
-    check_kind("settings", settings, Settings, "logpi.Settings(...)")
     if seeds > 1 and isinstance(source, HostSource) and isinstance(source.make, GivenVector):
         raise InputError(
             f"{seeds} seeds would step in the one vector environment {source.name} at once: train one seed after the "

@@ -10,7 +10,8 @@ from typing import Any
 import jax
 
 from ..envs import EnvSource
-from ..errors import EnvironmentFault, InputError, TrainingFault
+from ..errors import EnvironmentFault, TrainingFault
+from ..progress.events import Advanced, Listener, Warned
 from ..rollout import AbstractRollout
 from ..runs.checkpoints import Checkpoints
 from ..runs.folder import HeldFolder
@@ -20,7 +21,6 @@ from ..runs.presets import algorithm_name
 from ..runs.schema import write_json
 from ..runs.settings import Settings
 from ..runs.times import Times
-from .events import Advanced, Listener, Warned
 from .loop import BUFFER, CompiledLoop, HostLoop, Iterated, Trainer, TrainingState
 from .monitors import Monitors
 from .nonfinite import Fault, find_fault
@@ -81,7 +81,7 @@ class Underway:
         """Iterations that every seed has done. After a fault, other seeds may be further than the one that failed."""
         return min(int(state.iteration) for state in self.states)
 
-    def iterate(self) -> InputError | None:
+    def iterate(self) -> TrainingFault | EnvironmentFault | None:
         """Rounds of some iterations of every seed, until all are done, somebody interrupts, or something breaks.
 
         However it ends, the last good states are in a checkpoint. Returns what broke.

@@ -17,9 +17,9 @@ from logpi.audit.problems import bandit
 from logpi.errors import InputError
 from logpi.learners import Learner
 from logpi.progress.console import PlainProgress
+from logpi.progress.events import fan_out
 from logpi.progress.loggers import TensorBoard
 from logpi.runs import schema
-from logpi.training.events import fan_out
 from tests.algorithms import own_page
 from tests.training.test_resume import files, rewound
 

@@ -23,8 +23,9 @@ LAYERS = (
     ("rollout", "batch"),
     ("algorithms", "evaluation"),
     ("runs",),
+    ("progress",),
     ("training",),
-    ("audit", "progress", "catalogue"),
+    ("audit", "catalogue"),
     ("report", "explain"),
     ("cli",),
 )
@@ -99,7 +100,7 @@ PLANTED = {
     "upward, by name": (
         "parameters.py",
         "import importlib\nimportlib.import_module('logpi.cli')\n",
-        "imports cli (layer 11)",
+        "imports cli (layer 12)",
     ),
     "by a name not known": (
         "parameters.py",

@@ -110,9 +110,12 @@ def test_every_flag_changes_the_settings(env: str, algorithm: str) -> None:
     settings = settings_for(env, algorithm, None)
     before = values_of(settings)
     for flag in settings_flags(settings, texts=False):
-        after = changed(settings, {flag.name: (value := other(flag.default, flag.kind))})
+        value = other(flag.default, flag.kind)
         if flag.name == "limit" and settings.reward_scaling is None:
+            with pytest.raises(InputError, match="did you mean reward_scaling"):
+                changed(settings, {flag.name: value})
             continue
+        after = changed(settings, {flag.name: value})
         again = values_of(after)
         assert again[flag.name] == value, flag.name
         assert [name for name in again if name != flag.name and again[name] != before[name]] == [], flag.name

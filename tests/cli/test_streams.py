@@ -16,8 +16,8 @@ from logpi.cli import main as main_module
 from logpi.cli.main import main
 from logpi.cli.terminal import says, Unfailing
 from logpi.progress.console import LineWriter, plan_lines
+from logpi.progress.events import Planned
 from logpi.training.cache import tidy
-from logpi.training.events import Planned
 from logpi.training.signals import catch_signals, signal_handler
 
 ROOT = Path(__file__).parents[2]

@@ -20,11 +20,11 @@ import logpi
 from logpi import InputError
 from logpi.cli.main import main
 from logpi.envs.named import Named
+from logpi.progress.events import Advanced, Warned
 from logpi.report import page
 from logpi.runs.arrays import load_arrays, save_arrays
 from logpi.runs.checkpoints import listed
 from logpi.runs.run import read_config
-from logpi.training.events import Advanced, Warned
 from tests.reliability.folders import config, POLICY, ROW
 from tests.reliability.folders import run as blank_run
 

@@ -13,8 +13,8 @@ import pytest
 
 import logpi
 from logpi.measurements import Measurement
+from logpi.progress.events import Advanced, fan_out, Planned
 from logpi.progress.loggers import hyperparameters, TaggedRows, TensorBoard, WandB
-from logpi.training.events import Advanced, fan_out, Planned
 
 TEMPERATURE = Measurement("temperature", "ratio", "Mine.", tags=(("logpi/alpha", 2.0),))
 PLAN = Planned("Env-v0", "", "SAC", (7,), 100, 1, 1, "", "cpu", None, (TEMPERATURE,))

@@ -11,8 +11,8 @@ import logpi
 from logpi.algorithms.base import ENTROPY
 from logpi.measurements import Measurement
 from logpi.progress.console import LineWriter, plain_line, PlainProgress, plan_lines, ProgressTracker
+from logpi.progress.events import Advanced, Compiled, Compiling, Finished, Planned
 from logpi.progress.live import drawn, TerminalProgress
-from logpi.training.events import Advanced, Compiled, Compiling, Finished, Planned
 
 
 def plan(seeds: tuple[int, ...] = (0,), measurements: tuple[Measurement, ...] = logpi.PPO.measurements) -> Planned:
@@ -108,9 +108,9 @@ def test_silence_once_nobody_reads() -> None:
         def write(self, text: str) -> int:
             raise BrokenPipeError
 
-    write = LineWriter(Closed())
-    write("one")
-    write("two")
+    lines = LineWriter(Closed())
+    lines.say("one")
+    lines.show("two")
 
 
 def test_a_terminal_gets_a_bar_and_the_numbers() -> None:

@@ -69,11 +69,17 @@ interrupt = {"die": lambda _: signal.raise_signal(signal.SIGINT)}
 
 
 def train(out: Path | None = None, env: Any = None, settings: Settings = SETTINGS, **changes: Any) -> logpi.Run:
-    return logpi.train(Luck() if env is None else env, settings=settings, out=out, overwrite=True, **changes)
+    try:
+        return logpi.train(Luck() if env is None else env, settings=settings, out=out, overwrite=True, **changes)
+    except KeyboardInterrupt as stop:
+        return stop.run  # type: ignore[attr-defined]
 
 
 def resume(out: Path, env: Any = None, settings: Settings = SETTINGS, **changes: Any) -> logpi.Run:
-    return logpi.resume(out, settings=settings, environment=Luck() if env is None else env, **changes)
+    try:
+        return logpi.resume(out, settings=settings, environment=Luck() if env is None else env, **changes)
+    except KeyboardInterrupt as stop:
+        return stop.run  # type: ignore[attr-defined]
 
 
 def iterations(run: logpi.Run, seed: int = 0) -> list[int]:

@@ -24,12 +24,12 @@ from logpi.evaluation.episodes import follow, no_episodes
 from logpi.explain import run_page
 from logpi.models import make_actor_critic
 from logpi.progress.console import ProgressTracker
+from logpi.progress.events import Compiled, Event, Planned
 from logpi.report import page
 from logpi.report.folders import tell
 from logpi.runs.metrics import recent_return
 from logpi.runs.options import Every
 from logpi.runs.times import FILE, read_times
-from logpi.training.events import Compiled, Event, Planned
 from logpi.trajectory import Trajectory
 from tests.reliability.folders import run as blank_run
 

@@ -6,8 +6,8 @@ import pytest
 
 import logpi
 from logpi import InputError
+from logpi.progress.events import Advanced, as_listener, Compiled, Compiling, Event, fan_out, Finished, Planned
 from logpi.runs.checkpoints import listed
-from logpi.training.events import Advanced, as_listener, Compiled, Compiling, Event, fan_out, Finished, Planned
 from tests.training.test_resume import files, train
 
 

@@ -14,9 +14,9 @@ import pytest
 
 import logpi
 from logpi import A2C, GAE, InputError, Network, PPO, REINFORCE, RewardScaling
+from logpi.progress.events import Advanced, Event, Warned
 from logpi.runs.checkpoints import listed
 from logpi.runs.options import Every
-from logpi.training.events import Advanced, Event, Warned
 
 SMALL = {"num_envs": 4, "rollout_length": 16, "steps": 640}  # ten updates
 STOP = 7

@@ -85,14 +85,20 @@ def test_a_signal_before_the_first_round_of_a_resume_is_not_forgotten(
 
     with monkeypatch.context() as patch:
         patch.setattr(session, "catch_signals", at_once)
-        train(tmp_path)
-        run = logpi.resume(tmp_path)
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path)
+        with pytest.raises(KeyboardInterrupt, match=r"after 0 of \d+ updates: what was learned is in") as stop:
+            logpi.resume(tmp_path)
+    run = stop.value.run
+    assert stop.value.signal == signal.SIGTERM
     assert run.summary["interrupted"] is True and run.summary["signal"] == signal.SIGTERM
     assert not is_complete(run) and tell(tmp_path).status == "interrupted"
     assert len(logpi.resume(tmp_path).history) == 10 and is_complete(logpi.load(tmp_path))
     with monkeypatch.context() as patch:  # after the last round it interrupts nothing
         patch.setattr(session, "catch_signals", at_once)
-        assert logpi.resume(tmp_path).summary["interrupted"] is False
+        with pytest.raises(KeyboardInterrupt) as stop:
+            logpi.resume(tmp_path)
+    assert stop.value.run.summary["interrupted"] is False
     assert is_complete(read_config(tmp_path), tmp_path)
 
 

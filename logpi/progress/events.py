@@ -94,7 +94,7 @@ def as_listener(listener: Any) -> Listener:
         return fan_out()
     if not callable(listener):
         raise InputError(
-            f"listener is {shown(listener)}, but it must be a function of an event (logpi.training.events): give "
+            f"listener is {shown(listener)}, but it must be a function of an event (logpi.progress.events): give "
             "listener=print to see them."
         )
     return listener
