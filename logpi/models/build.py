@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import equinox as eqx
 import jax
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..errors import check_between, check_fields, check_flag, check_whole, choice, InputError, shown
 from ..spaces.encoding import is_image
@@ -18,7 +18,20 @@ from .normalizer import Normalized, Normalizer
 from .recurrent import RecurrentActorCritic
 
 USUAL_WIDTH = 64
-ACTIVATIONS = {"tanh": jax.nn.tanh, "relu": jax.nn.relu, "silu": jax.nn.silu, "gelu": jax.nn.gelu}
+
+
+@dataclasses.dataclass(frozen=True)
+class Activation:
+    """A function of JAX's by its name, so that a model can be sent to another process: JAX's own cannot."""
+
+    name: str
+
+    def __call__(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
+        """The function of each number."""
+        return getattr(jax.nn, self.name)(x)
+
+
+ACTIVATIONS = {name: Activation(name) for name in ("tanh", "relu", "silu", "gelu")}
 
 
 @dataclasses.dataclass(frozen=True)

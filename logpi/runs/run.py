@@ -72,6 +72,10 @@ class Run:
         name = name_of_kind(self.settings.algorithm)
         return f"<Run of {name} on {self.env}, {seeds} {self.seeds[0]}: {count} steps>"
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process gets of it: all but agents, which hold compiled programs and are made anew there."""
+        return {name: value for name, value in vars(self).items() if name != "_agents"}
+
     def config(self) -> dict[str, Any]:
         """What `config.json` holds."""
         names = (
