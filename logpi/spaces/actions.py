@@ -69,6 +69,14 @@ def _finite_bounds(space: Box) -> tuple[np.ndarray, np.ndarray]:
     return low, high
 
 
+def can_rescale(space: Space) -> bool:
+    """Whether `rescale_to` takes a space: a `Box` has bounds on all sides."""
+    try:
+        return not isinstance(space, Box) or bool(_finite_bounds(space))
+    except InputError:
+        return False
+
+
 def fit_to(space: Space, action):
     """As `rescale_to` where the bounds of a `Box` are far from -1 and 1, else as `clip_to`."""
     return rescale_to(space, action) if is_far(space) else clip_to(space, action)

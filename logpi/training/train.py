@@ -1,6 +1,7 @@
 """From an environment and a few words to a trained policy."""
 
 import contextlib
+import dataclasses
 import inspect
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -32,7 +33,7 @@ from ..runs.options import Every, FaultTolerance, KEPT
 from ..runs.presets import algorithm_name, GENERAL, preset
 from ..runs.run import check_spaces, own_source, read_config, Run
 from ..runs.settings import check_names, names_of, Settings
-from ..spaces.actions import ACTION_MAPS
+from ..spaces.actions import ACTION_MAPS, can_rescale
 from ..transforms import RewardScaling
 from .cache import compilation_cache
 from .session import Session
@@ -132,7 +133,7 @@ def train(
         "steps": steps, "num_envs": num_envs, "rollout_length": rollout_length, "network": network, "actions": actions,
         "reward_scaling": reward_scaling,
     }  # fmt: skip
-    settings = chosen_settings(source.name, algorithm, settings, named, changes)
+    settings = _fitting(source, settings, named, chosen_settings(source.name, algorithm, settings, named, changes))
     chosen = _chosen_seeds(seed, seeds)
     rollout = _rollout(source, settings, len(chosen))
     with contextlib.closing(progress_display(progress)) as display:
@@ -208,6 +209,18 @@ def _rollout(source: EnvSource, settings: Settings, seeds: int) -> AbstractRollo
     check_network(settings.network, source.obs_space, seeds)
     check_experience(settings.algorithm.experience.capacity, source.obs_space, source.action_space, seeds)
     return make_rollout(source, settings.num_envs, settings.rollout_length, ACTION_MAPS[settings.actions])
+
+
+def _fitting(source: EnvSource, given: Settings | None, said: dict[str, Any], chosen: Settings) -> Settings:
+    """The chosen settings: where none were given, without what nobody said and this environment cannot have.
+
+    A vector environment of the user's has as many environments as it has, and a wrapped one may have lost the bounds
+    that the preset rescales to.
+    """
+    rescaled = chosen.actions == "rescale" and not can_rescale(source.action_space)
+    fit = {"num_envs": source.envs(chosen.num_envs), "actions": "auto" if rescaled else chosen.actions}
+    unsaid = {name: value for name, value in fit.items() if said[name] is None and given is None}
+    return dataclasses.replace(chosen, **unsaid)
 
 
 def _chosen_seeds(seed: int, seeds: int | Sequence[int] | None) -> tuple[int, ...]:

@@ -17,6 +17,7 @@ from logpi.envs.sources import can_be_shared
 from logpi.envs.vector import GymnasiumVector, vectorize
 from logpi.errors import EnvironmentFault, InputError
 from logpi.evaluation.episodes import follow, no_episodes
+from logpi.spaces.actions import can_rescale
 from logpi.spaces.encoding import encode
 from logpi.spaces.gymnasium import from_gymnasium
 from logpi.spaces.kinds import Box, Dict, MultiDiscrete, Tuple
@@ -213,3 +214,34 @@ def test_many_choices_of_one_size_are_one_array() -> None:
 
 
 KEY = jax.random.key(3)
+
+
+SMALL = {"rollout_length": 12, "network": logpi.Network(width=4, depth=1)}
+
+
+def test_a_vector_environment_says_how_many_it_has() -> None:
+    vector = gymnasium.vector.SyncVectorEnv([lambda: Plain(length=2)] * 3)
+    run = logpi.train(vector, "reinforce", steps=36, **SMALL)
+    assert run.settings.num_envs == 3 and run.summary["steps"] <= 36
+    with pytest.raises(InputError, match="has 3 environments, but num_envs is 4: say num_envs=3"):
+        logpi.train(vector, num_envs=4, **SMALL)
+    vector.close()
+
+
+@pytest.mark.parametrize("wrapper", [gymnasium.wrappers.ClipAction, None])
+def test_a_preset_that_rescales_is_for_bounded_actions(wrapper) -> None:
+    def make():
+        env = gymnasium.make("Pendulum-v1")
+        return env if wrapper is None else wrapper(env)
+
+    run = logpi.train(make, num_envs=1, steps=12, algorithm=logpi.REINFORCE(), **SMALL)
+    assert run.settings.actions == ("rescale" if wrapper is None else "auto")
+    if wrapper is not None:
+        with pytest.raises(InputError, match="is not bounded on both sides"):
+            logpi.train(make, num_envs=1, steps=12, algorithm=logpi.REINFORCE(), actions="rescale", **SMALL)
+
+
+@pytest.mark.parametrize("shape", [(1,), (2, 2)])
+@pytest.mark.parametrize(("low", "high", "can"), [(-1, 1, True), (-np.inf, 1, False), (0, np.inf, False)])
+def test_what_can_be_rescaled_to(shape: tuple[int, ...], low: float, high: float, can: bool) -> None:
+    assert can_rescale(Box(shape, low, high)) == can
