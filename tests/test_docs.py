@@ -60,7 +60,7 @@ def a_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_there_are_commands() -> None:
     assert {line.split()[1] for line in commands()} == {
-        "train", "resume", "evaluate", "watch", "report", "explain", "audit",
+        "train", "resume", "evaluate", "watch", "list", "show", "report", "explain", "audit",
     }  # fmt: skip
 
 
