@@ -37,6 +37,12 @@ def few_programs() -> Iterator[None]:
 
 
 def pytest_configure() -> None:
-    """What tests start has default signals, also where a shell's background has this process ignore Ctrl-C."""
+    """Programs that several tests trace, in several processes, are compiled once.
+
+    What tests start has default signals, also where a shell's background has this process ignore Ctrl-C.
+    """
+    from logpi.training.cache import compilation_cache
+
+    compilation_cache()
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -37,7 +37,8 @@ def resume_command(arguments: Sequence[str]) -> int:
         return shown(run, folder, values["evaluate_episodes"], values["json"], signal=None)
     listener = fan_out(*loggers(values["log"]))
     try:
-        run = resume(folder, environment=env, **fault_tolerance(values), progress=True, listener=listener)
+        progress = "all" if values["verbose"] else True
+        run = resume(folder, environment=env, **fault_tolerance(values), progress=progress, listener=listener)
     except KeyboardInterrupt as stop:
         run = learned(stop)
     return shown(run, folder, values["evaluate_episodes"], values["json"], run.summary["signal"])

@@ -46,6 +46,7 @@ KEPT_FAULT_TOLERANCE = [  # of a resume: by default as the training had it
 SHARED_FLAGS = [  # of `logpi train` and `logpi resume`
     Flag("log", Literal["none", "tensorboard", "wandb"], "where live curves go too", "none"),
     Flag("evaluate_episodes", int, "fresh episodes of each seed's policy at the end; 0 for none", 100),
+    Flag("verbose", bool, "all that is measured on the live line, not the return alone", False),
     Flag("json", bool, "one JSON object as the last line of stdout", False),
 ]
 _HOW = [
@@ -131,7 +132,7 @@ def _trained(values: dict[str, Any], settings: Any, folder: Path, again: Any) ->
                 out=folder,
                 overwrite=values["overwrite"],
                 **fault_tolerance(values),
-                progress=True,
+                progress="all" if values["verbose"] else True,
                 listener=fan_out(precompile, *loggers(values["log"])),
             )
 

@@ -55,16 +55,16 @@ class ProgressSnapshot:
 
 
 class ProgressTracker:
-    """Follows the rows of a training and says where it stands."""
+    """Follows the rows of a training and says where it stands: by the return, and by `everything` that has a name."""
 
-    def __init__(self, plan: Planned):
+    def __init__(self, plan: Planned, everything: bool = False):
         self._iterations = max(1, plan.steps // (plan.num_envs * plan.rollout_length)) * len(plan.seeds)
         # Of each seed the newest: enough for a mean return, and no more however long it trains.
         self._rows: dict[int, collections.deque[dict[str, Any]]] = {
             seed: collections.deque(maxlen=NEWEST_ROWS) for seed in plan.seeds
         }
         self._every = plan.every
-        self._labels = {m.name: m.short for m in plan.measurements if m.short}
+        self._labels = {m.name: m.short for m in plan.measurements if m.short and everything}
         self._newest: list[dict[str, Any]] = []
         self._marks: collections.deque[tuple[float, int, float]] = collections.deque()  # seconds, steps, share done
 
@@ -109,18 +109,25 @@ class PlainProgress:
     """A listener that says in lines of text how it goes.
 
     `lines` says them, and shows some until the next; if not given they are written to `file`, or to stderr. `every` is
-    how many seconds the numbers on a line may be old.
+    how many seconds the numbers on a line may be old; `everything` is shown, or the return alone.
     """
 
-    def __init__(self, file: Any = None, lines: Any = None, every: float = SECONDS_BETWEEN_LINES):
-        self._lines, self._every = lines or LineWriter(file or sys.stderr), every
+    def __init__(
+        self,
+        file: Any = None,
+        *,
+        lines: Any = None,
+        every: float = SECONDS_BETWEEN_LINES,
+        everything: bool = False,
+    ):
+        self._lines, self._every, self._everything = lines or LineWriter(file or sys.stderr), every, everything
         self._last, self._current = 0.0, False  # when the last line was written, and whether it is still true
 
     def __call__(self, event: Event) -> None:
         """A line for each event; for iterations, if the last is some seconds old."""
         match event:
             case Planned():
-                self._tracker = ProgressTracker(event)
+                self._tracker = ProgressTracker(event, self._everything)
                 for line in plan_lines(event):
                     self._lines.say(line)
             case Compiling():
@@ -171,13 +178,13 @@ class LineWriter:
 def plain_line(now: ProgressSnapshot) -> str:
     """One line of text."""
     measured = "  ".join(f"{name} {number}" for name, number in now.measurements())
-    return f"{now.steps:,} steps  {now.done:.0%}  {pace(now)}  {measured}"
+    return "  ".join([f"{now.steps:,} steps", f"{now.done:.0%}", *pace(now), measured])
 
 
-def pace(now: ProgressSnapshot) -> str:
-    """Speed and remaining time."""
-    left = f"  {_duration(now.seconds_left)} left" if now.done < 1 else ""
-    return f"{now.steps_per_second:,.0f} steps/s{left}"
+def pace(now: ProgressSnapshot) -> list[str]:
+    """Speed, and the remaining time while there is some."""
+    left = [f"{_duration(now.seconds_left)} left"] if now.done < 1 else []
+    return [f"{now.steps_per_second:,.0f} steps/s", *left]
 
 
 def _mean(values) -> float | None:

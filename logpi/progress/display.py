@@ -1,34 +1,38 @@
 """How a training is shown, by where it runs."""
 
 import sys
-from typing import Any
+from typing import Any, Literal
 
-from ..errors import check_flag
+from ..errors import check_flag, choice
 from .console import PlainProgress
 from .events import as_listener
 
 SECONDS_BETWEEN_DRAWINGS = 0.25  # in a notebook
 
 
-def progress_display(progress: bool | None) -> Any:
+def progress_display(progress: bool | Literal["all"] | None) -> Any:
     """A listener with a `close`: a live line in a terminal or a notebook, plain lines elsewhere.
 
-    `None` shows nothing elsewhere, `False` nothing anywhere. Raises `InputError` for anything else.
+    It shows the return, or "all" that is measured. `None` shows nothing elsewhere, `False` nothing anywhere. Raises
+    `InputError` for anything else.
     """
+    everything = isinstance(progress, str)
+    if everything:
+        choice("progress", progress, ("all",))
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     notebook = hasattr(shell, "kernel")  # of IPython: in a terminal it has none
     terminal = sys.stderr is not None and sys.stderr.isatty()
     if progress is None:
         progress = notebook or terminal
-    if not check_flag("progress", progress):
+    if not everything and not check_flag("progress", progress):
         return _Nothing()
     if notebook:
-        return PlainProgress(lines=NotebookLines(), every=SECONDS_BETWEEN_DRAWINGS)
+        return PlainProgress(lines=NotebookLines(), every=SECONDS_BETWEEN_DRAWINGS, everything=everything)
     if terminal:
         from .live import TerminalProgress
 
-        return TerminalProgress()
-    return PlainProgress()
+        return TerminalProgress(everything=everything)
+    return PlainProgress(everything=everything)
 
 
 class _Nothing:

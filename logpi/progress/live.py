@@ -1,9 +1,11 @@
 """The live line in a terminal, drawn by Rich."""
 
+import dataclasses
 import sys
+from collections.abc import Iterator
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.control import Control
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -20,18 +22,20 @@ from .events import Advanced, Compiled, Compiling, Event, Finished, Planned, War
 class TerminalProgress:
     """A listener that draws a spinner while the program is compiled, then a bar with the newest numbers beneath.
 
-    `file` is stderr if not given.
+    `file` is stderr if not given. `everything` is shown, or the return alone.
     """
 
-    def __init__(self, file: Any = None):
+    def __init__(self, file: Any = None, everything: bool = False):
         self._console = Console(file=file or sys.stderr, highlight=False)
         self._live: Live | None = None
+        self._everything = everything
 
     def __call__(self, event: Event) -> None:
         """Draws what is new."""
         match event:
             case Planned():
-                self._tracker, self._steps = ProgressTracker(event), event.steps * len(event.seeds)
+                self._tracker = ProgressTracker(event, self._everything)
+                self._steps = event.steps * len(event.seeds)
                 self._print_plan(event)
             case Compiling():
                 self._start(Spinner("dots", Text("compiling")), refreshing=True)
@@ -67,7 +71,7 @@ class TerminalProgress:
 
     def _draw(self) -> None:
         if self._live is not None and not self._live.auto_refresh:
-            self._live.update(drawn(self._tracker.snapshot(), self._steps), refresh=True)
+            self._live.update(Drawn(self._tracker.snapshot(), self._steps), refresh=True)
 
     def _start(self, shown: RenderableType, *, refreshing: bool) -> None:
         self._stop()
@@ -81,15 +85,27 @@ class TerminalProgress:
         self._live = None
 
 
-def drawn(now: ProgressSnapshot, total: int) -> RenderableType:
-    """The bar, and the numbers beneath."""
-    bar = Table.grid(padding=(0, 2))
-    bar.add_row(
-        ProgressBar(total=1.0, completed=now.done, width=24),
-        Text(f"{now.steps:,} of {total:,} steps"),
-        Text(pace(now)),
-    )
-    measured = Text()
-    for name, number in now.measurements():
-        measured.append(f"{name} ", "dim").append(number, "bold" if name == "return" else "").append("   ")
-    return Group(bar, measured)
+@dataclasses.dataclass(frozen=True)
+class Drawn:
+    """The bar, and the numbers beneath, each line as long as there is room: what has none is left out, not cut."""
+
+    now: ProgressSnapshot
+    total: int  # steps
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        """The two lines; Rich asks for them."""
+        beside = _fitting([f"{self.now.steps:,} of {self.total:,} steps", *pace(self.now)], options.max_width)
+        room = options.max_width - len(beside) - 2
+        line = Table.grid(padding=(0, 2))
+        bar = [ProgressBar(total=1.0, completed=self.now.done, width=min(room, 24))] if room >= 8 else []
+        line.add_row(*bar, Text(beside))
+        yield line
+        numbers = [f"{name} {number}" for name, number in self.now.measurements()]
+        yield Text(_fitting(numbers, options.max_width), "bold", no_wrap=True)
+
+
+def _fitting(pieces: list[str], width: int) -> str:
+    """As many of the pieces as there is room for, from the first on."""
+    while len(pieces) > 1 and len("  ".join(pieces)) > width:
+        pieces = pieces[:-1]
+    return "  ".join(pieces)[:width]

@@ -93,7 +93,7 @@ def train(
     on_nan: Literal["stop", "skip"] = "stop",
     on_env_error: Literal["stop", "restart"] = "stop",
     step_timeout: float = 120.0,
-    progress: bool | None = None,
+    progress: bool | Literal["all"] | None = None,
     listener: Listener | None = None,
     **changes: Any,
 ) -> Run:
@@ -117,7 +117,8 @@ def train(
     - `on_nan`: where NaN or infinity comes up, stop there with all that was good saved, or skip that update.
     - `on_env_error`, `step_timeout`: where an environment on the host breaks down, stop, or restart it and leave its
       step out; where it takes longer than these seconds for a step, training stops.
-    - `progress`: whether to show how it goes; if not given, in a terminal and in a notebook only.
+    - `progress`: whether to show how it goes, or "all" that is measured; if not given, in a terminal and in a notebook
+      only.
     - `listener`: a function of an event, called as the training goes on (`logpi.progress.events` has the kinds). What
       it raises ends the training; what was learned up to then is in the run folder, for `resume` to go on from.
 
@@ -152,7 +153,7 @@ def resume(
     on_nan: Literal["kept", "stop", "skip"] = KEPT,
     on_env_error: Literal["kept", "stop", "restart"] = KEPT,
     step_timeout: float | None = None,
-    progress: bool | None = None,
+    progress: bool | Literal["all"] | None = None,
     listener: Listener | None = None,
 ) -> Run:
     """Goes on with a training from the newest good checkpoint in its folder, to the steps that were planned.

@@ -34,7 +34,7 @@ KEY = jax.random.key(3)
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[logpi.Run, Path, str]:
     """The one training of this file: the run, its folder, and what its live line said."""
     folder, said = tmp_path_factory.mktemp("stranger") / "run", io.StringIO()
-    listener = fan_out(PlainProgress(said), TensorBoard())
+    listener = fan_out(PlainProgress(said, everything=True), TensorBoard())
     run = logpi.train("CartPole-v1", TRPO(), steps=32_768, **SIZES, out=folder, checkpoint_every=31, listener=listener)
     return run, folder, said.getvalue()
 

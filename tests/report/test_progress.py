@@ -12,7 +12,7 @@ from logpi.algorithms.base import ENTROPY
 from logpi.measurements import Measurement
 from logpi.progress.console import LineWriter, plain_line, PlainProgress, plan_lines, ProgressTracker
 from logpi.progress.events import Advanced, Compiled, Compiling, Finished, Planned
-from logpi.progress.live import drawn, TerminalProgress
+from logpi.progress.live import Drawn, TerminalProgress
 
 
 def plan(seeds: tuple[int, ...] = (0,), measurements: tuple[Measurement, ...] = logpi.PPO.measurements) -> Planned:
@@ -55,14 +55,14 @@ def test_the_interval_of_several_seeds_is_over_seeds() -> None:
 
 
 def test_before_any_episode_has_ended_there_is_no_return() -> None:
-    tracker = ProgressTracker(plan())
+    tracker = ProgressTracker(plan(), everything=True)
     tracker.add([row(0, 1, mean=None, kl=None)], 100, 1.0)
     assert dict(tracker.snapshot().measurements())["return"] == "-"
     assert dict(tracker.snapshot().measurements())["KL"] == "-"
 
 
 def test_only_what_the_algorithm_measures_is_shown() -> None:
-    tracker = ProgressTracker(plan(measurements=(ENTROPY,)))
+    tracker = ProgressTracker(plan(measurements=(ENTROPY,)), everything=True)
     assert tracker.snapshot().measurements() == [("return", "-"), ("entropy", "-")]  # nothing yet
     own = {"seed": 0, "iteration": 1, "steps": 100, "episodes": 0, "return_mean": None, "return_squares": None}
     tracker.add([own | {"entropy": 0.5, "temperature": 0.2}], 100, 1.0)
@@ -70,7 +70,7 @@ def test_only_what_the_algorithm_measures_is_shown() -> None:
 
 
 def test_an_update_that_was_dropped_is_shown_beside_others() -> None:
-    tracker = ProgressTracker(plan())
+    tracker = ProgressTracker(plan(), everything=True)
     tracker.add([row(0, 1, kl=None, dropped=True), row(0, 2, kl=0.25)], 200, 1.0)
     assert dict(tracker.snapshot().measurements())["KL"] == "0.25"
 
@@ -88,7 +88,7 @@ def test_the_remaining_time_is_that_of_the_newest_pace() -> None:
 
 def test_a_log_gets_plain_lines() -> None:
     file = io.StringIO()
-    progress = PlainProgress(file)
+    progress = PlainProgress(file, everything=True)
     progress(plan())
     progress(Compiling())
     progress(Compiled(1.25))
@@ -115,7 +115,7 @@ def test_silence_once_nobody_reads() -> None:
 
 def test_a_terminal_gets_a_bar_and_the_numbers() -> None:
     file = io.StringIO()
-    progress = TerminalProgress(file)
+    progress = TerminalProgress(file, everything=True)
     progress(plan())
     progress(Compiling())
     progress(Compiled(1.25))
@@ -123,7 +123,7 @@ def test_a_terminal_gets_a_bar_and_the_numbers() -> None:
     progress(Advanced([row(0, i) for i in range(2, 11)], 1000, 1.0))
     progress(Finished(interrupted=False))
     text = file.getvalue()
-    for piece in ("Env-v0 with PPO", "runs/x", "compiled in 1.2 s", "1,000 of 1,000 steps", "signal/noise 0.5"):
+    for piece in ("Env-v0 with PPO", "runs/x", "compiled in 1.2 s", "1,000 of 1,000 steps", "entropy 0.5"):
         assert piece in text
 
 
@@ -139,11 +139,23 @@ def test_whatever_goes_wrong_the_cursor_comes_back(monkeypatch: pytest.MonkeyPat
     assert hidden in file.getvalue() and file.getvalue().rindex(shown) > file.getvalue().rindex(hidden)
 
 
-@pytest.mark.parametrize("width", [60, 100, 160])
+@pytest.mark.parametrize("width", [10, 24, 40, 60, 80, 100, 160])
 def test_the_live_view_fits_the_terminal(width: int) -> None:
-    tracker = ProgressTracker(plan())
+    tracker = ProgressTracker(plan(), everything=True)
     tracker.add([row(0, 1, mean=-12345.678)], 100, 0.1)
-    console = Console(file=io.StringIO(), width=width, force_terminal=True)
+    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
     with console.capture() as captured:
-        console.print(drawn(tracker.snapshot(), 1000))
-    assert "steps/s" in captured.get() and "-1.23e+04" not in captured.get()
+        console.print(Drawn(tracker.snapshot(), 1000))
+    first, second = captured.get().splitlines()
+    assert len(first.rstrip()) <= width and len(second.rstrip()) <= width
+    assert second.startswith("return -1234"[:width]) and ("steps/s" in first) == (width >= 40)
+    shown = second.split("  ")  # what is there is whole
+    assert width < 24 or all(len(piece.rsplit(" ", 1)) == 2 and piece[-1].isdigit() for piece in shown if piece.strip())
+
+
+def test_the_return_is_shown_and_the_rest_on_demand() -> None:
+    for everything in (False, True):
+        tracker = ProgressTracker(plan(), everything)
+        tracker.add([row(0, 1)], 100, 0.1)
+        assert ("entropy" in dict(tracker.snapshot().measurements())) == everything
+        assert "return" in dict(tracker.snapshot().measurements())
