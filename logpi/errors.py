@@ -25,8 +25,11 @@ OTHERS_NAMES = {  # of other libraries for what has another name here
 class InputError(ValueError):
     """A mistake in what a person gave, told in one sentence that names the value, the limit and the cure.
 
-    The command line prints the sentence and exits with status 2, without a traceback.
+    The command line prints the sentence and exits with status 2, without a traceback. Names in it are printable.
     """
+
+    def __str__(self) -> str:
+        return printable(ValueError.__str__(self))
 
 
 def check_between(

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
+import logpi
 from logpi.cli import main as main_module
 from logpi.cli.main import main
 from logpi.cli.terminal import says, Unfailing
+from logpi.errors import InputError
 from logpi.progress.console import LineWriter, plan_lines
 from logpi.progress.events import Planned
 from logpi.training.cache import tidy
@@ -105,6 +107,10 @@ def test_a_terminal_obeys_no_name(name: str, tmp_path: Path, capsys: pytest.Capt
     says(f"saved in {name}")
     said = capsys.readouterr().err
     assert all(line.isprintable() for line in said.splitlines()) and repr(name[-3:])[1:-1] in said
+    for function in (logpi.load, logpi.resume):
+        with pytest.raises(InputError) as caught:
+            function(tmp_path / name)
+        assert str(caught.value).isprintable() and repr(name[-3:])[1:-1] in str(caught.value)
     plan = Planned(name, "", "PPO", (0,), 8, 1, 8, "", "cpu", name)
     assert all(map(str.isprintable, plan_lines(plan)))
 

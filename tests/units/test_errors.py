@@ -13,7 +13,25 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from logpi.errors import check_between, check_fields, check_flag, check_path, check_whole, InputError, missing, said
+from logpi.errors import (
+    check_between,
+    check_fields,
+    check_flag,
+    check_path,
+    check_whole,
+    EnvironmentFault,
+    InputError,
+    missing,
+    said,
+    TrainingFault,
+)
+
+
+@pytest.mark.parametrize("kind", [InputError, TrainingFault, EnvironmentFault])
+@pytest.mark.parametrize("odd", ["\x1b[2J", "\u202e", "\n", "\x07", "\udce9"])
+def test_a_sentence_holds_nothing_that_a_terminal_obeys(kind: type[InputError], odd: str) -> None:
+    assert str(kind(f"the folder a{odd}b is not there")) == f"the folder a{repr(odd)[1:-1]}b is not there"
+    assert str(kind("a “plain” sentence, with é")) == "a “plain” sentence, with é"
 
 
 class Level(enum.IntEnum):
