@@ -44,6 +44,16 @@ def test_making_it_may_fail_or_hang():
     assert finding.name == "no hang"
 
 
+def test_one_object_that_is_handed_out_twice_is_found():
+    shared, wrapped = Line(), gymnasium.wrappers.TimeLimit(Line(), 50)
+    pairs = {i: Line() for i in range(3)}
+    for make in (lambda: shared, lambda: wrapped, lambda: gymnasium.wrappers.TimeLimit(shared, 50)):
+        (finding,) = (c for c in audit_env(make, steps=STEPS).findings if c.key == "own_environment")
+        assert "one and the same" in finding.meaning and "make a new one" in finding.cure
+    calls = iter(pairs.values())
+    assert audit_env(lambda: next(calls), steps=STEPS).check("own_environment").passed
+
+
 def test_corners_of_the_actions_are_tried():
     (finding,) = audit_env(Narrow, steps=STEPS).findings
     assert finding.name == "actions accepted" and "beyond the table" in finding.meaning

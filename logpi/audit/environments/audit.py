@@ -138,7 +138,11 @@ def _walked_again(walker: Walker, walk: Walk, limit: int | None) -> tuple[list[C
         walker.start()
         third = walker.walk(walk.seed, len(actions), limit, actions)  # in one that is new
         reproduced = same_episode_check(walk, third, cure)
-        checks.append(reproduced)
+        shared = ["two calls of the function gave one and the same, which a training would step for two"]
+        checks += [
+            count("own_environment", shared * player.shared, "make a new one in the function, at each call"),
+            reproduced,
+        ]
         if reproduced.passed:
             check, told = fresh_start_check(walk, second, "let reset put back all state")
             checks, notes = [*checks, check], notes + told

@@ -26,6 +26,7 @@ class AbstractPlayer(abc.ABC):
     limit: int | None  # steps after which it says that it cuts an episode
     autoreset: str  # what happens at the step after an end
     faults: list[str]  # of the automatic reset
+    shared: bool = False  # `start` was given the environment again that it had been given before
 
     @abc.abstractmethod
     def start(self) -> None:
@@ -69,7 +70,8 @@ class GymnasiumPlayer(AbstractPlayer):
     def start(self) -> None:
         """Makes the environment, unless it was given. Raises `InputError` for spaces that logpi does not know."""
         if self._make is not None:
-            self._env = self._make()
+            before, self._env = self._env, self._make()
+            self.shared |= before is not None and before.unwrapped is self._env.unwrapped
         self.obs_space = from_gymnasium(self._env.observation_space)
         self.action_space = check_action_space(from_gymnasium(self._env.action_space))
         spec = getattr(self._env, "spec", None)
