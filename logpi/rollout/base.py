@@ -66,7 +66,10 @@ class AbstractRollout(eqx.Module):
 
     @abc.abstractmethod
     def incidents(self, state: Any) -> list[str]:
-        """What was wrong with environments since this was last asked, and did not stop them. It is forgotten then."""
+        """What was wrong with environments since this was last asked, and did not stop them. It is forgotten then.
+
+        Raises `EnvironmentFault` for what must stop them, and is seen only from outside.
+        """
 
     @abc.abstractmethod
     def check_alive(self, state: Any, seconds: float) -> None:

@@ -9,10 +9,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, PRNGKeyArray, PyTree
 
 from ..envs import AbstractEnv, first_timestep
+from ..errors import EnvironmentFault
 from ..jaxprs.hoisting import hoist_keys
 from ..models import AbstractPolicy, initial_memories, Memory
 from ..spaces.actions import clip_to
 from ..spaces.kinds import Space
+from ..spaces.membership import no_choice
 from ..trajectory import Trajectory
 from .base import AbstractRollout, act, Keep, whole
 
@@ -106,6 +108,9 @@ class CompiledRollout(AbstractRollout):
         return stored, False
 
     def incidents(self, state: CompiledState) -> list[str]:
+        """None. Raises `EnvironmentFault` where an environment stands at a choice that its space has not."""
+        if wrong := no_choice(self.obs_space, state.obs, "an observation"):
+            raise EnvironmentFault(f"In the environment {wrong}: mend it, or announce another obs_space.")
         return []
 
     def check_alive(self, state: CompiledState, seconds: float) -> None:

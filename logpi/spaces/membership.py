@@ -126,6 +126,21 @@ def outside(space: Space, given: Any, where: str = "") -> str:
     return f"entry {i} of {where} is {values.flat[i]:g}, outside of {low:g} to {high:g}"
 
 
+def no_choice(space: Space, given: Any, where: str = "") -> str:
+    """Which whole number of one or several observations is none of its space; empty where each is.
+
+    Numbers beyond the bounds of a `Box` are let be: good environments have such bounds.
+    """
+    if isinstance(space, Dict | Tuple):
+        parts = parts_of(space, given) or []
+        return next(filter(None, (no_choice(part, one, f"{where}[{name!r}]") for name, part, one in parts)), "")
+    if isinstance(space, Box):
+        return ""
+    values = np.asarray(given, float)
+    bad = Range(space).strays(values)
+    return f"{where} was {values[bad][0]:g}, which is none of {space}" if bad.any() else ""
+
+
 def _shown(given: Any) -> str:
     if isinstance(given, np.ndarray):
         return f"an array of shape {given.shape} and type {given.dtype}"

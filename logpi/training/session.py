@@ -126,6 +126,8 @@ class Session:
         if self.task.model is not None:
             self.model_name = name_of(trainer.networks(states[0]))
             check_storable(trainer.stored(states[0]))
+        for state in states if not self.task.resume else []:
+            self.task.rollout.incidents(state.rollout)  # before anything is written
         before = Before()
         if self.held is not None and self.task.resume:
             states, before = self._resumed(trainer, self.held.path, states)

@@ -1,5 +1,7 @@
 """Compiled environments at the door: a sentence where they show what they do not announce, casts that lose nothing."""
 
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,10 +11,10 @@ import logpi
 from logpi.envs import first_timestep, resolve, Timestep
 from logpi.envs.admission import admitted, Cast
 from logpi.envs.probes import Recall
-from logpi.errors import InputError
+from logpi.errors import EnvironmentFault, InputError
 from logpi.rollout.make import make_rollout
 from logpi.spaces.actions import clip_to
-from logpi.spaces.kinds import Box, Dict, Discrete
+from logpi.spaces.kinds import Box, Dict, Discrete, MultiDiscrete
 from tests.rollout.running import blind_policy
 
 FALSE = jnp.zeros((), bool)
@@ -77,6 +79,36 @@ def test_what_it_does_not_announce_is_one_sentence(what: str) -> None:
     with pytest.raises(InputError, match=sentence) as caught:
         make_rollout(resolve(env), 2, 4, clip_to)
     assert "\n" not in str(caught.value)
+
+
+STRAYS = {
+    "a choice beyond": (Discrete(3), np.int32(3), r"an observation was 3, which is none of Discrete\(n=3"),
+    "a choice before the first": (Discrete(3, 5), np.int32(4), "an observation was 4"),
+    "choices": (MultiDiscrete((2, 3)), np.array([1, 3], np.int32), "an observation was 3"),
+    "a part": (NESTED, {"a": FLOATS, "b": np.int32(-1)}, r"an observation\['b'\] was -1"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("when", ["at once", "later"])
+@pytest.mark.parametrize("what", STRAYS)
+def test_a_choice_that_there_is_not_is_no_observation(what: str, when: str) -> None:
+    space, stray, sentence = STRAYS[what]
+    good = jax.tree.map(np.zeros_like, stray) if what != "a choice before the first" else np.int32(5)
+    rollout = make_rollout(resolve(Showing(space, stray if when == "at once" else good, stray)), 2, 4, clip_to)
+    policy = blind_policy(resolve(rollout.env))
+    state = rollout.init(policy, jax.random.key(0))
+    if when == "later":
+        assert rollout.incidents(state) == []
+        state = rollout.collect(policy, state, jax.random.key(1))[1]
+    with pytest.raises(EnvironmentFault, match=sentence):
+        rollout.incidents(state)
+
+
+def test_a_training_stops_before_it_writes_what_is_no_observation(tmp_path: Path) -> None:
+    env = Showing(Discrete(3), np.int32(4), np.int32(4))
+    with pytest.raises(EnvironmentFault, match="an observation was 4"):
+        logpi.train(env, steps=16, num_envs=2, rollout_length=4, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 CAST = {
