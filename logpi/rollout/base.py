@@ -30,6 +30,7 @@ class AbstractRollout(eqx.Module):
     action_space: eqx.AbstractVar[Space]
     num_envs: eqx.AbstractVar[int]
     length: eqx.AbstractVar[int]
+    to_env: eqx.AbstractVar[Callable[..., Any]]  # `(action_space, action)` to what the environment gets
 
     @abc.abstractmethod
     def init(self, policy: AbstractPolicy, key: PRNGKeyArray) -> Any:

@@ -90,6 +90,13 @@ def of_iteration(
     return Metrics(shown, one, kept, kept * steps, number, total, spread, lengths, reward, steps, finite)
 
 
+def no_row(names: Sequence[str]) -> Metrics:
+    """Of no iteration: what `with_next` begins with."""
+    none, count = jnp.zeros(()), jnp.zeros((), jnp.int32)
+    shown = dict.fromkeys(names, none)
+    return Metrics(shown, count, count, count, count, none, none, none, none, count, jnp.ones((), bool))
+
+
 def _mean(one: Array, its: Array, other: Array, others: Array) -> Array:
     """Of both, weighted; one of no weight may be NaN."""
     both = one + (other - one) * (others / jnp.maximum(its + others, 1))
@@ -262,8 +269,9 @@ class MetricsLog:
         self._steps = {row["seed"]: row["steps"] for row in kept} if steps is None else dict(steps)
         self._before = self.steps
         self._warn, self._waiting, self._warned = warn, b"", False
+        there = folder is not None and (folder / FILE).exists()
+        self._bytes, self._digest = _digested(folder / FILE) if there else (0, hashlib.sha256())
         self._file = (folder / FILE).open("ab", buffering=0) if folder else None
-        self._bytes, self._digest = (0, hashlib.sha256()) if folder is None else _digested(folder / FILE)
 
     @property
     def mark(self) -> Mark:

@@ -103,6 +103,21 @@ def _shares(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     return np.asarray((erf(high / math.sqrt(2)) - erf(low / math.sqrt(2))) / 2)
 
 
+def clipped(space: Space, to_env: Callable[..., object], action):
+    """Which numbers of actions, as they were drawn, are clipped on their way by `to_env`; `None` where none can be."""
+    if not isinstance(space, Box) or not math.prod(space.shape):
+        return None
+    if to_env is fit_to:
+        to_env = rescale_to if is_far(space) else clip_to
+    if to_env is rescale_to:
+        return abs(action) > 1
+    low, high = bounds(space)
+    if to_env is not clip_to or not (np.isfinite(low) | np.isfinite(high)).any():
+        return None
+    action = action.round() if space.whole else action
+    return (action < _aligned(low, action)) | (action > _aligned(high, action))
+
+
 def note_on(space: Space, actions: str) -> str:
     """What becomes of a new policy's actions, in a sentence, where that is not what one would think; or nothing."""
     if not isinstance(space, Box) or not math.prod(space.shape):

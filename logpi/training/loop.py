@@ -14,10 +14,13 @@ from jaxtyping import Array, Bool, Int, PRNGKeyArray, PyTree
 from ..algorithms import AbstractAlgorithm, Spec
 from ..errors import EnvironmentFault, InputError
 from ..evaluation.episodes import EpisodeRows, follow, no_episodes, OpenEpisodes
+from ..measurements import Measurement
 from ..models import AbstractPolicy
 from ..parameters import trainable
 from ..rollout import AbstractRollout
-from ..runs.metrics import Metrics, of_iteration
+from ..runs.metrics import Metrics, no_row, of_iteration
+from ..spaces.actions import clipped
+from ..spaces.kinds import Box
 from ..trajectory import Trajectory
 from ..transforms import RewardScaling, RewardStatistics
 
@@ -35,6 +38,19 @@ class TrainingState(eqx.Module):
     buffer: PyTree  # of the experience
     iteration: Int[Array, ""]
     key: PRNGKeyArray
+
+
+CLIPPED_ACTIONS = Measurement(
+    "clipped_actions", "share", "Of the numbers of the actions that were drawn, those beyond the bounds.",
+    "Clipped actions",
+)  # fmt: skip
+
+
+def measured(algorithm: AbstractAlgorithm, rollout: AbstractRollout) -> tuple[Measurement, ...]:
+    """What iterations show: what the algorithm measures, and where there are bounds, how many actions are clipped."""
+    none = np.zeros((0, *rollout.action_space.shape)) if isinstance(rollout.action_space, Box) else None
+    has_bounds = clipped(rollout.action_space, rollout.to_env, none) is not None
+    return (*algorithm.measurements, *([CLIPPED_ACTIONS] if has_bounds else []))
 
 
 class Trainer(eqx.Module):
@@ -56,8 +72,8 @@ class Trainer(eqx.Module):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The algorithm's measurements, in their order."""
-        return tuple(measurement.name for measurement in self.algorithm.measurements)
+        """The measurements, in their order."""
+        return tuple(measurement.name for measurement in measured(self.algorithm, self.rollout))
 
     def init(self, networks: PyTree, num_updates: int | Int[Array, ""], key: PRNGKeyArray) -> TrainingState:
         """Before the first iteration."""
@@ -134,6 +150,7 @@ class Trainer(eqx.Module):
         buffer, view = self.algorithm.experience.add(state.buffer, trajectory)
         learner, shown = self.algorithm.update(state.learner, view, key)
         self._check(shown)
+        shown |= self._clipped(trajectory)
         networks = self.algorithm.networks(learner)
         finite &= all_finite((self._watched(shown), eqx.filter(networks, trainable(networks))))
         after = TrainingState(learner, rollout, open_episodes, rewards, buffer, state.iteration + 1, state.key)
@@ -142,12 +159,22 @@ class Trainer(eqx.Module):
 
     def _check(self, shown: dict[str, Array]) -> None:
         """Raises `InputError` unless an update shows what its algorithm says that it measures."""
-        if set(shown) != set(self.names):
+        declared = {measurement.name for measurement in self.algorithm.measurements}
+        if set(shown) != declared:
             name = type(self.algorithm).__name__
             raise InputError(
                 f"update of {name} shows {', '.join(sorted(shown)) or 'nothing'}, but its measurements are "
-                f"{', '.join(sorted(self.names)) or 'none'}: return a number for each, and declare each."
+                f"{', '.join(sorted(declared)) or 'none'}: return a number for each, and declare each."
             )
+
+    def _clipped(self, trajectory: Trajectory) -> dict[str, Array]:
+        """The share of clipped numbers, in steps that count."""
+        beyond = clipped(self.rollout.action_space, self.rollout.to_env, trajectory.action)
+        if beyond is None:
+            return {}
+        of_steps = jnp.mean(beyond, tuple(range(trajectory.valid.ndim, beyond.ndim)))
+        share = jnp.sum(of_steps * trajectory.valid) / jnp.maximum(jnp.sum(trajectory.valid), 1)
+        return {CLIPPED_ACTIONS.name: share}
 
     def _watched(self, shown: dict[str, Array]) -> list[Array]:
         """The measurements that stop a training where they are not finite."""

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 
 from ..errors import check_flag, check_path, EnvironmentFault, InputError, interruption, shown, TrainingFault
+from ..measurements import Measurement
 from ..progress.events import Compiled, Compiling, Finished, Planned, Warned
 from ..rollout import close_or_warn
 from ..runs.arrays import check_storable, save_arrays
@@ -41,7 +42,7 @@ from ..runs.run import read_config, Run
 from ..runs.times import Times
 from ..spaces.actions import is_far, note_on
 from ..spaces.encoding import layout_note
-from .loop import CompiledLoop, HostLoop, Trainer, TrainingState, with_traced_numbers
+from .loop import CompiledLoop, HostLoop, measured, Trainer, TrainingState, with_traced_numbers
 from .monitors import Monitors
 from .placement import begin, device, name_of
 from .signals import catch_signals
@@ -72,7 +73,7 @@ class Session:
     def _run(self) -> Run:
         """Start, compile, iterate, save. Then raises what broke."""
         settings = self.task.settings
-        check_measurements(settings.algorithm.measurements)
+        check_measurements(self._measurements)
         check_readable(self._as_run().config())
         on_actions = note_on(self.task.rollout.action_space, settings.actions)
         rescaled = settings.actions == "auto" and is_far(self.task.rollout.action_space)
@@ -238,6 +239,10 @@ class Session:
                 )
         return InputError(f"{out} cannot be written ({error.strerror}), nor can a folder beside it: make room.")
 
+    @property
+    def _measurements(self) -> tuple[Measurement, ...]:
+        return measured(self.task.settings.algorithm, self.task.rollout)
+
     def _warn(self, sentence: str) -> None:
         self.task.listener(Warned(sentence))
 
@@ -247,7 +252,7 @@ class Session:
             task.source.name, note, type(task.settings.algorithm).__name__, task.seeds,
             task.settings.num_updates * task.settings.steps_per_rollout, task.settings.num_envs,
             task.settings.rollout_length, task.settings.source, device(),
-            None if task.out is None else str(task.out), task.settings.algorithm.measurements,
+            None if task.out is None else str(task.out), self._measurements,
             task.settings.iterations_per_row, task.settings,
         )  # fmt: skip
 
@@ -261,7 +266,7 @@ class Session:
         more_than_a_name = None if isinstance(task.environment, str) else task.environment
         return Run(
             task.source.name, task.settings, task.seeds, models, task.rollout.obs_space, task.rollout.action_space,
-            history, summary or {}, versions(), task.settings.algorithm.measurements, self.model_name,
+            history, summary or {}, versions(), self._measurements, self.model_name,
             more_than_a_name, task.source.named, task.run_id, task.fault_tolerance,
         )  # fmt: skip
 

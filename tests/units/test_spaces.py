@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from logpi import InputError
-from logpi.spaces.actions import bounds, clip_to, fit_to, is_far, note_on, rescale_to, typed_for
+from logpi.spaces.actions import bounds, clip_to, clipped, fit_to, is_far, note_on, rescale_to, typed_for
 from logpi.spaces.encoding import encode, encoded_size, is_image, layout_note, picture_axes
 from logpi.spaces.gymnasium import from_gymnasium
 from logpi.spaces.kinds import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
@@ -317,3 +317,24 @@ def test_what_becomes_of_a_new_policys_actions_is_said():
     ordinary = ((far, "rescale"), (Box((2,), -1.0, 1.0), "auto"), (Box((2,)), "clip"), (Discrete(3), "auto"))
     for space, actions in ordinary:
         assert note_on(space, actions) == ""
+
+
+@pytest.mark.parametrize(
+    ("space", "to_env", "drawn", "beyond"),
+    [
+        (Box((2,), low=-1.0, high=1.0), clip_to, [[0.5, 1.5], [-2.0, -1.0]], [[False, True], [True, False]]),
+        (Box((2,), low=-1.0, high=1.0), fit_to, [[0.5, 1.5], [-2.0, -1.0]], [[False, True], [True, False]]),
+        (Box((2,), low=5.0, high=35.0), clip_to, [[4.0, 6.0], [36.0, 35.0]], [[True, False], [True, False]]),
+        (Box((2,), low=5.0, high=35.0), fit_to, [[0.5, 6.0], [-1.5, 1.0]], [[False, True], [True, False]]),
+        (Box((2,), low=5.0, high=35.0), rescale_to, [[0.5, 6.0], [-1.5, 1.0]], [[False, True], [True, False]]),
+        (Box((1,), low=0.0), clip_to, [[-0.1], [9.0]], [[True], [False]]),
+        (Box((), low=0, high=3, dtype="int8"), clip_to, [3.4, 3.6], [False, True]),
+    ],
+)
+def test_which_actions_are_clipped(space, to_env, drawn, beyond):
+    assert np.array_equal(clipped(space, to_env, np.asarray(drawn, np.float32)), beyond)
+
+
+@pytest.mark.parametrize("space", [Box((2,)), Box((0,), low=-1.0, high=1.0), Discrete(3), MultiBinary((2,))])
+def test_what_has_no_bounds_is_not_clipped(space):
+    assert clipped(space, fit_to, np.zeros((3, 2), np.float32)) is None
