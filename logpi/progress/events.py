@@ -44,7 +44,7 @@ class Compiled:
 
 @dataclasses.dataclass(frozen=True)
 class Advanced:
-    """Some iterations of every seed are done.
+    """Some iterations of every seed are done: one row of the metrics or more.
 
     `rows` are theirs, as in `metrics.jsonl`. Every row has seed, iteration, steps, episodes, return_mean,
     return_squares, length_mean and reward; other columns are the algorithm's own, so ask for them by `row.get(name)`.

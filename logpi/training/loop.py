@@ -244,16 +244,16 @@ class Iterated(NamedTuple):
     """What some iterations of a seed came to."""
 
     state: TrainingState  # after the last of them that was finite
-    metrics: Metrics  # a row for each `every` of them, in NumPy
+    metrics: Metrics  # a row for each `every` of them, the last as far as it has come, in NumPy
     failed: Metrics | None  # of the iteration that was not finite and was not kept, in NumPy
     trajectory: Trajectory | None  # what was collected in it
     broken: EnvironmentFault | None = None  # what ended them, where that was an environment
 
 
-def _iterations(static: PyTree, given: PyTree, donated: PyTree, count: Int[Array, ""]):
+def _iterations(static: PyTree, given: PyTree, donated: PyTree, begun: Metrics | None, count: Int[Array, ""]):
     """Up to `count` iterations; how many were done, the metrics of the last, and those of each row: (BUFFER,).
 
-    Ends after the first that led to NaN, unless the trainer skips those.
+    The first row goes on from `begun`. Ends after the first that led to NaN, unless the trainer skips those.
     """
     trainer_arrays, kept = given
     every, goes_on = static[0].every, static[0].skip
@@ -267,17 +267,20 @@ def _iterations(static: PyTree, given: PyTree, donated: PyTree, count: Int[Array
     start = eqx.combine(kept, donated)
     none = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(one, start)[1])
     rows = jax.tree.map(lambda x: jnp.zeros((BUFFER, *x.shape), x.dtype), none)
+    before = start.iteration % every if every > 1 else 0  # of the first row, done by now
+    if begun is not None:
+        rows = jax.tree.map(lambda h, m: h.at[0].set(m.astype(h.dtype)), rows, begun)
 
     def body(carry):
         i, _, _, arrays, rows = carry
         arrays, metrics = one(arrays)
-        goes = metrics.finite | goes_on
+        goes, at = metrics.finite | goes_on, i + before
         row = metrics
         if every > 1:  # added to those of its row before it; one that is not kept stays apart
-            before = jax.tree.map(lambda h: h[i // every], rows)
-            row = _chosen(goes & (i % every > 0), before.with_next(metrics), metrics)
-            row = _chosen(goes | (i % every == 0), row, before)
-        rows = jax.tree.map(lambda h, m: h.at[i // every].set(m), rows, row)
+            so_far = jax.tree.map(lambda h: h[at // every], rows)
+            row = _chosen(goes & (at % every > 0), so_far.with_next(metrics), metrics)
+            row = _chosen(goes | (at % every == 0), row, so_far)
+        rows = jax.tree.map(lambda h, m: h.at[at // every].set(m), rows, row)
         return i + 1, goes, metrics, arrays, rows
 
     first = jnp.zeros((), jnp.int32), jnp.ones((), bool), none, start, rows
@@ -305,19 +308,25 @@ class CompiledLoop:
         (self._trainer, arrays), static = eqx.partition((trainer, state), _is_array_or_shape)
         self._static_trainer, self._static = static
         program = jax.jit(functools.partial(_iterations, static), donate_argnums=1)
-        self._program = program.lower(*self._arguments(arrays), jnp.zeros((), jnp.int32)).compile()
         self._every = trainer.every
+        self._no_row = no_row(trainer.names) if self._every > 1 else None
+        self._program = program.lower(*self._arguments(arrays), self._no_row, jnp.zeros((), jnp.int32)).compile()
         self.late_compile_seconds = 0.0  # that went into compiling while the training was timed
         self.compile_seconds = time.perf_counter() - started
 
-    def advance(self, state: TrainingState, count: int) -> Iterated:
-        """Up to `count` iterations further, no more than fit a call."""
-        count = min(count, BUFFER * self._every)
+    def advance(self, state: TrainingState, count: int, begun: Metrics | None = None) -> Iterated:
+        """Up to `count` iterations further, no more than fit a call; the first row goes on from `begun`."""
+        before = int(state.iteration) % self._every
+        count = min(count, BUFFER * self._every - before)
         arguments = self._arguments(eqx.filter(state, eqx.is_array))
-        done, last, arrays, rows = self._program(*arguments, jnp.asarray(count, jnp.int32))
+        row = self._no_row
+        if begun is not None:
+            row = jax.tree.map(lambda x, like: jnp.asarray(x, like.dtype), begun, row)
+        done, last, arrays, rows = self._program(*arguments, row, jnp.asarray(count, jnp.int32))
         after = eqx.combine(arrays, self._static)
         kept = int(after.iteration - state.iteration)
-        metrics = jax.tree.map(lambda h: np.asarray(h)[: -(-kept // self._every)], rows)
+        number = -(-(before + kept) // self._every) if kept or begun is not None else 0
+        metrics = jax.tree.map(lambda h: np.asarray(h)[:number], rows)
         if kept == int(done):
             return Iterated(after, metrics, None, None)
         return Iterated(after, metrics, jax.tree.map(np.asarray, last), self._collect(after))
@@ -352,10 +361,10 @@ class HostLoop:
         """That went into compiling while the training was timed."""
         return self.compile_seconds
 
-    def advance(self, state: TrainingState, count: int) -> Iterated:
-        """One row of metrics further whatever `count` is: it takes long enough to look in between."""
-        row: Metrics | None = None
-        for _ in range(min(count, self._trainer.every)):
+    def advance(self, state: TrainingState, count: int, begun: Metrics | None = None) -> Iterated:
+        """Up to `count` iterations further, no more than to the end of the row that goes on from `begun`."""
+        row, every = begun, self._trainer.every
+        for _ in range(min(count, every - int(state.iteration) % every)):
             before = int(state.iteration)
             try:
                 state, metrics, trajectory = self._one(state)
@@ -370,10 +379,7 @@ class HostLoop:
         """One row as several: one, or none."""
         if row is not None:
             return jax.tree.map(lambda x: np.asarray(x)[None], row)
-        none, counts = jnp.zeros(0), jnp.zeros(0, jnp.int32)
-        names = dict.fromkeys(self._trainer.names, none)
-        rows = Metrics(names, counts, counts, counts, counts, none, none, none, none, counts, none > 0)
-        return jax.tree.map(np.asarray, rows)
+        return jax.tree.map(lambda x: np.asarray(x)[None][:0], no_row(self._trainer.names))
 
     def _one(self, state: TrainingState) -> tuple[TrainingState, Metrics, Trajectory]:
         rollout_key, update_key = iteration_keys(state.key, state.iteration)

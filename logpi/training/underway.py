@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from ..envs import EnvSource
 from ..errors import EnvironmentFault, TrainingFault
@@ -15,7 +16,7 @@ from ..progress.events import Advanced, Listener, Warned
 from ..rollout import AbstractRollout
 from ..runs.checkpoints import Checkpoints
 from ..runs.folder import HeldFolder
-from ..runs.metrics import MetricsLog, recent_return, Rows
+from ..runs.metrics import Metrics, MetricsLog, recent_return, Rows
 from ..runs.options import FaultTolerance
 from ..runs.presets import algorithm_name
 from ..runs.schema import write_json
@@ -73,6 +74,7 @@ class Underway:
     started: float = dataclasses.field(default_factory=time.perf_counter)
     seconds: float = 0.0  # of training in this process, without compiling
     count: int = 1  # iterations in the next round
+    begun: dict[int, Metrics | None] = dataclasses.field(default_factory=dict)  # of each seed, the row that it is amid
     restarts: int = 0  # of environments that broke down
     left_behind: bool = False  # an environment does not answer, and threads may still be in others
 
@@ -94,29 +96,54 @@ class Underway:
         except (TrainingFault, EnvironmentFault) as broken:
             fault = broken
         finally:
-            self._write(last=True)
-            self.seconds = self._seconds()
+            try:
+                self._end_rows()
+            finally:
+                self._write(last=True)
+                self.seconds = self._seconds()
         return fault
 
     def _round(self, total: int) -> None:
-        """Some iterations of every seed. A thread each: that is faster than a batch of seeds."""
+        """Some iterations of every seed. A thread each: that is faster than a batch of seeds.
+
+        They are whole rows, but where one of these takes long. What a row shows does not depend on it.
+        """
         before, every = time.perf_counter(), self.trainer.every
-        count = min(self.count, self.checkpoints.room(self.iteration))
-        count = -(-count // every) * every  # whole rows, so that these do not depend on how iterations are grouped
-        done = {seed: int(state.iteration) for seed, state in zip(self.task.seeds, self.states, strict=True)}
+        count = max(1, min(self.count, self.checkpoints.room(self.iteration)))
+        count += -(self.iteration + count) % every
+        count = count if self.count >= every else min(self.count, count)
         results = side_by_side(
-            lambda state: self.loop.advance(state, min(count, total - int(state.iteration))), self.states, self._look
+            lambda one: self.loop.advance(one[1], min(count, total - int(one[1].iteration)), self.begun.get(one[0])),
+            list(zip(self.task.seeds, self.states, strict=True)),
+            self._look,
         )
         self.states = [result.state for result in results]
-        metrics = {seed: result.metrics for seed, result in zip(self.task.seeds, results, strict=True)}
+        done, metrics = {}, {}
+        for seed, result in zip(self.task.seeds, results, strict=True):
+            rows = result.metrics
+            done[seed] = int(result.state.iteration) - int(rows.iterations.sum())
+            amid = int(result.state.iteration) % every > 0 and len(rows.iterations) > 0
+            self.begun[seed] = jax.tree.map(lambda x: x[-1], rows) if amid else None
+            metrics[seed] = jax.tree.map(lambda x, amid=amid: x[: len(x) - amid], rows)
         fresh = self.log.add(done, metrics)
         self.log.flush()
         self._tell(fresh)
         self._stop(results)
-        if self.checkpoints.due(self.iteration):
+        if self.checkpoints.due(self.iteration) and self.iteration % every == 0:
             self._write(last=False)
         ratio = CHUNK_SECONDS / max(time.perf_counter() - before, 1e-6)
         self.count = min(max(1, round(self.count * min(ratio, 8.0))), BUFFER * every)
+
+    def _end_rows(self) -> None:
+        """Ends the rows that seeds are amid: there is nothing to come."""
+        begun = {seed: row for seed, row in self.begun.items() if row is not None}
+        self.begun = {}
+        states = dict(zip(self.task.seeds, self.states, strict=True))
+        done = {seed: int(states[seed].iteration) - int(row.iterations) for seed, row in begun.items()}
+        rows = {seed: jax.tree.map(lambda x: np.asarray(x)[None], row) for seed, row in begun.items()}
+        if fresh := self.log.add(done, rows):
+            self.log.flush()
+            self._tell(fresh)
 
     def _tell(self, fresh: list[dict[str, Any]]) -> None:
         """What is new, and what went wrong and did not stop anything."""
@@ -127,7 +154,8 @@ class Underway:
         for sentence in self.monitors.check(fresh):
             self._warn(sentence)
         self.times.add(self.iteration, self._seconds())
-        self.task.listener(Advanced(fresh, self.log.steps, self._seconds()))
+        if fresh:
+            self.task.listener(Advanced(fresh, self.log.steps, self._seconds()))
 
     def _look(self) -> None:
         """At environments on the host: whether they answer."""
