@@ -19,6 +19,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 MEANINGS = {
     "kills": "SIGKILL at random moments, with a checkpoint after every update, until the training was done",
+    "file operations": "a kill, EIO, EACCES, ENOSPC, ESTALE at each operation of a command, and a disk full from there "
+    "on; then resumed to the same bits, from no earlier update than was stored",
     "signals": "SIGINT and SIGTERM: status 130 and 143, policies saved, resumed to the same bits",
     "full disk": "a disk filled up under a training; given room, it was resumed to the same bits",
     "read-only folder": "a train, a train --overwrite and a resume there: one sentence each, nothing changed",

@@ -20,6 +20,7 @@ from logpi.runs.checkpoints import listed
 from logpi.runs.run import read_config
 
 from .fuzz import fuzz, real_folder
+from .operations import operations
 from .processes import faults_of, kill_after, mixed, newest, resident_bytes, same_files, Training
 
 SMALL = Training(flags=("--steps", "600000", "--envs", "8", "--rollout-length", "32", "--seeds", "2"))
@@ -263,8 +264,8 @@ def cost(folder: Path, seconds: float = 125.0) -> dict[str, Any]:
 
 
 EXPERIMENTS = {
-    "kills": kills, "signals": signals, "full disk": full_disk, "read-only folder": read_only,
-    "two processes": two_processes, "together": together, "bit flips": bit_flips,
+    "kills": kills, "file operations": operations, "signals": signals, "full disk": full_disk,
+    "read-only folder": read_only, "two processes": two_processes, "together": together, "bit flips": bit_flips,
     "changed bytes": changed_bytes, "cost": cost, "memory": memory, "soak": soak,
 }  # fmt: skip
 

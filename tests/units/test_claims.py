@@ -7,7 +7,6 @@ import errno
 import itertools
 import os
 import shutil
-import sys
 import threading
 import time
 import tracemalloc
@@ -19,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from benchmarks.reliability.trap import HOWS, Killed, Trap
 from logpi.errors import InputError
 from logpi.runs import checkpoints, folder
 from logpi.runs.checkpoints import damage, listed, load_newest, mark_of, put_in_order, write_checkpoint
@@ -232,46 +232,29 @@ def test_a_checkpoint_that_cannot_be_read_is_passed_over(
     assert found is not None and found[1].name == "00000003" and f"cannot be read ({error.strerror})" in said[0]
 
 
-class Trap:
-    """Fails at the k-th operation of the file system under a folder; with `kill`, at every one after it too."""
-
-    def __init__(self, folder: Path):
-        self.folder, self.at, self.count, self.error, self.kill = str(folder), 0, 0, OSError(), False
-        sys.addaudithook(self)
-
-    def __call__(self, event: str, arguments: tuple[object, ...]) -> None:
-        if not self.at or event not in ("open", "os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.truncate"):
-            return
-        if str(arguments[0]).startswith(self.folder):
-            self.count += 1
-            if self.count == self.at or (self.kill and self.count > self.at):
-                raise self.error
+@pytest.fixture(scope="module")
+def trap() -> Trap:
+    return Trap()
 
 
-@pytest.mark.parametrize("how", ["kill", errno.EIO, errno.EACCES, errno.ENOSPC, errno.ESTALE])
-def test_no_operation_of_a_checkpoint_can_lose_one(how: int | str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", HOWS)
+def test_no_operation_of_a_checkpoint_can_lose_one(how: str, trap: Trap, tmp_path: Path) -> None:
     """The second of them is written a second time, with what a training has at its end beside it."""
-    trap = Trap(tmp_path)
-    trap.kill, trap.error = how == "kill", KeyboardInterrupt() if how == "kill" else OSError(how, "said")
     for k in itertools.count(1):
         run = tmp_path / str(k)
         place = run / "checkpoints"
         run.mkdir()
         checkpoint(place, 1, "mine", 1.0)
         checkpoint(place, 2, "mine", 2.0)
-        trap.count, trap.at = 0, k
-        try:
+        with trap.under(tmp_path, how, k), contextlib.suppress(OSError, Killed):
             write_checkpoint(place, {"w": STATE["w"] + 2.0}, 2, None, {"more": jnp.zeros(2)}, run_id="mine")
             checkpoint(place, 3, "mine", 3.0)
-        except (OSError, KeyboardInterrupt):
-            pass
-        done, trap.at = trap.count < k, 0
         put_in_order(place)
         found = load_newest(run, STATE, pytest.fail, "mine")
         assert found is not None and int(found[1].name) >= 2 and float(found[0]["w"][0]) == int(found[1].name)
         assert not list(place.glob(".*"))
-        if done:
-            assert found[1].name == "00000003" and k > 15
+        if not trap.sprung:
+            assert found[1].name == "00000003" and k > 30
             return
 
 
