@@ -44,4 +44,8 @@ LENGTH = Measurement(
     tags=(("charts/episodic_length", 1.0), ("rollout/ep_len_mean", 1.0)),
 )  # fmt: skip
 REWARD = Measurement("reward", "reward", "Mean per step.")
+CLIPPED_ACTIONS = Measurement(  # where actions have bounds
+    "clipped_actions", "share", "Of the numbers of the actions that were drawn, those beyond the bounds.",
+    "Clipped actions",
+)  # fmt: skip
 OF_EPISODES = (RETURN, RETURN_SQUARES, LENGTH)

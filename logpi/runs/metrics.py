@@ -269,9 +269,11 @@ class MetricsLog:
         self._steps = {row["seed"]: row["steps"] for row in kept} if steps is None else dict(steps)
         self._before = self.steps
         self._warn, self._waiting, self._warned = warn, b"", False
-        there = folder is not None and (folder / FILE).exists()
-        self._bytes, self._digest = _digested(folder / FILE) if there else (0, hashlib.sha256())
-        self._file = (folder / FILE).open("ab", buffering=0) if folder else None
+        self._file, self._bytes, self._digest = None, 0, hashlib.sha256()
+        if folder is not None:
+            if (folder / FILE).exists():
+                self._bytes, self._digest = _digested(folder / FILE)
+            self._file = (folder / FILE).open("ab", buffering=0)
 
     @property
     def mark(self) -> Mark:

@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Int, PRNGKeyArray, PyTree
 from ..algorithms import AbstractAlgorithm, Spec
 from ..errors import EnvironmentFault, InputError
 from ..evaluation.episodes import EpisodeRows, follow, no_episodes, OpenEpisodes
-from ..measurements import Measurement
+from ..measurements import CLIPPED_ACTIONS, Measurement
 from ..models import AbstractPolicy
 from ..parameters import trainable
 from ..rollout import AbstractRollout
@@ -38,12 +38,6 @@ class TrainingState(eqx.Module):
     buffer: PyTree  # of the experience
     iteration: Int[Array, ""]
     key: PRNGKeyArray
-
-
-CLIPPED_ACTIONS = Measurement(
-    "clipped_actions", "share", "Of the numbers of the actions that were drawn, those beyond the bounds.",
-    "Clipped actions",
-)  # fmt: skip
 
 
 def measured(algorithm: AbstractAlgorithm, rollout: AbstractRollout) -> tuple[Measurement, ...]:
