@@ -18,10 +18,10 @@ from typing import Any
 from unittest.mock import patch
 
 from logpi.cli.main import main
+from logpi.progress.events import Advanced, Event
 from logpi.runs.checkpoints import damage, listed, load_newest
 from logpi.runs.run import read_config
 from logpi.training import placement
-from logpi.training.events import Advanced, Event
 
 from .processes import same_files
 from .trap import HOWS, Killed, Trap
@@ -65,7 +65,7 @@ class Operations:
         ):  # fmt: skip
             told(*_TRAIN, "--out", "whole")
             told(*_TRAIN, "--out", "other", "--seed", "7")
-            with patch("logpi.cli.train.progress_display", Stopping):
+            with patch("logpi.training.train.progress_display", lambda _: Stopping()):
                 told(*_TRAIN, "--out", "begun")
             for name in ("whole", "other", "begun"):
                 (folder / name / "notes.txt").write_text("kept")

@@ -122,7 +122,7 @@ def put_in_order(folder: Path) -> None:
     """
     if folder.is_symlink() or not folder.is_dir():
         return
-    for hidden in folder.glob(".*"):
+    for hidden in [path for path in folder.iterdir() if path.name.startswith(".")]:
         number = _ASIDE.match(hidden.name)
         path = None if number is None else folder / number[1]
         with contextlib.suppress(OSError):

@@ -192,7 +192,8 @@ def _lock(folder: Path, handle: int) -> None:
 
 def clear_folder(folder: Path) -> None:
     """Without what a run left that was here before, its configuration first: half a run would be none to go on with."""
-    for left in (*(folder / name for name in ("config.json", *LEFT)), *folder.glob(policy_file("*"))):
+    policies = [path for path in folder.iterdir() if path.match(policy_file("*"))]  # `glob` says nothing of an error
+    for left in (*(folder / name for name in ("config.json", *LEFT)), *policies):
         removed(left)
     if not (folder / "checkpoints").is_symlink():
         removed(folder / "checkpoints")
