@@ -1,5 +1,11 @@
-"""The parameters: the leaves that one differentiates in. What is measured and not learned, a statistic, is none."""
+"""The parameters: the leaves that one differentiates in. What is measured and not learned, a statistic, is none.
 
+A pytree is taken apart by its leaves, and put together again, never with a hole in between: other libraries rebuild
+their objects by constructors, which take numbers, and no `None` in place of one.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import equinox as eqx
@@ -10,15 +16,73 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from .errors import InputError, said, shown
 
+STAND_IN = -1.5  # what no scale, count or probability may be
 
-def as_parameters(params: PyTree) -> tuple[PyTree, PyTree]:
-    """The floats of a pytree as arrays, and the rest; `equinox.combine` puts them together again.
+
+@dataclasses.dataclass(frozen=True)
+class Frame:
+    """What is left of a pytree of which some leaves were taken. It has a hash where all that is left has one."""
+
+    structure: Any
+    is_taken: tuple[bool, ...]
+    others: tuple[Any, ...]  # the leaves that were not
+
+    def filled(self, taken: Iterable[Any]) -> PyTree:
+        """The pytree with these leaves in place of those that were taken."""
+        taken, others = iter(taken), iter(self.others)
+        return self.structure.unflatten([next(taken) if yes else next(others) for yes in self.is_taken])
+
+    def shaped(self, numbers: list[Any]) -> PyTree:
+        """Numbers in the structure of the pytree, with `None` for each of the others.
+
+        It is a list of the numbers where the pytree does not hold just any, because it checks or changes what it is
+        built of.
+        """
+        holds = holds_anything(self.structure) or self._holds_like(numbers)
+        return self._with_holes(numbers) if holds else list(numbers)
+
+    def _holds_like(self, numbers: list[Any]) -> bool:
+        try:
+            with jax.ensure_compile_time_eval():
+                given = [jnp.full(x.shape, STAND_IN, x.dtype) for x in numbers]
+                back = jax.tree.leaves(self._with_holes(given))
+                return len(back) == len(given) and all(map(np.array_equal, back, given))
+        except Exception:  # whatever a constructor of anybody's raises
+            return False
+
+    def _with_holes(self, numbers: Iterable[Any]) -> PyTree:
+        numbers = iter(numbers)
+        return self.structure.unflatten([next(numbers) if yes else None for yes in self.is_taken])
+
+
+def apart(
+    tree: PyTree, is_wanted: Callable[[Any], bool], is_leaf: Callable[[Any], bool] | None = None
+) -> tuple[list[Any], Frame]:
+    """Those leaves of a pytree that are wanted, and the rest of it."""
+    leaves, structure = jax.tree.flatten(tree, is_leaf=is_leaf)
+    is_taken = tuple(map(is_wanted, leaves))
+    pairs = list(zip(leaves, is_taken, strict=True))
+    return [x for x, yes in pairs if yes], Frame(structure, is_taken, tuple(x for x, yes in pairs if not yes))
+
+
+def holds_anything(structure: Any) -> bool:
+    """Whether pytrees of this structure take whatever they are given for leaves, and give it back, as lists do."""
+    try:
+        marks, same = jax.tree.flatten(structure.unflatten([True] * structure.num_leaves))
+        nothing = jax.tree.leaves(structure.unflatten([None] * structure.num_leaves))
+    except Exception:  # whatever a constructor of anybody's raises
+        return False
+    return same == structure and all(mark is True for mark in marks) and not nothing
+
+
+def as_parameters(params: PyTree) -> tuple[list[Array], Frame]:
+    """The floats of a pytree as arrays, and the rest, which puts them together again.
 
     Raises `InputError` if there is no float to differentiate in, or one that is complex.
     """
     leaves, structure = flatten("params", params)
-    dynamic, static = map(structure.unflatten, split_leaves(leaves))
-    return dynamic, static
+    floats, is_float, others = split_leaves(leaves)
+    return floats, Frame(structure, is_float, others)
 
 
 def flatten(name: str, tree: PyTree) -> tuple[list[Any], Any]:
@@ -32,14 +96,13 @@ def flatten(name: str, tree: PyTree) -> tuple[list[Any], Any]:
         ) from None
 
 
-def split_leaves(leaves: list[Any]) -> tuple[list[Any], list[Any]]:
-    """The floats among leaves as arrays, and the others, each with `None` in the places of the other.
+def split_leaves(leaves: list[Any]) -> tuple[list[Array], tuple[bool, ...], tuple[Any, ...]]:
+    """The floats among leaves as arrays, where they are, and the others.
 
     Raises `InputError` if there is no float to differentiate in, or one that is complex.
     """
     leaves = [_as_array(x) if _is_other_float(x) else x for x in leaves]
-    dynamic = [x if eqx.is_inexact_array(x) else None for x in leaves]
-    floats = [x for x in dynamic if x is not None]
+    floats, frame = apart(leaves, eqx.is_inexact_array)
     if not floats:
         kinds = sorted({str(getattr(x, "dtype", type(x).__name__)) for x in leaves})
         raise InputError(
@@ -51,7 +114,7 @@ def split_leaves(leaves: list[Any]) -> tuple[list[Any], list[Any]]:
             "the parameters have complex numbers, but one differentiates in real ones: give their real "
             "and imaginary parts, and make them complex in `of`."
         )
-    return dynamic, [x if y is None else None for x, y in zip(leaves, dynamic, strict=True)]
+    return floats, frame.is_taken, frame.others
 
 
 def floats_as_arrays(tree: PyTree) -> PyTree:
@@ -95,18 +158,18 @@ def check_numbers(name: str, value: Any, axes: int) -> Float[np.ndarray, "..."]:
 
 def exact_gradient(exact: PyTree, params: PyTree) -> Float[np.ndarray, " n"]:
     """A gradient that was said to be exact, in a row. Raises `InputError` unless it has a number for each parameter."""
-    dynamic, _ = as_parameters(params)
-    leaves, wanted = jax.tree.leaves(floats_as_arrays(params)), jax.tree.leaves(dynamic)
+    wanted, rest = as_parameters(params)
+    structure = jax.tree.structure(rest.shaped(wanted))
     try:
         numbers = [np.asarray(x, np.float64) for x in jax.tree.leaves(exact)]
     except (TypeError, ValueError):
         raise InputError(f"exact is {shown(exact)}, but it must be the gradient: give numbers.") from None
     if jax.tree.structure(exact) == jax.tree.structure(params):
-        numbers = [x for x, leaf in zip(numbers, leaves, strict=True) if eqx.is_inexact_array(leaf)]
-    elif jax.tree.structure(exact) != jax.tree.structure(dynamic):
+        numbers = [x for x, is_float in zip(numbers, rest.is_taken, strict=True) if is_float]
+    elif jax.tree.structure(exact) != structure:
         raise InputError(
             f"exact is {shown(exact)}, which is not built as the parameters are, "
-            f"{shown(jax.tree.structure(dynamic))}: give a number for each of them."
+            f"{shown(structure)}: give a number for each of them."
         )
     if shapes := [(x.shape, y.shape) for x, y in zip(numbers, wanted, strict=True) if x.shape != y.shape]:
         raise InputError(

@@ -17,7 +17,7 @@ from jaxtyping import Array, Bool, Float, PyTree
 
 from ..derivatives import doubt, no_gradients, unknown
 from ..errors import InputError
-from ..parameters import frozen
+from ..parameters import apart, frozen
 from .base import AbstractDistribution
 from .numpyro.adapter import unvalidated
 from .traits import traits
@@ -106,8 +106,12 @@ def _out_of_range(dist: AbstractDistribution) -> str | None:
             continue
         if low is None and high is None:
             return (
-                f"{name} of {kind}, given or made of its matrix, is not lower triangular with a positive diagonal: "
-                "make it of a free matrix, as jnp.tril(p, -1) + jnp.diag(jnp.exp(jnp.diag(p)))"
+                f"{name} of {kind} {cure}"
+                if cure
+                else (
+                    f"{name} of {kind}, given or made of its matrix, is not lower triangular with a positive diagonal: "
+                    "make it of a free matrix, as jnp.tril(p, -1) + jnp.diag(jnp.exp(jnp.diag(p)))"
+                )
             )
         array = np.asarray(value)
         worst = array[~np.broadcast_to(np.asarray(holds(value)), array.shape)].reshape(-1)[0]
@@ -138,15 +142,15 @@ def still_boundary(of: Of, params: PyTree) -> Float[Array, ""]:
         moving = _moving(of, params)
     except (NotImplementedError, TypeError, ValueError):  # `of` has no derivative; its value may still be asked for
         return off_boundary(of(params))
-    leaves = zip(jax.tree.leaves(eqx.filter(params, eqx.is_inexact_array)), jax.tree.leaves(moving), strict=True)
-    return sum((unknown(x, moves) for x, moves in leaves), jnp.zeros((), jnp.float32))
+    floats = apart(params, eqx.is_inexact_array)[0]
+    return sum((unknown(x, moves) for x, moves in zip(floats, moving, strict=True)), jnp.zeros((), jnp.float32))
 
 
 def broken_boundary(of: Of, params: PyTree) -> str | None:
     """What to say of a probability of exactly 0 or 1 that the parameters move, where there is one."""
     with unvalidated():
         found = [(kind, probs[is_at]) for kind, probs, is_at in traits(of(params)).boundary() if jnp.any(is_at)]
-        if not found or not any(jnp.any(moves) for moves in jax.tree.leaves(_moving(of, params))):
+        if not found or not any(jnp.any(moves) for moves in _moving(of, params)):
             return None
     kind, probs = found[0]
     return (
@@ -155,18 +159,18 @@ def broken_boundary(of: Of, params: PyTree) -> str | None:
     )
 
 
-def _moving(of: Of, params: PyTree) -> PyTree[Bool[Array, "..."]]:
+def _moving(of: Of, params: PyTree) -> list[Bool[Array, "..."]]:
     """For each float among the parameters, whether a probability of exactly 0 or 1 moves with it.
 
     That is, faster than by what it was rounded to there by.
     """
-    dynamic, static = eqx.partition(frozen(params), eqx.is_inexact_array)
+    floats, rest = apart(frozen(params), eqx.is_inexact_array)
 
-    def at_boundary(dynamic):
-        found = list(traits(of(eqx.combine(dynamic, static))).boundary())
+    def at_boundary(floats):
+        found = list(traits(of(rest.filled(floats))).boundary())
         return [probs for _, probs, _ in found], [(probs, is_at) for _, probs, is_at in found]
 
-    _, pull, found = jax.vjp(at_boundary, dynamic, has_aux=True)
+    _, pull, found = jax.vjp(at_boundary, floats, has_aux=True)
     weights = []
     for i, (probs, is_at) in enumerate(found):
         precision = jnp.finfo(probs.dtype)
@@ -175,4 +179,4 @@ def _moving(of: Of, params: PyTree) -> PyTree[Bool[Array, "..."]]:
         size = jax.random.uniform(jax.random.key(i), probs.shape, probs.dtype, 1.0, 2.0)
         weights.append(jnp.where(is_at, size / rounded, 0))
     (moved,) = pull(weights)
-    return jax.tree.map(lambda speed: ~(jnp.abs(speed) <= 1), moved)  # NaN moves, too
+    return [~(jnp.abs(speed) <= 1) for speed in moved]  # NaN moves, too

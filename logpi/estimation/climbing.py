@@ -15,12 +15,12 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from ..distributions.threefry import fold_in, split
-from ..errors import check_flag, check_whole, InputError
+from ..errors import check_flag, check_whole, InputError, said
 from ..estimators.problem import as_scalar
 from ..jaxprs.compilation import bounded_jit
 from ..learners.optimisers import Optax
 from ..learners.steps import apply_gradient, init_learner, Learner
-from ..parameters import as_parameters, check_key, flatten, trainable, widened
+from ..parameters import apart, as_parameters, check_key, flatten, holds_anything, trainable, widened
 from .derivative_check import unchecked
 from .expectations import checked_facts, Expectation
 from .host_functions import host_failures
@@ -96,6 +96,11 @@ class Climb(eqx.Module):
     signal: Signal
     done: Int[Array, ""]
     finite: Bool[Array, ""]
+    structure: Any  # of the parameters, where the model is a list of their leaves
+
+    def params(self, model: PyTree) -> PyTree:
+        """The parameters that a model stands for."""
+        return model if self.structure is None else self.structure.unflatten(model)
 
 
 def maximize(
@@ -148,12 +153,15 @@ def _climb(
     steps = check_whole("steps", steps, 0)
     replicates = check_whole("replicates", replicates, 2, MOST_SAMPLES)
     stop_in_noise = check_flag("stop_in_noise", stop_in_noise)
-    params = eqx.combine(*as_parameters(params))
+    floats, rest = as_parameters(params)
+    params = rest.filled(floats)
     key, optimiser = check_key(key), ADAM if optimiser is None else optimiser
-    check_optimiser(optimiser, eqx.filter(params, trainable(params)))
+    # Optimisers make pytrees of anything in the structure of the model.
+    model, structure = (params, None) if holds_anything(rest.structure) else jax.tree.flatten(params)
+    check_optimiser(optimiser, eqx.filter(model, trainable(model)))
     upwards = Optax(optimiser)
     checked_facts(J, Pieces.of(J, params), key)
-    state = _start(J, params, upwards, steps)
+    state = _start(J, model, structure, upwards, steps)
     show = sys.stderr.isatty() if progress is None else check_flag("progress", progress)
     rows, stopped = [], f"all {steps} steps taken"
     try:
@@ -175,13 +183,24 @@ def _climb(
     if show:
         sys.stderr.write("\n")
     kept = state.learner.model if bool(state.finite) else state.measured
-    return kept, _history(rows, stopped, bool(state.finite))
+    return _made(state, kept, type(params).__name__), _history(rows, stopped, bool(state.finite))
+
+
+def _made(state: Climb, model: PyTree, kind: str) -> PyTree:
+    """The parameters that a model stands for. Raises `InputError` where nobody can make them."""
+    try:
+        return state.params(model)
+    except Exception as error:  # whatever a constructor of anybody's raises
+        raise InputError(
+            f"the steps led to parameters of which no {kind} can be made ({said(error, 160)}): climb in free ones, by "
+            "of=lambda p: ... with jnp.exp(p) for what has to be positive."
+        ) from None
 
 
 def _why(state: Climb, block: Float[np.ndarray, "n 4"], before: int) -> str:
     """What is not finite, in the step that was not taken."""
     if isinstance(state.J, Expectation):
-        fault = state.J.fault(state.learner.model)
+        fault = state.J.fault(state.params(state.learner.model))
         if fault is not None:
             return fault
     value, _, norm, _ = block[int(state.done) - before]
@@ -192,29 +211,30 @@ def _why(state: Climb, block: Float[np.ndarray, "n 4"], before: int) -> str:
     return "the value or the gradient was not finite"
 
 
-def _start(J: Program, params: PyTree, upwards: Optax, steps: int) -> Climb:
-    flat, _ = ravel_pytree(widened(eqx.filter(params, trainable(params))))
-    zero = jnp.zeros((), flat.dtype)
-    signal = Signal(jnp.zeros_like(flat), zero, zero, zero, jnp.zeros((), jnp.int32))
-    return Climb(init_learner(params, upwards, steps), params, J, signal, jnp.zeros((), jnp.int32), jnp.ones((), bool))
+def _start(J: Program, model: PyTree, structure: Any, upwards: Optax, steps: int) -> Climb:
+    flat, _ = ravel_pytree(widened(eqx.filter(model, trainable(model))))
+    zero, none = jnp.zeros((), flat.dtype), jnp.zeros((), jnp.int32)
+    signal = Signal(jnp.zeros_like(flat), zero, zero, zero, none)
+    return Climb(init_learner(model, upwards, steps), model, J, signal, none, jnp.ones((), bool), structure)
 
 
 @bounded_jit
 def _block(state: Climb, key, upwards: Optax, direction: float, replicates: int) -> tuple[Climb, Array]:
     """Up to `BLOCK` steps, and a row for each."""
-    arrays, static = eqx.partition(state, eqx.is_array)
+    arrays, rest = apart(state, eqx.is_array)
 
     def body(carry):
         arrays, rows, i = carry
-        state, row = _step(eqx.combine(arrays, static), key, upwards, direction, replicates)
-        return eqx.filter(state, eqx.is_array), rows.at[i].set(row), i + 1
+        state, row = _step(rest.filled(arrays), key, upwards, direction, replicates)
+        return apart(state, eqx.is_array)[0], rows.at[i].set(row), i + 1
 
     def proceed(carry):
         arrays, _, i = carry
-        return (i < BLOCK) & (arrays.done < arrays.learner.num_updates) & arrays.finite
+        state = rest.filled(arrays)
+        return (i < BLOCK) & (state.done < state.learner.num_updates) & state.finite
 
     arrays, rows, _ = jax.lax.while_loop(proceed, body, (arrays, jnp.zeros((BLOCK, 4)), jnp.zeros((), jnp.int32)))
-    return eqx.combine(arrays, static), rows
+    return rest.filled(arrays), rows
 
 
 def _step(state: Climb, key, upwards: Optax, direction: float, replicates: int) -> tuple[Climb, Float[Array, " 4"]]:
@@ -222,7 +242,7 @@ def _step(state: Climb, key, upwards: Optax, direction: float, replicates: int) 
     dynamic, rest = eqx.partition(state.learner.model, trainable(state.learner.model))
 
     def sample(key):
-        return jax.value_and_grad(lambda d: as_scalar(state.J(eqx.combine(d, rest), key), "J"))(dynamic)
+        return jax.value_and_grad(lambda d: as_scalar(state.J(state.params(eqx.combine(d, rest)), key), "J"))(dynamic)
 
     keys = split(fold_in(key, state.done), replicates)
     values, gradients = jax.vmap(sample)(keys)
@@ -239,10 +259,11 @@ def _step(state: Climb, key, upwards: Optax, direction: float, replicates: int) 
     J = state.J.updated(value) if isinstance(state.J, Expectation) else state.J
     # What a step leads to is only seen by the next one, which may find no value there.
     measured = _either(jnp.isfinite(value), state.learner.model, state.measured)
-    taken = Climb(apply_gradient(state.learner, uphill, upwards), measured, J, signal, state.done + 1, state.finite)
+    learner = apply_gradient(state.learner, uphill, upwards)
+    taken = Climb(learner, measured, J, signal, state.done + 1, state.finite, state.structure)
     good = jnp.isfinite(value) & jnp.isfinite(row[2])  # a norm beyond 32 bits stops Adam where it stands
     good &= _stays_finite(state.learner.model, taken.learner.model)
-    kept = Climb(state.learner, measured, state.J, state.signal, state.done, jnp.zeros((), bool))
+    kept = Climb(state.learner, measured, state.J, state.signal, state.done, jnp.zeros((), bool), state.structure)
     return _either(good, taken, kept), row
 
 

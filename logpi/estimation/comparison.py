@@ -185,14 +185,14 @@ def _default(field: dataclasses.Field[Any]) -> Any:
 
 def count_evaluations(J: Expectation, params: PyTree, key: PRNGKeyArray) -> int:
     """How many times one call evaluates f, read off its trace: each evaluation is marked by an operation."""
-    f, dynamic, static = J.problem.f, *as_parameters(params)
+    f, floats, rest = J.problem.f, *as_parameters(params)
 
     def marked(x):
         return jax.lax.reduce_precision(number(x), exponent_bits=8, mantissa_bits=23)
 
     counted = (lambda x, params: marked(f(x, params))) if takes_parameters(f) else (lambda x: marked(f(x)))
     twin = Expectation(dataclasses.replace(J.problem, f=counted), J.estimator, J.samples)
-    traced = jax.make_jaxpr(lambda d: twin(eqx.combine(d, static), key))(dynamic)
+    traced = jax.make_jaxpr(lambda floats: twin(rest.filled(floats), key))(floats)
     return elements(traced.jaxpr, "reduce_precision")
 
 

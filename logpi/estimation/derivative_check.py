@@ -14,7 +14,6 @@ from collections.abc import Generator
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -202,8 +201,8 @@ def _pairs(floats, arrays, moves, key, *, rest, count, width) -> Float[Array, "c
     steps, (draws, places) = moves[0].shape[0], split(key)
 
     def call(floats, key):
-        program, dynamic, static = Pieces(floats, arrays, rest).together()
-        return jnp.asarray(program(eqx.combine(dynamic, static), key)).astype(jnp.result_type(jnp.float32, *floats))
+        program, frame = Pieces(floats, arrays, rest).together()
+        return jnp.asarray(program(frame.filled(floats), key)).astype(jnp.result_type(jnp.float32, *floats))
 
     def pair(index):
         move = [x[index % steps] for x in moves]

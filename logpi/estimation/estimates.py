@@ -39,7 +39,9 @@ class Estimate:
 
     value: Float[Array, ""]
     value_error: Float[Array, ""]
-    gradient: PyTree  # the structure of the parameters, in 32 bits at least; `None` for leaves that are not floats
+    # In the structure of the parameters, in 32 bits at least, with `None` for leaves that are not floats. A list of the
+    # floats' where that holds no numbers but its own kind of parameters.
+    gradient: PyTree
     gradient_error: PyTree
     samples: int  # evaluated for this result (those of pilots come on top)
     replicates: int = dataclasses.field(metadata={"static": True})
@@ -130,7 +132,7 @@ def estimate(
 def _measured(
     asked: tuple[Program, PyTree], pieces: Pieces, known: Facts, key: PRNGKeyArray, count: int, name: str = "key"
 ) -> Measured:
-    """One run of `count` replicates; raises what went wrong in it."""
+    """One run of `count` replicates, its gradient in the structure of the parameters; raises what went wrong in it."""
     with host_failures() as failures:
         measured = run(pieces, key, count, known)
     if failures:
@@ -142,7 +144,9 @@ def _measured(
         raise
     # Where f is said to be continuous although it compares, what no draw reaches may be a jump that nobody sees.
     is_unseen = not measured.known and known.draws and not known.jumps and not known.on_host
-    return with_exact(measured, pieces, key) if is_unseen else measured
+    measured = with_exact(measured, pieces, key) if is_unseen else measured
+    gradient, error = map(pieces.together()[1].shaped, (measured.gradient, measured.gradient_error))
+    return measured._replace(gradient=gradient, gradient_error=error)
 
 
 def raise_broken_limit(J: Program, params: PyTree) -> None:

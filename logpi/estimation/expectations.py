@@ -43,14 +43,11 @@ class Expectation(eqx.Module):
         Raises `InputError` for parameters without a float, a key that is none, an f that does not return one number, or
         a distribution that the estimator cannot be right for.
         """
-        params, key = eqx.combine(*as_parameters(params)), check_key(key)
-        floats = [x for x in jax.tree.leaves(params) if eqx.is_inexact_array(x)]
+        (floats, rest), key = as_parameters(params), check_key(key)
+        params = rest.filled(floats)
 
         def check(floats):
-            leaves, structure = jax.tree.flatten(params)
-            rest = iter(floats)
-            there = structure.unflatten([next(rest) if eqx.is_inexact_array(x) else x for x in leaves])
-            checked_facts(self, Pieces.of(self, there), key)
+            checked_facts(self, Pieces.of(self, rest.filled(floats)), key)
 
         with proven():
             value = self.estimator(self.problem, params, key, self.samples)
@@ -68,16 +65,16 @@ class Expectation(eqx.Module):
         A parameter outside of its range, or a probability of exactly 0 or 1, where the estimator does not know the
         derivative even for an f of 0.
         """
-        dynamic, static = as_parameters(params)
+        floats, rest = as_parameters(params)
         of = self.problem.distribution
         limit = broken_constraint(lambda: of(params))
-        edge = broken_boundary(of, eqx.combine(dynamic, static)) if limit is None else None
+        edge = broken_boundary(of, rest.filled(floats)) if limit is None else None
         if edge is None:
             return limit
         flat = Problem(lambda x: jnp.zeros(()), self.problem.of, self.problem.draw)
         nothing = Expectation(flat, self.estimator, self.samples)
-        slopes = jax.jit(jax.grad(lambda dynamic: nothing(eqx.combine(dynamic, static), jax.random.key(0))))(dynamic)
-        return edge if not all(jnp.all(jnp.isfinite(slope)) for slope in jax.tree.leaves(slopes)) else None
+        slopes = jax.jit(jax.grad(lambda floats: nothing(rest.filled(floats), jax.random.key(0))))(floats)
+        return edge if not all(jnp.all(jnp.isfinite(slope)) for slope in slopes) else None
 
     def updated(self, value: Float[Array, ""]) -> "Expectation":
         """The same expectation after `value` was seen: its baselines that learn have learned from it."""

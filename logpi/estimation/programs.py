@@ -5,7 +5,6 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,7 +18,7 @@ from ..jaxprs.compilation import KEPT
 from ..jaxprs.discontinuities import common_jumps
 from ..jaxprs.interpreter import calls_host
 from ..jaxprs.usage import kept, reaches, room
-from ..parameters import flatten, split_leaves
+from ..parameters import flatten, Frame, split_leaves
 
 Program = Callable[[PyTree, PRNGKeyArray], Float[Array, ""]]
 FEWEST = 32  # replicates: with 32, an error is itself known to 13 %
@@ -46,24 +45,22 @@ class Pieces(NamedTuple):
     def of(cls, program: Program, params: PyTree) -> "Pieces":
         """Raises `InputError` for parameters without a float, and for what is neither an array nor has a hash."""
         leaves, params_structure = flatten("params", params)
-        dynamic, static = split_leaves(leaves)
+        floats, is_float, of_params = split_leaves(leaves)
         leaves, structure = flatten("J", program)
-        is_float = tuple(x is not None for x in dynamic)
-        leaves += [x for x, yes in zip(static, is_float, strict=True) if not yes]
+        leaves += of_params
         others = tuple(None if _is_array(x) else x for x in leaves)
         check_hashable(others)
         arrays = [x for x, other in zip(leaves, others, strict=True) if other is None]
         rest = params_structure, is_float, structure, others, tuple(map(type, others))  # 1, 1.0 and True are equal
-        return cls([x for x in dynamic if x is not None], arrays, rest)
+        return cls(floats, arrays, rest)
 
-    def together(self) -> tuple[Program, PyTree, PyTree]:
-        """The program, the floats in the structure of the parameters, and the rest of these."""
+    def together(self) -> tuple[Program, Frame]:
+        """The program, and the rest of the parameters, which their floats complete."""
         params_structure, is_float, structure, others, _ = self.rest
-        floats, arrays = iter(self.floats), iter(self.arrays)
+        arrays = iter(self.arrays)
         leaves = iter([next(arrays) if x is None else x for x in others])
         program = structure.unflatten([next(leaves) for _ in range(structure.num_leaves)])
-        dynamic = params_structure.unflatten([next(floats) if yes else None for yes in is_float])
-        return program, dynamic, params_structure.unflatten([None if yes else next(leaves) for yes in is_float])
+        return program, Frame(params_structure, is_float, tuple(leaves))
 
 
 def _is_array(leaf: Any) -> bool:
@@ -123,9 +120,9 @@ def _facts(floats, arrays, key, rest) -> Facts:
     )
 
     def call(floats, arrays, key):
-        program, dynamic, static = Pieces(floats, arrays, rest).together()
+        program, frame = Pieces(floats, arrays, rest).together()
         check_program(program)
-        return program(eqx.combine(dynamic, static), key)
+        return program(frame.filled(floats), key)
 
     with doubts() as strangers:
         traced = jax.make_jaxpr(call)(floats, arrays, *key)

@@ -78,7 +78,7 @@ class Measured(NamedTuple):
 
     value: Float[Array, ""]
     value_error: Float[Array, ""]
-    gradient: PyTree  # in the structure of the parameters; `None` for leaves that are not floats
+    gradient: PyTree  # a list, with the numbers of each float of the parameters
     gradient_error: PyTree
     mean: Float[Array, " row"]  # of value and gradient
     deviation: Float[Array, " row"]  # of numbers times `unit`
@@ -120,13 +120,8 @@ def _exactness(rest) -> Callable[..., list[Bool[Array, "..."]]]:
     """Says of a program's value and gradient which numbers are the same for every key, at the parameters given."""
 
     def row(floats, arrays, key):
-        program, dynamic, static = Pieces(floats, arrays, rest).together()
-
-        def call(dynamic):
-            return jnp.asarray(program(eqx.combine(dynamic, static), key))
-
-        value, gradient = jax.value_and_grad(call)(dynamic)
-        return value, jax.tree.leaves(gradient)
+        program, frame = Pieces(floats, arrays, rest).together()
+        return jax.value_and_grad(lambda floats: jnp.asarray(program(frame.filled(floats), key)))(floats)
 
     def exact(floats, arrays, key):
         with unchecked():
@@ -152,18 +147,18 @@ def check_finite(measured: Measured, key: str = "key") -> None:
 
 def _run(floats, arrays, key, replicates, rest, facts):
     """Value and gradient, their errors, means, deviations, and the last three of `Measured`."""
-    program, dynamic, static = Pieces(floats, arrays, rest).together()
+    program, frame = Pieces(floats, arrays, rest).together()
 
     def row(i):
-        def call(dynamic):
-            return jnp.asarray(program(eqx.combine(dynamic, static), fold_in(key, i)))
+        def call(floats):
+            return jnp.asarray(program(frame.filled(floats), fold_in(key, i)))
 
-        value, gradient = jax.value_and_grad(call)(dynamic)
+        value, gradient = jax.value_and_grad(call)(floats)
         return jnp.concatenate([widened(value)[None], ravel_pytree(widened(gradient))[0]])
 
     moments, sizes = _moments(row, replicates, facts.side_by_side)
-    mean, error = _mean(moments), _errors(moments, replicates, dynamic, facts)
-    flat, unravel = ravel_pytree(widened(dynamic))
+    mean, error = _mean(moments), _errors(moments, replicates, floats, facts)
+    flat, unravel = ravel_pytree(widened(floats))
     told = jnp.stack([moments.bad, moments.first_bad, jnp.all(jnp.isfinite(error)).astype(jnp.int32)])
     pairs = [(x[0], unravel(x[1:].astype(flat.dtype))) for x in (mean, error)]
     return *pairs, mean, moments.deviation, moments.unit, sizes, told
@@ -202,12 +197,11 @@ def _mean(moments: RowMoments) -> Float[Array, " row"]:
     return moments.first + moments.mean / moments.unit
 
 
-def _errors(moments: RowMoments, replicates: Int[Array, ""], dynamic: PyTree, facts: Facts) -> Float[Array, " row"]:
+def _errors(moments: RowMoments, replicates: Int[Array, ""], floats: list[Array], facts: Facts) -> Float[Array, " row"]:
     """The standard errors: infinite where nothing varied although it could, 0 for what the program does not use."""
     count = replicates.astype(moments.mean.dtype)  # in int32, its square would overflow
     spread = jnp.sqrt(moments.deviation / jnp.maximum(count * (count - 1), 1)) / moments.unit
-    leaves = jax.tree.leaves(dynamic)
-    uses = [np.full(leaf.size, used) for leaf, used in zip(leaves, facts.uses, strict=True)]
+    uses = [np.full(x.size, used) for x, used in zip(floats, facts.uses, strict=True)]
     # A rule of its own may give a function a derivative in what its value leaves out: then that is not 0.
     unknown = (np.concatenate([[True], *uses]) | (_mean(moments) != 0)) & (spread == 0)
     return jnp.where(unknown, jnp.inf, spread)

@@ -14,7 +14,7 @@ from ..distributions.threefry import split
 from ..errors import check_whole, InputError, said, shown
 from ..estimators.base import AbstractEstimator
 from ..estimators.baselines import AbstractBaseline
-from ..parameters import as_parameters, check_key, floats_as_arrays
+from ..parameters import apart, as_parameters, check_key, floats_as_arrays, Frame
 from .derivative_check import unchecked
 from .expectations import checked_facts, Expectation
 from .programs import MOST_SAMPLES, Pieces
@@ -42,9 +42,9 @@ def tune(
             f"J is {shown(J)}, but only the estimator of an expectation is tuned: give logpi.expectation(f)."
         )
     optimiser = optax.adam(1e-2) if optimiser is None else optimiser
-    dynamic, static = as_parameters(params)
+    floats, of_params = as_parameters(params)
     key, (fitted, rest) = check_key(key), _fittable(J.estimator)
-    if not jax.tree.leaves(fitted):
+    if not fitted:
         raise InputError(
             f"{type(J.estimator).__name__} has no arrays to fit: tune LAX, RELAX or REBAR, or choose another baseline."
         )
@@ -52,20 +52,20 @@ def tune(
     checked_facts(J, Pieces.of(J, params), key)
 
     def square(fitted, key):
-        tuned = Expectation(J.problem, eqx.combine(fitted, rest), J.samples)
+        tuned = Expectation(J.problem, rest.filled(fitted), J.samples)
 
         def gradient(key):
-            return ravel_pytree(jax.grad(lambda d: tuned(eqx.combine(d, static), key))(dynamic))[0]
+            return ravel_pytree(jax.grad(lambda floats: tuned(of_params.filled(floats), key))(floats))[0]
 
         return jnp.mean(jnp.sum(jax.vmap(gradient)(split(key, replicates)) ** 2, axis=1))
 
     with unchecked():
         fitted = _descend(square, fitted, split(key, steps), optimiser)
-    if not all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in jax.tree.leaves(fitted)):
+    if not all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in fitted):
         raise InputError(
             "fitting the control variate diverged: give an optimiser with a smaller step, optax.adam(1e-3) say."
         )
-    return Expectation(J.problem, eqx.combine(fitted, rest), J.samples)
+    return Expectation(J.problem, rest.filled(fitted), J.samples)
 
 
 def check_optimiser(optimiser: object, params: PyTree) -> None:
@@ -94,12 +94,7 @@ def _descend(
     return fitted
 
 
-def _fittable(estimator: AbstractEstimator) -> tuple[PyTree, PyTree]:
+def _fittable(estimator: AbstractEstimator) -> tuple[list[Array], Frame]:
     """The arrays of an estimator, and the rest. Baselines have ways of their own to learn, and no gradient here."""
-
-    def mark(node):
-        return not isinstance(node, AbstractBaseline) and eqx.is_inexact_array(node)
-
     arrays = floats_as_arrays(estimator)
-    marks = jax.tree.map(mark, arrays, is_leaf=lambda node: isinstance(node, AbstractBaseline))
-    return eqx.partition(arrays, marks)
+    return apart(arrays, eqx.is_inexact_array, is_leaf=lambda node: isinstance(node, AbstractBaseline))

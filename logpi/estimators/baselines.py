@@ -16,6 +16,7 @@ from jax.lax import stop_gradient
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..errors import check_between, check_fields, check_whole, InputError, shown
+from ..parameters import apart
 from ..statistics.leave_one_out import mean_of_others
 from .problem import as_scalar, check_function, independent, Problem
 
@@ -144,12 +145,15 @@ class Learned(AbstractBaseline):
     def updated(self, value: Float[Array, ""]) -> "Learned":
         """One step down the squared error of the function in this context."""
 
-        def error(function):
-            return 0.5 * (as_scalar(function(self.context), "the function of Learned") - stop_gradient(value)) ** 2
+        floats, rest = apart(self.function, eqx.is_inexact_array)
 
-        gradient = eqx.filter_grad(error)(self.function)
-        change = jax.tree.map(lambda g: -self.learning_rate * g, gradient)
-        return Learned(eqx.apply_updates(self.function, change), self.context, self.learning_rate)
+        def error(floats):
+            expected = as_scalar(rest.filled(floats)(self.context), "the function of Learned")
+            return 0.5 * (expected - stop_gradient(value)) ** 2
+
+        pairs = zip(floats, jax.grad(error)(floats), strict=True)
+        moved = [(x - self.learning_rate * slope).astype(x.dtype) for x, slope in pairs]
+        return Learned(rest.filled(moved), self.context, self.learning_rate)
 
     def at(self, context: PyTree) -> "Learned":
         """The same function in another context."""
@@ -171,11 +175,11 @@ class Optimal(AbstractBaseline):
     def __call__(self, problem: Problem, params: PyTree, key: PRNGKeyArray, costs) -> Float[Array, ""]:
         """The constant. Costs `pilot` events and their scores."""
         draws = dataclasses.replace(problem, draw=independent).draws(params, key, self.pilot)
-        dynamic, static = eqx.partition(params, eqx.is_inexact_array)
+        floats, rest = apart(params, eqx.is_inexact_array)
 
         def score(event):
             events = jax.tree.map(lambda x: x[None], event)
-            gradient = jax.grad(lambda d: problem.log_probs(eqx.combine(d, static), events)[0])(dynamic)
+            gradient = jax.grad(lambda floats: problem.log_probs(rest.filled(floats), events)[0])(floats)
             return jnp.sum(ravel_pytree(gradient)[0] ** 2)
 
         weights = jax.vmap(score)(draws.events)

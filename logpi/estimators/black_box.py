@@ -14,7 +14,7 @@ from ..derivatives import first_order
 from ..distributions import Normal
 from ..distributions.threefry import fast_key, split
 from ..errors import check_between, check_fields
-from ..parameters import frozen, widened
+from ..parameters import apart, frozen, widened
 from .base import AbstractEstimator, check_multiple
 from .problem import independent, Problem
 from .sites import cost
@@ -124,9 +124,9 @@ def _by_differences(problem, params, key, samples, step, *, number, directions, 
 
 def _wide(params: PyTree) -> tuple[Array, Callable[[Array], PyTree]]:
     """The parameters as one array of at least 32 bits, in which a small step is none of rounding; and back."""
-    dynamic, static = eqx.partition(params, eqx.is_inexact_array)
-    centre, unravel = ravel_pytree(widened(dynamic))
-    return centre, lambda point: eqx.combine(unravel(point), static)
+    floats, rest = apart(params, eqx.is_inexact_array)
+    centre, unravel = ravel_pytree(widened(floats))
+    return centre, lambda point: rest.filled(unravel(point))
 
 
 def plain_mean(problem: Problem, params: PyTree, key: PRNGKeyArray, samples: int) -> Float[Array, ""]:

@@ -2,7 +2,6 @@
 
 from typing import Any, Literal
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.lax import stop_gradient
@@ -88,13 +87,13 @@ def score(policy: PyTree, event: PyTree, of: Any = None) -> PyTree:
     structure: one number for each parameter, `None` where a leaf is not a float. A density need not be normalised here.
     Raises `InputError` for an event that the distribution cannot give.
     """
-    dynamic, static = as_parameters(policy)
+    floats, rest = as_parameters(policy)
     if of is not None:
         check_function("of", of)
 
-    def log_prob(dynamic):
-        whole = eqx.combine(dynamic, static)
+    def log_prob(floats):
+        whole = rest.filled(floats)
         dist = as_distribution(whole if of is None else of(whole))
         return dist.log_prob(as_event(dist, event)) + still_support(dist)
 
-    return jax.grad(log_prob)(dynamic)
+    return rest.shaped(jax.grad(log_prob)(floats))

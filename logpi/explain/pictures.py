@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -62,11 +61,11 @@ class _FlatExpectation:
     """An expectation at parameters, as functions of one flat vector of them."""
 
     def __init__(self, J: Expectation, params: PyTree, key: PRNGKeyArray):
-        dynamic, static = as_parameters(params)
-        self.theta, unravel = ravel_pytree(dynamic)
+        floats, rest = as_parameters(params)
+        self.theta, unravel = ravel_pytree(floats)
         self.J, self.problem = J, J.problem
-        self.params = lambda theta: eqx.combine(unravel(theta), static)
-        self.names = _names(dynamic)
+        self.params = lambda theta: rest.filled(unravel(theta))
+        self.names = _names(rest.shaped(floats))
         self.draw_key, self.climb_key, self.many_key = jax.random.split(key, 3)
         self.events = self.problem.draws(self.params(self.theta), self.draw_key, SAMPLES).events
         if not isinstance(self.events, jax.Array) or self.events.ndim != 1:
@@ -126,10 +125,10 @@ class _FlatExpectation:
         return np.asarray(jnp.concatenate([self.theta[None], path]))
 
 
-def _names(dynamic: PyTree) -> list[str]:
+def _names(floats: PyTree) -> list[str]:
     """What to call each number among the parameters."""
     names = []
-    for path, leaf in jax.tree_util.tree_leaves_with_path(dynamic):
+    for path, leaf in jax.tree_util.tree_leaves_with_path(floats):
         name = jax.tree_util.keystr(path, simple=True, separator=".") or "θ"
         names += [name] if leaf.size == 1 else [f"{name}[{i}]" for i in range(leaf.size)]
     return names

@@ -29,19 +29,28 @@ def bounded_jit(function: Callable[P, T]) -> Callable[P, T]:
     @functools.lru_cache(maxsize=KEPT)
     def program(structure: Any, others: tuple[Any, ...], _kinds: tuple[type, ...]) -> Callable[[list[jax.Array]], Any]:
         def call(arrays):
-            rest = iter(arrays)
-            args, named = structure.unflatten([next(rest) if x is None else x for x in others])
-            dynamic, static = eqx.partition(called(*args, **named), eqx.is_array)
-            return dynamic, _Rest(static)
+            args, named = _together(arrays, structure, others)
+            arrays, *rest = _apart(called(*args, **named))
+            return arrays, _Rest(rest)
 
         return jax.jit(call)
 
     @functools.wraps(function)
     def bounded(*args: P.args, **named: P.kwargs) -> Any:
-        leaves, structure = jax.tree.flatten((args, named))
-        others = tuple(None if eqx.is_array(x) else x for x in leaves)
-        arrays = [x for x in leaves if eqx.is_array(x)]
-        dynamic, rest = program(structure, others, tuple(map(type, others)))(arrays)  # 1, 1.0 and True are equal
-        return eqx.combine(dynamic, rest.value)
+        arrays, structure, others = _apart((args, named))
+        arrays, rest = program(structure, others, tuple(map(type, others)))(arrays)  # 1, 1.0 and True are equal
+        return _together(arrays, *rest.value)
 
     return bounded
+
+
+def _apart(tree: Any) -> tuple[list[Any], Any, tuple[Any, ...]]:
+    """The arrays of a pytree, its structure, and its leaves with `None` in place of each array."""
+    leaves, structure = jax.tree.flatten(tree)
+    others = tuple(None if eqx.is_array(x) else x for x in leaves)
+    return [x for x, other in zip(leaves, others, strict=True) if other is None], structure, others
+
+
+def _together(arrays: list[Any], structure: Any, others: tuple[Any, ...]) -> Any:
+    rest = iter(arrays)
+    return structure.unflatten([next(rest) if x is None else x for x in others])

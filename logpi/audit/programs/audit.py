@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -100,11 +99,11 @@ def _draws(program: Program, params: PyTree, key: PRNGKeyArray) -> Check:
 def _keys_once(program: Program, params: PyTree, key: PRNGKeyArray) -> Check:
     """JAX's own check, on the compiled program. Old-style keys (`jax.random.PRNGKey`) are wrapped for it."""
     typed = key if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else jax.random.wrap_key_data(key)
-    dynamic, static = as_parameters(params)
+    floats, rest = as_parameters(params)
     twice = 0.0
     try:
         with jax.debug_key_reuse(True):
-            jax.jit(lambda dynamic, key: program(eqx.combine(dynamic, static), key))(dynamic, typed)
+            jax.jit(lambda floats, key: program(rest.filled(floats), key))(floats, typed)
     except KeyReuseError:
         twice = 1.0
     return Check(

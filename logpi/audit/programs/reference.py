@@ -5,7 +5,6 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -63,11 +62,11 @@ def along(program: Program, params: PyTree, directions: Float[np.ndarray, "k par
     """The program as one of k numbers, the steps along the directions, and where it stands: at 0."""
     if directions is None:
         return program, params
-    dynamic, static = as_parameters(params)
-    start, unravel = ravel_pytree(dynamic)
+    floats, rest = as_parameters(params)
+    start, unravel = ravel_pytree(floats)
 
     def moved(steps, key):
-        return program(eqx.combine(unravel(start + steps @ jnp.asarray(directions, start.dtype)), static), key)
+        return program(rest.filled(unravel(start + steps @ jnp.asarray(directions, start.dtype))), key)
 
     return moved, jnp.zeros(len(directions), start.dtype)
 
@@ -75,7 +74,8 @@ def along(program: Program, params: PyTree, directions: Float[np.ndarray, "k par
 def _said(exact: PyTree | Callable[[PyTree], Any], params: PyTree) -> Reference:
     flatten("exact", exact)
     # A model may be called too: built as the parameters are, it holds the numbers of a gradient. A function is a leaf.
-    built = [jax.tree.structure(tree) for tree in (params, as_parameters(params)[0])]
+    floats, rest = as_parameters(params)
+    built = [jax.tree.structure(tree) for tree in (params, rest.shaped(floats))]
     is_gradient = not jax.tree_util.all_leaves([exact]) and jax.tree.structure(exact) in built
     if callable(exact) and not is_gradient:
         check_function("exact", exact)
@@ -88,7 +88,7 @@ def _said(exact: PyTree | Callable[[PyTree], Any], params: PyTree) -> Reference:
 
 def _function_of(exact: Callable[[PyTree], Any], params: PyTree) -> tuple[float, Float[np.ndarray, " n"]]:
     """The value and the gradient of what is said to be J. Raises `InputError` unless it is one finite number."""
-    dynamic, static = as_parameters(params)
+    floats, rest = as_parameters(params)
     try:
         inspect.signature(exact).bind(None)
     except TypeError as error:
@@ -98,14 +98,14 @@ def _function_of(exact: Callable[[PyTree], Any], params: PyTree) -> tuple[float,
     except ValueError:  # some built-in functions have no signature
         pass
 
-    def one(dynamic):
-        value = exact(eqx.combine(dynamic, static))
+    def one(floats):
+        value = exact(rest.filled(floats))
         if value is None or jnp.shape(value) != ():
             what = "is None" if value is None else f"has the shape {jnp.shape(value)}"
             raise InputError(f"exact(params) {what}, but J is one number: give it, or the gradient itself.")
         return jnp.asarray(value, float)
 
-    value, tree = jax.value_and_grad(one)(dynamic)
+    value, tree = jax.value_and_grad(one)(floats)
     if not np.isfinite(float(value)) or not np.all(np.isfinite(flat(tree))):
         raise InputError(
             f"exact(params) is {float(value)} with the gradient {flat(tree)}: give a J that is finite here."
