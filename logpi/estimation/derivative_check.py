@@ -30,6 +30,7 @@ FEWEST_PAIRS, MOST_PAIRS = 256, 4096  # calls of the program on each side
 LIMIT = 5.0  # standard errors between both sides: a false alarm in two million
 NEARER = 4  # times: along a step that is so much smaller, what jumps beside the parameters is no jump at them
 ROUNDING = 1e-3  # of the sizes of both sides, which rounding may leave of their difference
+LAST_PLACE = 0.25  # of a unit in the last place of the value, which rounding may leave of the mean of its changes
 MOSTLY = 0.9  # of the pairs have to be finite
 STEPS = 3  # directions at once, where there are more parameters
 STEP = 0.1  # as a share of each parameter; of one that is 0, by itself
@@ -46,7 +47,7 @@ class Gap(NamedTuple):
     change: float  # of the value, for each unit of the step
     derivative: float
     error: float  # standard error of their difference
-    sizes: float  # of single replicates of both
+    rounded: float  # what of their difference may be of rounding
     pairs: int
 
     @property
@@ -57,7 +58,7 @@ class Gap(NamedTuple):
     @property
     def z(self) -> float:
         """The difference in standard errors; 0 where it may be of rounding."""
-        if self.apart <= ROUNDING * self.sizes:
+        if self.apart <= self.rounded:
             return 0.0
         return self.apart / self.error if self.error > 0 else math.inf
 
@@ -166,15 +167,16 @@ def _gap(run, pieces: Pieces, key: PRNGKeyArray, size: float, moves_zeros: bool,
     if known_value(found) is None:  # the function is one of what an outer one is differentiated in
         return None
     lengths = np.sqrt(sum(np.sum(x.reshape(len(x), -1).astype(np.float64) ** 2, axis=1) for x in moves))
-    change, derivative = np.moveaxis(np.asarray(found, np.float64) / lengths[:, None], -1, 0)
+    change, derivative, value = np.moveaxis(np.asarray(found, np.float64) / lengths[:, None], -1, 0)
     # A draw of thousands may be rounded to an end, where there is no number: that is told when it comes.
     kept = np.all(np.isfinite(change) & np.isfinite(derivative), axis=1)
     if np.mean(kept) < MOSTLY:
         return None
-    change, derivative = change[kept], derivative[kept]
+    change, derivative, value = change[kept], derivative[kept], value[kept]
     error = np.std(change - derivative, axis=0, ddof=1) / math.sqrt(len(change))
-    sizes = np.mean(np.abs(change) + np.abs(derivative), axis=0)
-    every = zip(change.mean(0), derivative.mean(0), error, sizes, strict=True)
+    rounded = ROUNDING * np.mean(np.abs(change) + np.abs(derivative), axis=0)
+    rounded += LAST_PLACE * float(jnp.finfo(found.dtype).eps) * np.mean(np.abs(value), axis=0)
+    every = zip(change.mean(0), derivative.mean(0), error, rounded, strict=True)
     return max(
         (Gap(float(a), float(b), float(e), float(s), len(change)) for a, b, e, s in every), key=lambda gap: gap.z
     )
@@ -196,8 +198,11 @@ def _moves(floats: list[Array], size: float, moves_zeros: bool) -> list[Float[np
     return [part.reshape(-1, *x.shape).astype(f.dtype) for part, x, f in zip(parts, values, floats, strict=True)]
 
 
-def _pairs(floats, arrays, moves, key, *, rest, count, width) -> Float[Array, "count steps 2"]:
-    """Half of the change of the value along each step, and the derivative somewhere on the way, of each replicate."""
+def _pairs(floats, arrays, moves, key, *, rest, count, width) -> Float[Array, "count steps 3"]:
+    """Half of the change of the value along each step, the derivative somewhere on the way, and the value there.
+
+    Of each replicate.
+    """
     steps, (draws, places) = moves[0].shape[0], split(key)
 
     def call(floats, key):
@@ -213,7 +218,7 @@ def _pairs(floats, arrays, moves, key, *, rest, count, width) -> Float[Array, "c
         at = [x[None] + stops.reshape(-1, *(1,) * x.ndim) * step[None] for x, step in zip(floats, move, strict=True)]
         values, slopes = jax.vmap(jax.value_and_grad(call), in_axes=(0, None))(at, own)
         slope = sum(jnp.sum(slope[2] * step) for slope, step in zip(slopes, move, strict=True))
-        return jnp.stack([(values[0] - values[1]) / 2, slope])
+        return jnp.stack([(values[0] - values[1]) / 2, slope, values[2]])
 
     found = jax.lax.map(pair, jnp.arange(count * steps), batch_size=width)
-    return found.reshape(count, steps, 2)
+    return found.reshape(count, steps, 3)

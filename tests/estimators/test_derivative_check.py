@@ -177,5 +177,5 @@ def test_a_jump_beside_the_parameters_is_none_at_them():
 
 
 def test_what_rounding_leaves_is_no_difference():
-    assert Gap(1.0, 1.0005, 1e-6, 2.0, 256).z == 0
-    assert Gap(1.0, 0.0, 0.1, 2.0, 256).z == pytest.approx(10)
+    assert Gap(1.0, 1.0005, 1e-6, 2e-3, 256).z == 0
+    assert Gap(1.0, 0.0, 0.1, 2e-3, 256).z == pytest.approx(10)
