@@ -105,6 +105,8 @@ class Traits:
     not_reparametrised: Callable[[], list[Array] | None] = untold  # in which a draw has no derivative, or a wrong one
     # Parameters.
     parameters: Callable[[], Iterable[tuple[str, str, Any]] | None] = untold  # kind, name, value; else its own fields
+    # What it is a function of, and that function; None: itself.
+    own_parameters: Callable[[], tuple[PyTree, Callable[[PyTree], Any]] | None] = untold
     constraints: Callable[[], Iterable[Constraint]] = tuple
     boundary: Callable[[], Iterable[Boundary]] = tuple
     parts: Callable[[], Sequence[Any]] = tuple  # independent distributions that it is made of

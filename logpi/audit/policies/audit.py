@@ -5,7 +5,6 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +12,8 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ...distributions import AbstractDistribution, as_distribution
+from ...distributions.guards import broken_constraint, still_support
+from ...distributions.numpyro.adapter import unvalidated
 from ...distributions.traits import traits
 from ...errors import check_between, check_whole, InputError, said, shown
 from ...estimators.sites import score
@@ -121,11 +122,10 @@ def _scores(dist: AbstractDistribution, draws: Array, notes: list[str]) -> list[
     cure = "clip, or work with logits and log-sums"
     checks = [Check("finite_log_probs", share, 0.0, 0.0, "share of draws", cure, "finite log-probabilities")]
     try:
-        dynamic, static = as_parameters(dist)
+        constants = _constant_bounds(dist)
     except InputError as reason:  # there is no parameter to differentiate in
         notes.append(f"the scores: {reason}")
         return checks
-    constants = _constant_bounds(dist, dynamic, static)
     if constants is None:
         cure = "use MeasureValued() or Pathwise(), or keep the bounds out of the parameters"
         meaning = "1 if it moves with the parameters"
@@ -173,23 +173,37 @@ def _agreement(draws: Array, grid: Grid) -> list[Check]:
     ]  # fmt: skip
 
 
-def _constant_bounds(dist: AbstractDistribution, dynamic: PyTree, static: PyTree) -> tuple[bool, ...] | None:
+def _parameters(dist: AbstractDistribution) -> tuple[PyTree, Callable[[PyTree], AbstractDistribution]]:
+    """What a distribution is a function of, and that function."""
+    known = traits(dist).own_parameters()
+    if known is None:
+        return dist, as_distribution
+    parameters, make = known
+    return parameters, lambda parameters: as_distribution(make(parameters))
+
+
+def _constant_bounds(dist: AbstractDistribution) -> tuple[bool, ...] | None:
     """For each float, whether it is a bound of the support; `None` if one of these is a parameter.
 
     A number of Python's that says where the support ends is a constant: `Uniform(0.0, p)` has one, and moves with p.
     """
-    leaves, found = (
-        jax.tree.leaves(dynamic),
-        {id(bound) for bound in traits(eqx.combine(dynamic, static)).support_bounds()},
-    )
-    given = [x for x in jax.tree.leaves(dist) if eqx.is_inexact_array(x) or isinstance(x, float)]
-    if not found or len(given) != len(leaves):
-        return None if found else (False,) * len(leaves)
-    # NumPyro keeps a bound twice, as a parameter and in the support: the same object.
-    ends = {id(x) for x, leaf in zip(given, leaves, strict=True) if id(leaf) in found}
-    marks = tuple(id(x) in ends for x in given)
-    moves = any(mark and not isinstance(x, float) for x, mark in zip(given, marks, strict=True))
-    return None if moves or all(marks) or len(found) > sum(marks) else marks
+    parameters, make = _parameters(dist)
+    floats, rest = as_parameters(parameters)
+
+    def moves(i: int) -> bool:
+        def support(x):
+            return still_support(make(rest.filled([*floats[:i], x, *floats[i + 1 :]])))
+
+        try:
+            jax.eval_shape(jax.grad(support), floats[i])
+        except InputError:
+            return True
+        return False
+
+    bounds = tuple(map(moves, range(len(floats))))
+    given = [x for x, is_float in zip(jax.tree.leaves(parameters), rest.is_taken, strict=True) if is_float]
+    is_said = any(bound and not isinstance(x, float) for x, bound in zip(given, bounds, strict=True))
+    return None if is_said or all(bounds) else bounds
 
 
 @functools.lru_cache(maxsize=64)
@@ -197,17 +211,14 @@ def _score_of(constants: tuple[bool, ...]) -> Callable[[AbstractDistribution, Ar
     """The score in all floats but these. One function for each pattern, so that it is compiled once."""
 
     def score_of(dist: AbstractDistribution, event: Array) -> Array:
-        leaves, structure = jax.tree.flatten(as_parameters(dist)[0])
-        rest = as_parameters(dist)[1]
+        parameters, make = _parameters(dist)
+        floats, rest = as_parameters(parameters)
 
         def whole(free):
             parts = iter(free)
-            filled = [
-                jax.lax.stop_gradient(x) if fixed else next(parts) for x, fixed in zip(leaves, constants, strict=True)
-            ]
-            return eqx.combine(jax.tree.unflatten(structure, filled), rest)
+            return make(rest.filled(x if fixed else next(parts) for x, fixed in zip(floats, constants, strict=True)))
 
-        free = [x for x, fixed in zip(leaves, constants, strict=True) if not fixed]
+        free = [x for x, fixed in zip(floats, constants, strict=True) if not fixed]
         return ravel_pytree(score(free, event, of=whole))[0]
 
     return score_of
@@ -227,25 +238,45 @@ def _entropy(dist: AbstractDistribution, draws: Array) -> list[Check]:
     log_probs = each(log_prob, dist, draws)
     checks, error = [], float(log_probs.std(ddof=1) / np.sqrt(len(log_probs)))
     try:
-        size = float(dist.entropy()) + float(log_probs.mean())
+        size = _entropy_of(dist) + float(log_probs.mean())
         cure = "entropy() is the expectation of -log_prob: sum it over the entries of an event, in nats"
         checks.append(significant("entropy", size, error, 1, "closed form minus mean of -log_prob", cure, floor=1e-4))
     except (NotImplementedError, TypeError, AttributeError):
         pass
-    try:
-        other = _moved(dist)
+    for other in _moved(dist):
         ratio = log_probs - each(log_prob, other, draws)
-        size, error = float(dist.kl(other)) - float(ratio.mean()), float(ratio.std(ddof=1) / np.sqrt(len(ratio)))
+        try:
+            size, error = float(dist.kl(other)) - float(ratio.mean()), float(ratio.std(ddof=1) / np.sqrt(len(ratio)))
+        except (NotImplementedError, TypeError, AttributeError, InputError):
+            break
         cure = "kl(other) is the expectation of log_prob - other.log_prob under the distribution itself, in nats"
         checks.append(
             significant("kl", size, error, 1, "closed form minus mean log-ratio", cure, floor=1e-4, name="KL")
         )
-    except (NotImplementedError, TypeError, AttributeError, InputError):
-        pass
     return checks
 
 
-def _moved(dist: AbstractDistribution) -> AbstractDistribution:
-    """The same kind with parameters a tenth larger."""
-    dynamic, static = as_parameters(dist)
-    return eqx.combine(jax.tree.map(lambda x: 1.1 * x, dynamic), static)
+def _entropy_of(dist: AbstractDistribution) -> float:
+    """In 64 bits, where it is not finite in those that the distribution has: a scale of 1e20 has no square in 32."""
+    entropy = float(dist.entropy())
+    if np.isfinite(entropy):
+        return entropy
+    with jax.enable_x64(True), unvalidated():
+        parameters, make = _parameters(dist)
+        floats, rest = as_parameters(parameters)
+        return float(make(rest.filled([x.astype(jnp.float64) for x in floats])).entropy())
+
+
+def _moved(dist: AbstractDistribution) -> list[AbstractDistribution]:
+    """The same kind with parameters a tenth larger, or else smaller; none where these are out of its range too."""
+    try:
+        parameters, make = _parameters(dist)
+        floats, rest = as_parameters(parameters)
+    except InputError:  # there is no parameter
+        return []
+    for factor in (1.1, 0.9):
+        moved = functools.partial(make, rest.filled([factor * x for x in floats]))
+        if broken_constraint(moved) is None:
+            with unvalidated():
+                return [moved()]
+    return []

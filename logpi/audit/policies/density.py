@@ -1,6 +1,7 @@
 """Sums and integrals of a density, over whatever its events are."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -8,16 +9,22 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float
 
 from ...distributions import AbstractDistribution
 from ...distributions.support import all_events
 from ...distributions.traits import traits
 from ...errors import InputError
 from ...jaxprs.compilation import bounded_jit
+from ...parameters import apart, Frame
+from .quadrature import around, asked, CauchyMap, integrated, LogDensity, pieces_of, POINTS, spread
 
-POINTS = 2**16  # of a quadrature in one dimension; in two, the square root of it along each
 TAIL = 400  # integers past the largest draw of a count
+MOST_COUNTS = 2**20  # that are summed
+ATOM = 0.01  # of the draws are one number
+NEIGHBOURS = 2000  # draws that are asked for their nearest ones
+FLAT = 0.5  # dimensions that events may seem to lack, and still fill their space
+ON_SURFACE = "the events lie on a surface (as probabilities that sum to 1 do), where no volume is."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,10 +59,15 @@ def grid_of(dist: AbstractDistribution, draws: Array | None, support: Any) -> Gr
     if draws is not None and _counts(dist, draws):
         if dimensions > 1:
             raise InputError("several counts have too many combinations to sum: audit one of them.")
-        return _sum_over(dist, jnp.arange(int(draws.max()) + TAIL).reshape(-1, *draws.shape[1:]))
+        return _counted(dist, draws)
     if draws is None or dimensions == 1:
         return _line(dist, draws, support)
-    return _plane(dist, draws) if dimensions == 2 else _cloud(dist, draws)
+    grid = _plane(dist, draws) if dimensions == 2 else _cloud(dist, draws)
+    off = abs(float(np.sum(grid.mass)) - 1)
+    # Draws that lie on a surface while their density has a volume are wrong, and their moments show it.
+    if off > grid.error + 5 * float(grid.standard_error) and _on_surface(draws):
+        raise InputError(ON_SURFACE)
+    return grid
 
 
 def log_prob(dist: AbstractDistribution, event: Array) -> Array:
@@ -65,17 +77,17 @@ def log_prob(dist: AbstractDistribution, event: Array) -> Array:
 
 def each(function: Callable[..., Array], dist: AbstractDistribution, events: Array) -> Float[np.ndarray, "n *numbers"]:
     """`function(dist, event)` of every event, compiled as one, and once for all that differ in their floats only."""
-    floats, rest = eqx.partition(dist, eqx.is_inexact_array)
+    floats, rest = apart(dist, eqx.is_inexact_array)
     try:
-        hash(tuple(jax.tree.leaves(rest, is_leaf=eqx.is_array)))
+        hash(rest)
     except TypeError:  # it holds other arrays, or an object that cannot be looked up
         return np.asarray(jax.jit(jax.vmap(lambda event: function(dist, event)))(events), np.float64)
-    return np.asarray(_each(function, floats, rest, events), np.float64)
+    return np.asarray(_each(function, floats, rest, tuple(map(type, rest.others)), events), np.float64)
 
 
 @bounded_jit
-def _each(function: Callable[..., Array], floats: PyTree, rest: PyTree, events: Array) -> Array:
-    return jax.vmap(lambda event: function(eqx.combine(floats, rest), event))(events)
+def _each(function: Callable[..., Array], floats: list[Array], rest: Frame, _kinds: Any, events: Array) -> Array:
+    return jax.vmap(lambda event: function(rest.filled(floats), event))(events)
 
 
 def _counts(dist: AbstractDistribution, draws: Array) -> bool:
@@ -96,43 +108,104 @@ def _sum_over(dist: AbstractDistribution, events: Array) -> Grid:
     return Grid(events, log_densities(dist, events), 1e-4)
 
 
+def _counted(dist: AbstractDistribution, draws: Array) -> Grid:
+    """Whole numbers from 0 on, to well beyond the draws; what lies beyond is taken to fall by the power at the end."""
+    most = min(int(draws.max()) + TAIL, MOST_COUNTS)
+    grid = _sum_over(dist, jnp.arange(most).reshape(-1, *draws.shape[1:]))
+    middle, last = grid.log_mass[most // 2], grid.log_mass[-1]
+    power = (middle - last) / np.log(most / (most // 2)) if last > -np.inf else np.inf
+    beyond = most * np.exp(last) / (power - 1) if power > 1 else np.inf
+    return dataclasses.replace(grid, error=grid.error + (beyond if last > -np.inf else 0.0))
+
+
 def _line(dist: AbstractDistribution, draws: Array | None, support: tuple[float, float] | None) -> Grid:
-    """The midpoint rule: on an interval, or on the whole line drawn together by a Cauchy quantile function."""
+    """On an interval, or on the whole line, with the atoms that draws show."""
     shape = () if draws is None else draws.shape[1:]
-    u = (np.arange(POINTS) + 0.5) / POINTS
+
+    def events(x: np.ndarray) -> Array:
+        return jnp.asarray(x, jnp.float32).reshape(-1, *shape)
+
+    def log_density(x: np.ndarray) -> np.ndarray:
+        return log_densities(dist, events(x))
+
     if support is not None:
-        x, slope = support[0] + (support[1] - support[0]) * u, np.full(POINTS, support[1] - support[0])
-    else:
-        x, slope = _cauchy(u, np.asarray(draws, np.float64).reshape(-1))
-    log_mass = log_densities(dist, jnp.asarray(x, jnp.float32).reshape(-1, *shape)) + np.log(slope / POINTS)
-    return Grid(jnp.asarray(x, jnp.float32).reshape(-1, *shape), log_mass, 1e-3)
+        low, high = support
+        found = integrated(log_density, CauchyMap(0.5 * (low + high), 0.5 * (high - low)), support)
+        return Grid(events(found.points), found.log_mass, 1e-3 + found.error)
+    flat = np.asarray(draws, np.float64).reshape(-1)
+    found = integrated(log_density, around(flat))
+    atoms, log_mass = _atoms(log_density, flat)
+    log_masses = np.concatenate([log_mass, np.where(np.isin(found.points, atoms), -np.inf, found.log_mass)])
+    return Grid(events(np.concatenate([atoms, found.points])), log_masses, 1e-3 + found.error)
+
+
+def _atoms(log_density: LogDensity, draws: Float[np.ndarray, " n"]) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers that are drawn again and again, as often as they should if what is said of them is a log-probability.
+
+    Rounding makes draws equal, too: of a density d, a share of d times the distance to the next number. And where that
+    is the same beside a number as at it, it is a density: draws were clipped.
+    """
+    numbers, counts = np.unique(draws, return_counts=True)
+    numbers, share = numbers[counts > ATOM * len(draws)], counts[counts > ATOM * len(draws)] / len(draws)
+    if not len(numbers):
+        return numbers, share
+    apart = np.maximum(4 * np.spacing(np.abs(numbers).astype(np.float32)), 1e-30)
+    beside = np.concatenate([numbers - apart, numbers, numbers + apart])
+    below, log_mass, above = np.clip(asked(log_density, beside), -1e30, 1e30).reshape(3, -1)
+    is_smooth = np.maximum(np.abs(above - log_mass), np.abs(below - log_mass)) < 1e-3
+    mass, error = np.exp(log_mass), np.sqrt(share * (1 - share) / len(draws))
+    is_rounded = share < 100 * mass * np.spacing(np.abs(numbers).astype(np.float32))
+    is_atom = (np.abs(mass - share) < 10 * error) & ~is_rounded & ~is_smooth
+    return numbers[is_atom], log_mass[is_atom]
+
+
+def _on_surface(draws: Array) -> bool:
+    """Whether events lie on a surface, by how much further the second-nearest one is than the nearest.
+
+    In d dimensions, the logarithm of that ratio has the mean 1 / d. Facco et al. 2017 (arXiv:1803.06992), eq. 3.
+    """
+    from scipy.spatial import KDTree
+
+    flat = np.unique(np.asarray(draws, np.float64).reshape(len(draws), -1), axis=0)
+    spread = flat.std(axis=0)
+    flat = (flat / np.where(spread > 0, spread, 1.0))[np.random.default_rng(0).permutation(len(flat))[:NEIGHBOURS]]
+    distance = KDTree(flat).query(flat, k=3)[0]
+    dimensions = 1 / max(float(np.mean(np.log(distance[:, 2] / distance[:, 1]))), 1e-6)
+    return not spread.all() or dimensions < flat.shape[1] - FLAT
 
 
 def _plane(dist: AbstractDistribution, draws: Array) -> Grid:
-    side = int(POINTS**0.5)
-    u = (np.arange(side) + 0.5) / side
+    """Rows and columns, whose ends are those that are seen from the middle of the draws."""
     flat = np.asarray(draws, np.float64).reshape(len(draws), 2)
-    (x, dx), (y, dy) = _cauchy(u, flat[:, 0]), _cauchy(u, flat[:, 1])
-    events = np.stack(np.meshgrid(x, y, indexing="ij"), -1).reshape(-1, *draws.shape[1:])
-    area = np.log(dx[:, None] * dy[None, :] / side**2).reshape(-1)
-    return Grid(jnp.asarray(events, jnp.float32), log_densities(dist, jnp.asarray(events, jnp.float32)) + area, 1e-2)
+    middle = np.median(flat, axis=0)
 
+    def log_density(events: np.ndarray) -> np.ndarray:
+        return log_densities(dist, jnp.asarray(events, jnp.float32).reshape(-1, *draws.shape[1:]))
 
-def _cauchy(u: Float[np.ndarray, " n"], draws: Float[np.ndarray, " m"]) -> tuple[np.ndarray, np.ndarray]:
-    """Points of the whole line, dense where the draws are, and the slope of the map to them."""
-    low, middle, high = np.quantile(draws, [0.25, 0.5, 0.75])
-    scale = max(high - low, 1e-6)
-    angle = np.pi * (u - 0.5)
-    return middle + scale * np.tan(angle), scale * np.pi / np.cos(angle) ** 2
+    def along(i: int, x: np.ndarray) -> np.ndarray:
+        return log_density(np.where(np.arange(2) == i, x[:, None], middle))
+
+    lines = [around(flat[:, i]) for i in range(2)]
+    pieces = [pieces_of(functools.partial(along, i), lines[i]) for i in range(2)]
+    (x, dx, _), (y, dy, _) = (spread(*pair, int(POINTS**0.5), 3, 1) for pair in zip(pieces, lines, strict=True))
+    events = np.stack(np.meshgrid(x, y, indexing="ij"), -1).reshape(-1, 2)
+    log_mass = log_density(events).reshape(len(x), len(y)) + dx[:, None] + dy[None, :]
+    log_mass = np.where(np.isposinf(log_mass), -np.inf, log_mass)
+    mass = np.exp(log_mass)
+    is_even = np.add.outer(np.arange(len(x)), np.arange(len(y))) % 2 == 0
+    noise = 2 * abs(float(mass[is_even].sum() - mass[~is_even].sum()))
+    events = jnp.asarray(events, jnp.float32).reshape(-1, *draws.shape[1:])
+    return Grid(events, log_mass.reshape(-1), 1e-2 + noise)
 
 
 def _cloud(dist: AbstractDistribution, draws: Array) -> Grid:
     """Importance sampling from a wide Student t around the draws: always the same points, with a standard error."""
     flat = np.asarray(draws, np.float64).reshape(len(draws), -1)
     n, d, freedom = POINTS, flat.shape[1], 5.0
-    if not flat.std(axis=0).all() or np.linalg.eigvalsh(np.corrcoef(flat.T))[0] < 1e-6:
-        raise InputError("the events lie on a surface (as probabilities that sum to 1 do), where no volume is.")
-    root = np.linalg.cholesky(1.5 * np.cov(flat.T) + 1e-9 * np.eye(d))
+    try:
+        root = np.linalg.cholesky(1.5 * np.cov(flat.T) + 1e-9 * np.eye(d))
+    except np.linalg.LinAlgError:
+        raise InputError(ON_SURFACE) from None
     rng = np.random.default_rng(0)
     noise = rng.standard_normal((n, d)) / np.sqrt(rng.chisquare(freedom, (n, 1)) / freedom)
     from scipy.special import gammaln

@@ -14,6 +14,7 @@ from ...errors import InputError
 from ..traits import Constraint, Family, Traits, traits, wide_enough
 from .adapter import entries_of, FromNumpyro, HURDLES, of_entries, own_name, parts_of, shape_of
 from .boundary import boundary_within, drawn_log_prob, pmf_of
+from .rebuilding import own_parameters
 from .samplers import inverse_cdf, outside_whitelist
 from .support_bounds import ends_of
 
@@ -39,6 +40,7 @@ def _(dist: FromNumpyro) -> Traits:
         quantiles=lambda: inverse_cdf(dist),
         not_reparametrised=lambda: outside_whitelist(inner),
         parameters=lambda: ((type(x).__name__, *field) for x in parts_of(inner) for field in vars(x).items()),
+        own_parameters=lambda: own_parameters(inner),
         constraints=lambda: _constraints(inner),
         boundary=lambda: boundary_within(inner),
     )
