@@ -14,6 +14,7 @@ from .auditor import audited
 from .direction_checks import direction_checks, first_checks, off_policy_checks
 from .invariance_checks import invariance_checks
 from .kl_checks import kl_checks
+from .mark_checks import every_token, log_prob_alone
 from .sequences import draw, Sequences
 
 
@@ -41,8 +42,9 @@ def loss(
     Looks at: the direction on sequences; with one token and real rewards; with prompts of two pass rates; with a
     reward for the first token alone; at the KL term (with rewards of 0), if `reference_log_prob` is asked for, and at
     its weight, if that should be `beta`; off policy, if `behaviour_log_prob` is; and at masks, row order, split
-    batches and groups of one. A scale is no mistake. `problem` takes the place of the random one, which `key` draws.
-    For `framework`, see `frameworks.derivative_of`. Raises `InputError` for what is no function, or cannot be called.
+    batches and groups of one; for tokens without a gradient, a loss that is not finite, and terms in `log_prob`
+    alone. A scale is no mistake. `problem` takes the place of the random one, which `key` draws.
+    For `framework`, see `frameworks.evaluation_of`. Raises `InputError` for what is no function, or cannot be called.
     """
     rows, minimise = check_flag("rows", rows), check_flag("minimise", minimise)
     beta = check_between("beta", beta, -1e6, 1e6, optional=True)
@@ -61,10 +63,15 @@ def loss(
     if not all(check.passed for check in first):
         notes.append("the direction and its reasons: mend what is found first")
         return Report(auditor.name, (*first, *checks), tuple(notes), (whole,))
-    rest, others = direction_checks(auditor, key, whole, tolerance)
+    tokens = [] if rows else [every_token(auditor, main)]
+    left_out = [check.cure for check in tokens if not check.passed]
+    rest, others = direction_checks(auditor, key, whole, tolerance, *left_out)
+    rest = [*rest, *tokens]
     if "reference_log_prob" in auditor.roles:
         more, alignments, unknown = kl_checks(auditor, main, whole.scale, beta, tolerance)
         rest, others, notes = rest + more, others + alignments, notes + unknown
+    if all(check.passed for check in rest if check.key == "kl"):
+        rest = [*rest, log_prob_alone(auditor, own)]
     if "behaviour_log_prob" in auditor.roles:
         more, alignments = off_policy_checks(auditor, own)
         rest, others = rest + more, others + alignments

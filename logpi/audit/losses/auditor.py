@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from ...errors import check_whole, InputError
 from ...statistics.leave_one_out import less_others_of_group
 from ..alignment import align, Alignment
-from .frameworks import Batches, Derivative, derivative_of
+from .frameworks import Batches, Evaluate, evaluation_of
 from .sequences import Sequences
 
 GROUPS = 200_000  # the most groups that are listed
@@ -27,7 +27,7 @@ class Auditor:
     """A loss with what is needed to find its expected gradient on any problem."""
 
     name: str
-    derivative: Derivative
+    evaluate: Evaluate
     roles: tuple[str, ...]  # the arrays that it asks for
     framework: str  # what differentiates
     group_size: int
@@ -38,7 +38,7 @@ class Auditor:
     def update(self, problem: Sequences) -> Float[np.ndarray, " parameters"]:
         """The expected gradient of what is maximised, by enumeration of all groups; NaN where some group has it."""
         batches = all_groups(problem, self.group_size, ordered=self.ordered, rows=self.rows)
-        found = self.sign * self.derivative(batches)
+        found = self.sign * self.evaluate(batches).derivative
         derivative = found.reshape(len(problem.logits), -1, self.group_size, problem.length)
         return expected(problem, derivative, self.group_size, self.ordered)
 
@@ -61,9 +61,9 @@ def audited(
 ) -> Auditor:
     """A loss made ready for `Auditor.update`, tried on `problem`. Raises `InputError` if it cannot be called."""
     trial = arrays(problem, 0, *some_groups(problem, 2, (group_size,)), rows=rows)
-    derivative, roles, used = derivative_of(subject, framework, trial)
+    evaluate, roles, used = evaluation_of(subject, framework, trial)
     name = getattr(subject, "__name__", type(subject).__name__)
-    return Auditor(name, derivative, roles, used, group_size, rows, -1.0 if minimise else 1.0)
+    return Auditor(name, evaluate, roles, used, group_size, rows, -1.0 if minimise else 1.0)
 
 
 def all_groups(problem: Sequences, group_size: int, *, ordered: bool, rows: bool) -> Batches:

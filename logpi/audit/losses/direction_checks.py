@@ -38,9 +38,14 @@ def first_checks(whole: Alignment) -> list[Check]:
 
 
 def direction_checks(
-    auditor: Auditor, key: PRNGKeyArray, whole: Alignment, tolerance: float
+    auditor: Auditor, key: PRNGKeyArray, whole: Alignment, tolerance: float, known: str = ""
 ) -> tuple[list[Check], list[Alignment]]:
-    """Whether it is the gradient's direction, and on problems with one possible reason each."""
+    """Whether it is the gradient's direction, and on problems with one possible reason each.
+
+    What is `known` to be wrong would show on all of these, as if it were their reason.
+    """
+    if known:
+        return [_bent("direction", whole, tolerance, whole.name, known)], []
     shape = {"vocabulary": 4 if auditor.rows else 3, "length": 1}
     one = draw(jax.random.fold_in(key, 1), "real", name="one token, real rewards", **shape)
     real = auditor.align(dataclasses.replace(one, reference=one.logits), "no lengths to divide by")

@@ -4,7 +4,7 @@ import importlib
 import inspect
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,11 +17,20 @@ from ...estimators.problem import is_function
 STEP = 1e-5  # of central differences: their error is its square, their rounding 1e-16 over it
 
 Batches = dict[str, np.ndarray]  # by role; the first axis counts the batches
-Derivative = Callable[[Batches], Float[np.ndarray, "batches *rows"]]
 
 
-def derivative_of(loss: Any, framework: str, trial: Batches) -> tuple[Derivative, tuple[str, ...], str]:
-    """A function from batches to d loss / d log_prob, for all batches at once; its roles, and what differentiates.
+class Evaluated(NamedTuple):
+    """A loss on several batches, and d loss / d log_prob."""
+
+    value: Float[np.ndarray, " batches"]
+    derivative: Float[np.ndarray, "batches *rows"]
+
+
+Evaluate = Callable[[Batches], Evaluated]
+
+
+def evaluation_of(loss: Any, framework: str, trial: Batches) -> tuple[Evaluate, tuple[str, ...], str]:
+    """A function from batches to the loss and d loss / d log_prob; its roles, and what differentiates.
 
     `framework` is "jax", "torch", "numpy", or "auto": the first of these that takes the loss. JAX and PyTorch
     differentiate by themselves. A NumPy loss returns the pair (loss, d loss / d log_prob), or the loss alone, which
@@ -70,7 +79,7 @@ def _scalar(shape: tuple[int, ...]) -> None:
         raise InputError(f"the loss has the shape {shape}, but it must be one number: sum or average it.")
 
 
-def _jax(loss: Callable[..., Any], roles: tuple[str, ...], trial: Batches) -> Derivative:
+def _jax(loss: Callable[..., Any], roles: tuple[str, ...], trial: Batches) -> Evaluate:
     def one(log_prob: Any, rest: dict[str, Any]) -> Any:
         found = loss(log_prob=log_prob, **rest)
         if isinstance(found, tuple):
@@ -82,33 +91,33 @@ def _jax(loss: Callable[..., Any], roles: tuple[str, ...], trial: Batches) -> De
     def put(batches: Batches) -> tuple[Any, dict[str, Any]]:
         return jnp.asarray(batches["log_prob"]), {n: jnp.asarray(batches[n]) for n in roles if n != "log_prob"}
 
-    def derivative(batches: Batches) -> np.ndarray:
+    def evaluate(batches: Batches) -> Evaluated:
         with jax.enable_x64(True), jax.numpy_rank_promotion("allow"):  # silent broadcasting is for the audit to find
-            return np.asarray(many(*put(batches)), np.float64)
+            return Evaluated(*(np.asarray(x, np.float64) for x in many(*put(batches))))
 
-    many = jax.jit(jax.vmap(jax.grad(one)))
+    many = jax.jit(jax.vmap(jax.value_and_grad(one)))
     with jax.enable_x64(True), jax.numpy_rank_promotion("allow"):
         jax.eval_shape(many, *put(trial))  # traced, not compiled: that is for the batches to come
-    return derivative
+    return evaluate
 
 
-def _torch(loss: Callable[..., Any], roles: tuple[str, ...], trial: Batches) -> Derivative:
+def _torch(loss: Callable[..., Any], roles: tuple[str, ...], trial: Batches) -> Evaluate:
     torch = importlib.import_module("torch")
 
-    def one(batch: dict[str, np.ndarray]) -> np.ndarray:
+    def one(batch: dict[str, np.ndarray]) -> tuple[float, np.ndarray]:
         tensors = {name: torch.from_numpy(np.array(x)) for name, x in batch.items()}
         tensors["log_prob"].requires_grad_(True)
         value = loss(**tensors)
         _scalar(tuple(value.shape))
         if not value.requires_grad:
-            return np.zeros(batch["log_prob"].shape)
+            return float(value), np.zeros(batch["log_prob"].shape)
         (found,) = torch.autograd.grad(value, tensors["log_prob"], allow_unused=True)
-        return np.zeros(batch["log_prob"].shape) if found is None else found.numpy()
+        return float(value), np.zeros(batch["log_prob"].shape) if found is None else found.numpy()
 
     return _one_by_one(one, roles, trial)
 
 
-def _numpy(loss: Callable[..., Any], roles: tuple[str, ...], trial: Batches) -> Derivative:
+def _numpy(loss: Callable[..., Any], roles: tuple[str, ...], trial: Batches) -> Evaluate:
     def value(batch: dict[str, np.ndarray]) -> Any:
         found = loss(**batch)
         if isinstance(found, jax.Array):  # differences would not see its stop_gradient
@@ -122,17 +131,17 @@ def _numpy(loss: Callable[..., Any], roles: tuple[str, ...], trial: Batches) -> 
             _scalar(np.shape(found))
         return found
 
-    def one(batch: dict[str, np.ndarray]) -> np.ndarray:
+    def one(batch: dict[str, np.ndarray]) -> tuple[float, np.ndarray]:
         first, at = value(batch), batch["log_prob"]
         if isinstance(first, tuple):
-            return np.asarray(first[1], np.float64)
+            return float(np.asarray(first[0])), np.asarray(first[1], np.float64)
         found = np.zeros(at.shape)
         for place in np.ndindex(at.shape):
             step = np.zeros(at.shape)
             step[place] = STEP
             above, below = value(batch | {"log_prob": at + step}), value(batch | {"log_prob": at - step})
             found[place] = (above - below) / (2 * STEP)
-        return found
+        return float(first), found
 
     return _one_by_one(one, roles, trial)
 
@@ -149,11 +158,12 @@ def _is_derivative(found: Any, log_prob: np.ndarray) -> bool:
 
 
 def _one_by_one(
-    one: Callable[[dict[str, np.ndarray]], np.ndarray], roles: tuple[str, ...], trial: Batches
-) -> Derivative:
-    def derivative(batches: Batches) -> np.ndarray:
+    one: Callable[[dict[str, np.ndarray]], tuple[float, np.ndarray]], roles: tuple[str, ...], trial: Batches
+) -> Evaluate:
+    def evaluate(batches: Batches) -> Evaluated:
         count = len(batches["log_prob"])
-        return np.stack([one({name: batches[name][i] for name in roles}) for i in range(count)])
+        found = [one({name: batches[name][i] for name in roles}) for i in range(count)]
+        return Evaluated(np.array([value for value, _ in found]), np.stack([slope for _, slope in found]))
 
-    derivative(trial)
-    return derivative
+    evaluate(trial)
+    return evaluate

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 
+import jax
 import numpy as np
 from jaxtyping import Float, Int
 
 from ...errors import said
 from ..reports import Check
 from .auditor import arrays, Auditor, some_groups
-from .frameworks import Batches, Derivative
+from .frameworks import Batches, Evaluate, Evaluated
 from .sequences import Sequences
 
 NUMBER = 32  # of random batches
@@ -25,7 +26,7 @@ def invariance_checks(auditor: Auditor, problem: Sequences) -> tuple[list[Check]
         return arrays(problem, 0, index, ids, rows=auditor.rows)
 
     def derivative(index: Index, ids: Index) -> np.ndarray:
-        return auditor.derivative(batches(index, ids))
+        return auditor.evaluate(batches(index, ids)).derivative
 
     checks, notes, one_group = [], [], (auditor.group_size,)
     coupled = "reward" in auditor.roles and "group" not in auditor.roles  # then a batch is one group
@@ -38,8 +39,9 @@ def invariance_checks(auditor: Auditor, problem: Sequences) -> tuple[list[Check]
         sizes = one_group
         index, ids = some_groups(problem, NUMBER, sizes)
         base = derivative(index, ids)
+    checks.append(_finite(auditor.evaluate(batches(index, ids))))
     if "mask" in auditor.roles and not auditor.rows:
-        checks += _mask(auditor.derivative, batches(index, ids), base)
+        checks += _mask(auditor.evaluate, batches(index, ids), base)
     if np.isfinite(base).all():
         checks.append(_order(derivative, index, ids, base))
         if len(sizes) == 2:
@@ -58,17 +60,21 @@ def _off(found: np.ndarray, base: np.ndarray) -> float:
     return difference if np.isfinite(difference) else float("inf")
 
 
-def _mask(derivative: Derivative, batches: Batches, base: np.ndarray) -> list[Check]:
+def _mask(evaluate: Evaluate, batches: Batches, base: np.ndarray) -> list[Check]:
     """Other log-probabilities, and NaN, where the mask says that there is no token."""
     mask, rng = batches["mask"], np.random.default_rng(1)
     names = [name for name in batches if name.endswith("log_prob")]
     noise = {name: np.where(mask, batches[name], rng.standard_normal(mask.shape)) for name in names}
     nothing = {name: np.where(mask, batches[name], np.nan) for name in names}
     with np.errstate(all="ignore"):
-        noisy, empty = derivative(batches | noise), derivative(batches | nothing)
+        noisy, empty = evaluate(batches | noise).derivative, evaluate(batches | nothing).derivative
+        # Compiled, a product with a mask may become a selection, in which there is no NaN.
+        with jax.disable_jit():
+            plain = evaluate({name: x[:1] for name, x in (batches | nothing).items()}).value
     outside = float(np.abs(np.where(mask, 0.0, base)).max()) / max(float(np.abs(base).max()), 1e-30)
     size = max(_off(noisy, base), outside)
-    holes = float(np.mean(~np.isfinite(empty).all(axis=(1, 2))))
+    # A loss of NaN spoils what is behind it, even where its own derivative is 0.
+    holes = float(np.mean(~np.isfinite(empty).all(axis=(1, 2)))) if np.isfinite(plain).all() else 1.0
     return [
         Check(
             "mask", size, 0.0, LIMIT, "gradient of, and change by, log-probabilities outside of the mask",
@@ -80,6 +86,14 @@ def _mask(derivative: Derivative, batches: Batches, base: np.ndarray) -> list[Ch
             "NaN outside of the mask",
         ),
     ]  # fmt: skip
+
+
+def _finite(found: Evaluated) -> Check:
+    is_spoiled = ~np.isfinite(found.value) & np.isfinite(found.derivative.reshape(len(found.value), -1)).all(axis=1)
+    return Check(
+        "finite_loss", float(np.mean(is_spoiled)), 0.0, 0.0, "share of batches with a gradient whose loss is NaN or "
+        "infinite", "keep the number that is returned finite too: NaN in it spoils what it is added to",
+    )  # fmt: skip
 
 
 def _order(derivative: OfGroups, index: Index, ids: Index, base: np.ndarray) -> Check:

@@ -27,7 +27,15 @@ from .bias_sources import (
     settings_of,
     with_settings,
 )
-from .common_mistakes import entropy_bonus, every_parameter, importance_weight, next_episode, own_sample, without_bonus
+from .common_mistakes import (
+    another_discount,
+    entropy_bonus,
+    every_parameter,
+    importance_weight,
+    next_episode,
+    own_sample,
+    without_bonus,
+)
 from .exact_update import ExactUpdate, RowObjective, values_of
 
 EXACT = 1e-6  # of a direction: far above the rounding of float64, and of float32 where an objective goes through it
@@ -197,7 +205,7 @@ def _gradients(cases: list[ExactUpdate], rows: list[Alignment]) -> list[Check]:
         checks.append(
             Check(
                 key, row.direction_error, 0.0, EXACT, f"part of the update across the gradient ({case.problem.name})",
-                case.problem.cure,
+                (row.direction_error > EXACT and another_discount(case, EXACT)) or case.problem.cure,
             )
         )  # fmt: skip
     down = [row.name.split(":")[0] for row in rows if not row.scale > 0]

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 
 from ...batch import Segments
 from ...credit import AbstractCredit, Credit, GAE
+from ...errors import InputError
 from ...jaxprs.compilation import bounded_jit
 from ...models import AbstractActorCritic, entropies, log_probs, unroll
 from ...parameters import trainable
@@ -148,6 +149,43 @@ def _on_bandit(cases: list[ExactUpdate]) -> ExactUpdate:
             return case
     credit = cases[0].credit
     return ExactUpdate(bandit(), cases[0].objective, GAE(1.0) if isinstance(credit, AbstractCredit) else credit)
+
+
+def another_discount(case: ExactUpdate, exact: float) -> str:
+    """What to say where the update is that of a problem with another discount: the one that the credit has."""
+    gamma = _discount_of(case.credit)
+    if gamma is None or abs(gamma - case.problem.gamma) <= SAME:
+        return ""
+    problem: Any = case.problem
+    try:
+        other = ExactUpdate(dataclasses.replace(problem, gamma=gamma), case.objective, case.credit)
+        is_other = align("", other.expected(), other.truth).direction_error <= exact
+    except InputError:  # a problem that has no such discount, or no gradient then
+        return ""
+    if not is_other:
+        return ""
+    return (
+        f"the credit's gamma is {gamma:.6g} and the problem's is {problem.gamma:.6g}, so this climbs the return of "
+        "another discount: give both the same"
+    )
+
+
+def _discount_of(credit: Any) -> float | None:
+    """What a value one step ahead counts; of a credit that asks no values, what a reward does."""
+    no = np.zeros(1, bool)
+    streams = (np.zeros(1), no, no, np.array([0.0, 1.0])), (
+        np.array([0.0, 1.0]), np.array([False, True]), np.zeros(2, bool), np.zeros(3),
+    )  # fmt: skip
+    for stream in streams:
+        try:
+            given = credit(*stream)
+            advantage = given.advantage if isinstance(given, Credit) else given[0]
+            gamma = float(np.asarray(advantage)[0])
+        except Exception:  # of a function of anybody's
+            return None
+        if gamma:
+            return gamma if 0 < gamma <= 1 else None
+    return None
 
 
 def entropy_bonus(case: ExactUpdate, coefficient: float) -> tuple[list[Check], float]:
