@@ -1,18 +1,24 @@
 """Distributions of other libraries and of users: whatever has a `log_prob`, a `sample`, or both."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from ..derivatives import doubt
 from ..errors import InputError
+from ..parameters import apart, floats_as_arrays
 from .base import AbstractDistribution
-from .numpyro.adapter import adapted
+from .numpyro.adapter import adapted, FromNumpyro
+from .numpyro.twins import is_alike, twin_of
 from .threefry import split
-from .traits import Traits, traits
+from .traits import Constraint, Traits, traits
 
 
 class Foreign(AbstractDistribution):
@@ -76,11 +82,52 @@ class Foreign(AbstractDistribution):
 @traits.register
 def _(dist: Foreign) -> Traits:
     own = dist.distribution
+    twin = twin_of(own) if callable(getattr(own, "log_prob", None)) else None
+    if twin is None:
+        return Traits(
+            type(own).__name__,
+            has_log_prob=callable(getattr(own, "log_prob", None)),
+            not_reparametrised=lambda: _not_reparametrised(dist),
+        )
     return Traits(
         type(own).__name__,
-        has_log_prob=callable(getattr(own, "log_prob", None)),
+        shape=traits(twin).shape,
+        values=lambda: traits(_proven(dist, twin)).values(),
+        pmf=lambda event: traits(_proven(dist, twin)).pmf(event),
+        log_prob_of_draw=lambda event: _log_prob_in_table(dist, twin, event),
+        families=lambda: traits(_proven(dist, twin)).families(),
+        bernoulli_logits=lambda: traits(_proven(dist, twin)).bernoulli_logits(),
+        categorical_logits=lambda: traits(_proven(dist, twin)).categorical_logits(),
+        quantiles=lambda: traits(_proven(dist, twin)).quantiles(),
         not_reparametrised=lambda: _not_reparametrised(dist),
+        constraints=lambda: _likeness(dist, twin),
     )
+
+
+def _proven(dist: Foreign, twin: FromNumpyro) -> FromNumpyro:
+    """The twin, whose parameters are NaN where it is none; and the derivative is measured."""
+    doubt(type(dist.distribution).__name__)
+    nothing = jnp.where(is_alike(dist.distribution, twin), 0.0, jnp.nan)
+    floats, rest = apart(floats_as_arrays(twin), eqx.is_inexact_array)
+    return rest.filled([x + nothing.astype(x.dtype) for x in floats])
+
+
+def _log_prob_in_table(dist: Foreign, twin: FromNumpyro, event: Array) -> Float[Array, ""] | None:
+    """Of an event out of a finite support, which is the twin's: NaN where it is none. Of any other: unknown."""
+    if traits(twin).values() is None:
+        return None
+    return dist.log_prob(event) + jnp.where(is_alike(dist.distribution, twin), 0.0, jnp.nan)
+
+
+def _likeness(dist: Foreign, twin: FromNumpyro) -> Iterable[Constraint]:
+    """That a twin is one; to be told, and so of known numbers alone."""
+    if not any(isinstance(x, Tracer) for x in jax.tree.leaves(twin)) and not bool(is_alike(dist.distribution, twin)):
+        name = type(dist.distribution).__name__
+        cure = (
+            f"is not that of a {name} of its parameters, so that nothing else is known of it: use Score(), or give "
+            "its class a name of its own"
+        )
+        yield Constraint(name, "log_prob", np.zeros(1), lambda _: np.zeros(1, bool), None, None, cure)
 
 
 def _not_reparametrised(dist: Foreign) -> list[Array] | None:

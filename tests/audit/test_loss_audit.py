@@ -21,8 +21,9 @@ def test_rloo_passes_everything():
     assert report.passed, str(report)
     names = [check.name for check in report.checks]
     assert names == [
-        "finite gradient", "zero gradient", "sign", "direction", "deviation", "difficulty", "length", "mask",
-        "NaN outside of the mask", "row order", "split batches", "group of one",
+        "finite gradient", "zero gradient", "sign", "direction", "deviation", "difficulty", "length",
+        "every token", "log prob alone", "finite loss", "mask", "NaN outside of the mask", "row order", "split batches",
+        "group of one",
     ]  # fmt: skip
     assert [round(a.scale, 12) for a in report.alignments] == [1.0, 1.0, 1.0]
 

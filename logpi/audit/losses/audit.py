@@ -64,9 +64,7 @@ def loss(
         notes.append("the direction and its reasons: mend what is found first")
         return Report(auditor.name, (*first, *checks), tuple(notes), (whole,))
     tokens = [] if rows else [every_token(auditor, main)]
-    left_out = [check.cure for check in tokens if not check.passed]
-    rest, others = direction_checks(auditor, key, whole, tolerance, *left_out)
-    rest = [*rest, *tokens]
+    rest, others = direction_checks(auditor, key, whole, tolerance, tokens)
     if "reference_log_prob" in auditor.roles:
         more, alignments, unknown = kl_checks(auditor, main, whole.scale, beta, tolerance)
         rest, others, notes = rest + more, others + alignments, notes + unknown

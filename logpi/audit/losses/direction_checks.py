@@ -38,14 +38,14 @@ def first_checks(whole: Alignment) -> list[Check]:
 
 
 def direction_checks(
-    auditor: Auditor, key: PRNGKeyArray, whole: Alignment, tolerance: float, known: str = ""
+    auditor: Auditor, key: PRNGKeyArray, whole: Alignment, tolerance: float, tokens: list[Check]
 ) -> tuple[list[Check], list[Alignment]]:
     """Whether it is the gradient's direction, and on problems with one possible reason each.
 
-    What is `known` to be wrong would show on all of these, as if it were their reason.
+    Where `tokens` are left out, that would show on all of these, as if it were their reason.
     """
-    if known:
-        return [_bent("direction", whole, tolerance, whole.name, known)], []
+    if left_out := [check.cure for check in tokens if not check.passed]:
+        return [_bent("direction", whole, tolerance, whole.name, left_out[0]), *tokens], []
     shape = {"vocabulary": 4 if auditor.rows else 3, "length": 1}
     one = draw(jax.random.fold_in(key, 1), "real", name="one token, real rewards", **shape)
     real = auditor.align(dataclasses.replace(one, reference=one.logits), "no lengths to divide by")
@@ -70,7 +70,7 @@ def direction_checks(
     why = f"found: {' and '.join(reasons)}, see below" if reasons else (
         "weigh every token of a sequence by the same number, reward less a baseline without the sequence's own reward"
     )  # fmt: skip
-    return [_bent("direction", whole, tolerance, whole.name, why), *checks], found
+    return [_bent("direction", whole, tolerance, whole.name, why), *checks, *tokens], found
 
 
 def _bent(key: str, found: Alignment, tolerance: float, meaning: str, cure: str) -> Check:
