@@ -128,19 +128,19 @@ def train(
     environment stopped it; their `run` is what was learned too.
     """
     _prepare_jax()
-    fault_tolerance = FaultTolerance().changed(checkpoint_every, on_nan, on_env_error, step_timeout)
-    source = _opened(env, env_options, processes, fault_tolerance.restart)
+    tolerance = FaultTolerance().changed(checkpoint_every, on_nan, on_env_error, step_timeout)
+    source = _opened(env, env_options, processes, tolerance.restart)
     named = {
         "steps": steps, "num_envs": num_envs, "rollout_length": rollout_length, "network": network, "actions": actions,
         "reward_scaling": reward_scaling,
     }  # fmt: skip
+    _check_own(model, network, changes)
     settings = _fitting(source, settings, named, chosen_settings(source.name, algorithm, settings, named, changes))
     chosen = _chosen_seeds(seed, seeds)
     rollout = _rollout(source, settings, len(chosen))
     with contextlib.closing(progress_display(progress)) as display:
         heard = fan_out(display, as_listener(listener))
-        task = Task(source, settings, chosen, rollout, model, env, out, overwrite, heard, fault_tolerance)
-        return Session(task).run()
+        return Session(Task(source, settings, chosen, rollout, model, env, out, overwrite, heard, tolerance)).run()
 
 
 def resume(
@@ -222,6 +222,16 @@ def _fitting(source: EnvSource, given: Settings | None, said: dict[str, Any], ch
     fit = {"num_envs": source.envs(chosen.num_envs), "actions": "auto" if rescaled else chosen.actions}
     unsaid = {name: value for name, value in fit.items() if said[name] is None and given is None}
     return dataclasses.replace(chosen, **unsaid)
+
+
+def _check_own(model: Any, network: Network | None, changes: dict[str, Any]) -> None:
+    """Raises `InputError` for what is said of the network beside a model of the user's own, which is used as it is."""
+    said = ["network"] if network is not None else [f.name for f in dataclasses.fields(Network) if f.name in changes]
+    if model is not None and said:
+        raise InputError(
+            f"{said[0]} is {shown(network if network is not None else changes[said[0]])}, but the model is your own, "
+            "which is used as it is: leave out one of the two."
+        )
 
 
 def _chosen_seeds(seed: int, seeds: int | Sequence[int] | None) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+import logpi
 from logpi import InputError, Network, PPO, Settings, spaces
 from logpi.models import make_actor_critic
 from logpi.runs.config import read_entries
@@ -113,3 +114,16 @@ def test_a_run_of_an_older_logpi_has_the_network_that_it_had(
     for schema, network in ((3, read), (4, written)):
         (tmp_path / "config.json").write_text(json.dumps(to_json(config | {"schema": schema})))
         assert read_entries(tmp_path)["settings"].network == network
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        ({"network": Network(width=8)}, r"network is Network\(.*, but the model is your own"),
+        ({"width": 8}, "width is 8, but the model is your own, which is used as it is: leave out one of the two"),
+        ({"normalize_observations": True}, "normalize_observations is True, but the model is your own"),
+    ],
+)
+def test_a_network_beside_a_model_of_ones_own_is_refused(said: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        logpi.train("probe:identity", model=lambda *_: None, **said)
