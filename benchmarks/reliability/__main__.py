@@ -1,6 +1,7 @@
 """`python -m benchmarks.reliability [EXPERIMENT ...]`: what a training survives, measured; the table in the docs.
 
-All of it takes about an hour and a half, an hour of it the soak. The disks need the right to mount (root, on Linux).
+All of it takes about two hours, an hour of it the soak and half of one the file operations. The disks need the right to
+mount (root, on Linux).
 """
 
 import argparse
