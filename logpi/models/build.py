@@ -109,12 +109,19 @@ def _check_spread(network: Network, action_space: Space) -> None:
         )
 
 
+def _is_or_makes_one(model: object) -> bool:
+    """Whether it is a policy, a function, or a class of policies."""
+    if isinstance(model, type):
+        return issubclass(model, AbstractPolicy)
+    return isinstance(model, AbstractPolicy) or callable(model)
+
+
 def as_actor_critic(model: Any, obs_space: Space, action_space: Space, key: PRNGKeyArray) -> AbstractActorCritic:
     """An actor-critic from what a user gives: a policy, or a function `(obs_space, action_space, key)` that makes one.
 
     A policy without a critic gets one that is 0 everywhere. Raises `InputError` for anything else.
     """
-    if not isinstance(model, AbstractPolicy) and not callable(model):
+    if not _is_or_makes_one(model):
         raise InputError(
             f"model is {shown(model)}, but it must be a logpi.AbstractPolicy or a function that makes one: give one."
         )

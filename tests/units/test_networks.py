@@ -11,7 +11,7 @@ import pytest
 
 import logpi
 from logpi import InputError, Network, PPO, Settings, spaces
-from logpi.models import make_actor_critic
+from logpi.models import as_actor_critic, make_actor_critic
 from logpi.runs.config import read_entries
 from logpi.runs.schema import to_json
 
@@ -127,3 +127,9 @@ def test_a_run_of_an_older_logpi_has_the_network_that_it_had(
 def test_a_network_beside_a_model_of_ones_own_is_refused(said: dict[str, Any], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         logpi.train("probe:identity", model=lambda *_: None, **said)
+
+
+@pytest.mark.parametrize("model", [int, dict, Path, 3, "mlp"])
+def test_what_makes_no_policy_is_no_model(model: Any) -> None:
+    with pytest.raises(InputError, match=r"model is .* but it must be a logpi.AbstractPolicy or a function"):
+        as_actor_critic(model, LINE, TWO, jax.random.key(0))
