@@ -178,7 +178,8 @@ def _discount_of(credit: Any) -> float | None:
     )  # fmt: skip
     for stream in streams:
         try:
-            given = credit(*(map(jnp.asarray, stream) if isinstance(credit, AbstractCredit) else stream))
+            arrays: Any = map(jnp.asarray, stream) if isinstance(credit, AbstractCredit) else stream
+            given = credit(*arrays)
             advantage = given.advantage if isinstance(given, Credit) else given[0]
             gamma = float(np.asarray(advantage)[0])
         except Exception:  # of a function of anybody's
