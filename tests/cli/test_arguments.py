@@ -95,7 +95,7 @@ def other(value: Any, kind: Any) -> Any:
     if isinstance(value, str):
         return {"auto": "rescale", "none": "gru", "tanh": "relu"}[value]
     if value is None:
-        return 2
+        return "relu" if "relu" in str(kind) else 2
     return type(value)(1) if value != 1 else type(value)(0 if isinstance(value, float) else 2)
 
 

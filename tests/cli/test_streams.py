@@ -92,9 +92,9 @@ def test_a_stream_that_fails_stops_nothing(error: Exception) -> None:
 def test_progress_outlives_a_full_disk() -> None:
     failing = Failing(OSError(errno.ENOSPC, "full"))
     writer = LineWriter(failing)
-    writer("lost")
+    writer.say("lost")
     failing.error = None
-    writer("found")
+    writer.say("found")
     assert failing.text == "found\n"
 
 

@@ -21,7 +21,7 @@ KEYS = [
 
 def test_one_json_object_on_stdout_and_words_on_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "run"
-    flags = ["--evaluate-episodes", "8", "--seed", "3", "--json", "--out", str(folder)]
+    flags = ["--evaluate-episodes", "8", "--seed", "3", "--verbose", "--json", "--out", str(folder)]
     assert main(["train", "CartPole-v1", *SMALL, *flags]) == 0
     said = capsys.readouterr()
     (line,) = said.out.splitlines()
