@@ -30,21 +30,28 @@ def heavy_tail(rows: Float[np.ndarray, "kinds kept"], count: int) -> str:
 
     The rows hold the last replicates, and zeros where there are fewer.
     """
-    kept = np.asarray(rows, np.float64)[:, :count]
-    if kept.shape[1] < FEWEST:
+    kept = np.sort(np.asarray(rows, np.float64)[:, :count])  # here all else can be read off: each estimate comes by
+    n = kept.shape[1]
+    if n < FEWEST:
         return ""
-    for name, numbers in zip(("value", "gradient"), kept, strict=True):
-        squares = (numbers - np.median(numbers)) ** 2
-        if np.max(squares) <= (ROUNDING * np.max(np.abs(numbers))) ** 2:
+    middle = (kept[:, (n - 1) // 2] + kept[:, n // 2]) / 2
+    apart = kept - middle[:, None]
+    spread = np.einsum("ij,ij->i", apart, apart).tolist()
+    most = np.maximum(-apart[:, 0], apart[:, -1]).tolist()
+    size = np.maximum(-kept[:, 0], kept[:, -1]).tolist()
+    for i, name in enumerate(("value", "gradient")):
+        if most[i] <= ROUNDING * size[i]:
             continue
-        if np.max(squares) > HALF * np.sum(squares):
+        if most[i] ** 2 > HALF * spread[i]:
             return (
-                f"a single replicate makes up {np.max(squares) / np.sum(squares):.0%} of the spread of the {name}, so "
+                f"a single replicate makes up {most[i] ** 2 / spread[i]:.0%} of the spread of the {name}, so "
                 "its error is not known: take more samples, or bound f where it is rarely very large"
             )
-        largest = round(len(numbers) ** 0.46)
-        index = tail_index(numbers, largest)
-        if len(numbers) >= ENOUGH and index * (1 + SURE / math.sqrt(largest)) < 2:
+        if n < ENOUGH:
+            continue
+        largest = round(n**0.46)
+        index = tail_index(kept[i], largest)
+        if index * (1 + SURE / math.sqrt(largest)) < 2:
             what = "mean" if index < 1 else "variance"
             return (
                 f"the {name} of the replicates has a heavy tail (index {index:.2g}), so that it seems to have no "
