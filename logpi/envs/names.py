@@ -2,14 +2,13 @@
 
 import dataclasses
 import difflib
-import importlib.util
 from collections.abc import Callable
 from typing import Any
 
 from ..errors import InputError, missing, said
 from .adapters.functional import phys2d, TWINS
 from .base import AbstractEnv
-from .known import brought_by, envpool_ids, EXTRAS
+from .known import brought_by, envpool_ids, EXTRAS, is_installed
 from .named import named, named_as, suite_of
 from .probes import KINDS, PROBES
 from .sources import (
@@ -91,7 +90,7 @@ def _in_suite(suite: str, name: str, id: str, options: dict[str, Any], processes
 
 
 def _by_bare_name(name: str, options: dict[str, Any], processes: bool) -> EnvSource:
-    if name in TWINS and not options and not processes and importlib.util.find_spec("flax"):
+    if name in TWINS and not options and not processes and is_installed("flax"):
         note = f"{name} runs compiled (Gymnasium's own JAX twin); gymnasium:{name} is the original."
         return _in_suite("phys2d", name, name, options, processes, note)
     if ":" in name:
@@ -140,7 +139,7 @@ def _gymnasium_failed(id: str, options: dict[str, Any], error: Exception) -> Inp
 
 
 def _envpool(name: str, id: str, options: dict[str, Any], _processes: bool) -> HostSource:
-    if importlib.util.find_spec("envpool") is None:
+    if not is_installed("envpool"):
         raise missing(name, "EnvPool", "envpool")
     from .adapters.envpool import option_names, spaces
 
@@ -156,7 +155,7 @@ def _envpool(name: str, id: str, options: dict[str, Any], _processes: bool) -> H
 
 
 def _gymnax(name: str, id: str, options: dict[str, Any], _processes: bool) -> CompiledSource:
-    if importlib.util.find_spec("gymnax") is None:
+    if not is_installed("gymnax"):
         raise missing(name, "gymnax", "gymnax")
     from .adapters.gymnax import gymnax_env, gymnax_ids
 
@@ -211,7 +210,7 @@ def _all_names() -> dict[str, str]:
     import gymnasium
 
     names = _probe_names()
-    if importlib.util.find_spec("gymnax"):
+    if is_installed("gymnax"):
         from .adapters.gymnax import gymnax_ids
 
         names |= {id: f"gymnax:{id}" for id in gymnax_ids()}
@@ -228,6 +227,6 @@ def _unknown(name: str, id: str, known: dict[str, str]) -> InputError:
         cure = f"the nearest: {', '.join(known[lower[match]] for match in near)}"
     else:
         cure = "Gymnasium's, EnvPool's, gymnax:..., phys2d:... and probe:... are known"
-    missing = [extra for extra in ("envpool", "gymnax") if importlib.util.find_spec(extra) is None]
+    missing = [extra for extra in ("envpool", "gymnax") if not is_installed(extra)]
     more = "".join(f'; more come with pip install "logpi[{extra}]"' for extra in missing) if name == id else ""
     return InputError(f"There is no environment {name!r}; {cure}{more}.")
