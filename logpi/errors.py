@@ -9,7 +9,7 @@ from typing import Any, TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-OTHERS_NAMES = {  # of other libraries for what has another name here
+OTHERS_NAMES = {  # what has another name here, or needs something else first
     "algo": "algorithm", "total_timesteps": "steps", "timesteps": "steps", "max_steps": "steps", "n_envs": "num_envs",
     "envs": "num_envs", "n_steps": "rollout_length", "num_steps": "rollout_length", "unroll_length": "rollout_length",
     "lr": "learning_rate", "adam_epsilon": "epsilon", "discount": "gamma", "gae_lambda": "lam", "lambda_": "lam",

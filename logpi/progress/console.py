@@ -121,7 +121,7 @@ class PlainProgress:
         everything: bool = False,
     ):
         self._lines, self._every, self._everything = lines or LineWriter(file or sys.stderr), every, everything
-        self._last, self._current = 0.0, False  # when the last line was written, and whether it is still true
+        self._last = 0.0  # when the numbers were shown
 
     def __call__(self, event: Event) -> None:
         """A line for each event; for iterations, if the last is some seconds old."""
@@ -137,15 +137,13 @@ class PlainProgress:
                 self._last = time.monotonic()
             case Advanced(rows, steps, seconds):
                 self._tracker.add(rows, steps, seconds)
-                self._current = time.monotonic() - self._last >= self._every
-                if self._current:
+                if time.monotonic() - self._last >= self._every:
                     self._last = time.monotonic()
                     self._lines.show(plain_line(self._tracker.snapshot()))
             case Warned(sentence):
                 self._lines.say(printable(f"warning: {sentence}"))
             case Finished(interrupted):
-                if not self._current:
-                    self._lines.say(plain_line(self._tracker.snapshot()))
+                self._lines.say(plain_line(self._tracker.snapshot()))
                 if interrupted:
                     self._lines.say("interrupted: what was learned so far is kept")
 
@@ -157,10 +155,13 @@ class LineWriter:
     """Writes lines. Once nobody reads them it is silent: the training that it reports on goes on."""
 
     def __init__(self, file: Any):
-        self._file = file
+        self._file, self._newest = file, ""
 
     def say(self, line: str) -> None:
-        """One line, at once."""
+        """One line, at once, unless it has just been written."""
+        if line == self._newest:
+            return
+        self._newest = line
         try:
             if self._file is not None:
                 self._file.write(line + "\n")

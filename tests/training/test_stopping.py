@@ -15,7 +15,7 @@ import logpi
 from logpi.progress import display
 from logpi.progress.console import PlainProgress
 from logpi.progress.display import progress_display
-from logpi.progress.events import Advanced, Event
+from logpi.progress.events import Advanced, Event, fan_out
 
 SMALL = {"num_envs": 2, "rollout_length": 8, "width": 4}
 
@@ -106,6 +106,17 @@ def test_a_notebook_draws_one_output_anew(monkeypatch: pytest.MonkeyPatch) -> No
     assert lines[0].startswith("CartPole-v1 with PPO") and sum(" steps/s" in line for line in lines) == 1
     assert "100%" in lines[-1] and not any("compiling" in line for line in lines)
     assert any("compiling ..." in text for text in drawn)
+
+
+def test_an_interrupted_notebook_keeps_its_last_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[str] = []
+    lines = display.NotebookLines()
+    monkeypatch.setattr(lines, "_draw", lambda shown: drawn.append("\n".join(shown)))
+    listener = fan_out(PlainProgress(lines=lines, every=0.0), stopping(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        logpi.train("CartPole-v1", steps=10**9, listener=listener, **SMALL)
+    *_, numbers, last = drawn[-1].splitlines()
+    assert "steps/s" in numbers and "return" in numbers and last.startswith("interrupted")
 
 
 def test_a_shell_of_ipython_in_a_terminal_is_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
