@@ -79,7 +79,7 @@ def check_derivative(pieces: Pieces, key: PRNGKeyArray, known: Facts, samples: i
     Once for each program and the shapes of its parameters; `samples` are the events in one call. Where numbers of the
     parameters are not known, because JAX traces their function, others stand in for them, between 0 and 1.
     """
-    if not (known.jumps or known.strangers) or not known.draws or _unchecked.get():
+    if not known.is_doubtful or _unchecked.get():
         return
     name = known, pieces.rest, tuple(x.shape for x in pieces.floats)
     if name not in _verdicts:

@@ -102,6 +102,11 @@ class Facts(NamedTuple):
     jumps: tuple[str, ...]
     strangers: tuple[str, ...]
 
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether the derivative may not be that of the value, so that it has to be measured."""
+        return self.draws and bool(self.jumps or self.strangers)
+
 
 def facts(pieces: Pieces, key: PRNGKeyArray) -> Facts:
     """Traces a program, once for each kind of arguments.
