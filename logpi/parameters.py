@@ -38,8 +38,8 @@ class Frame:
         It is a list of the numbers where the pytree does not hold just any, because it checks or changes what it is
         built of.
         """
-        holds = holds_anything(self.structure) or self._holds_like(numbers)
-        return self._with_holes(numbers) if holds else list(numbers)
+        is_free = holds_anything(self.structure) or self._holds_like(numbers)
+        return self._with_holes(numbers) if is_free else list(numbers)
 
     def _holds_like(self, numbers: list[Any]) -> bool:
         try:
@@ -82,7 +82,7 @@ def as_parameters(params: PyTree) -> tuple[list[Array], Frame]:
     """
     leaves, structure = flatten("params", params)
     floats, is_float, others = split_leaves(leaves)
-    return floats, Frame(structure, is_float, others)
+    return [typed(x) for x in floats], Frame(structure, is_float, others)
 
 
 def flatten(name: str, tree: PyTree) -> tuple[list[Any], Any]:
@@ -101,8 +101,7 @@ def split_leaves(leaves: list[Any]) -> tuple[list[Array], tuple[bool, ...], tupl
 
     Raises `InputError` if there is no float to differentiate in, or one that is complex.
     """
-    leaves = [_as_array(x) if _is_other_float(x) else x for x in leaves]
-    floats, frame = apart(leaves, eqx.is_inexact_array)
+    floats, frame = apart([_float_as_array(x) for x in leaves], eqx.is_inexact_array)
     if not floats:
         kinds = sorted({str(getattr(x, "dtype", type(x).__name__)) for x in leaves})
         raise InputError(
@@ -119,20 +118,20 @@ def split_leaves(leaves: list[Any]) -> tuple[list[Array], tuple[bool, ...], tupl
 
 def floats_as_arrays(tree: PyTree) -> PyTree:
     """The same pytree, whose floats of Python and NumPy are arrays of JAX."""
-    return jax.tree.map(lambda x: _as_array(x) if _is_other_float(x) else x, tree)
+    return jax.tree.map(lambda x: typed(y) if eqx.is_inexact_array(y := _float_as_array(x)) else y, tree)
 
 
-def _as_array(x: Any) -> jax.Array:
-    # With its type said, it keeps it beside arrays of another. Each of these is the quickest way to say it.
+def typed(x: jax.Array) -> jax.Array:
+    """The same array, which keeps its type beside arrays of another. A weakly typed one would take theirs."""
+    return jax.lax.convert_element_type(x, x.dtype) if getattr(x, "weak_type", False) else x  # which keys do not have
+
+
+def _float_as_array(x: Any) -> Any:
     if isinstance(x, jax.Array):
-        return jax.lax.convert_element_type(x, x.dtype)
-    return jnp.asarray(x, jnp.result_type(float)) if isinstance(x, float) else jnp.asarray(x)
-
-
-def _is_other_float(x: Any) -> bool:
-    if isinstance(x, jax.Array) and not getattr(x, "weak_type", False):  # which keys do not have
-        return False  # it is one already; `asarray` would take a while to see it
-    return isinstance(x, float) or eqx.is_inexact_array(x)
+        return x  # it is one already; `asarray` would take a while to see it
+    if isinstance(x, float):
+        return jnp.asarray(x, jnp.result_type(float))
+    return jnp.asarray(x) if eqx.is_inexact_array(x) else x
 
 
 def as_real_array(value: Any) -> Array | None:

@@ -206,8 +206,7 @@ def _pairs(floats, arrays, moves, key, *, rest, count, width) -> Float[Array, "c
     steps, (draws, places) = moves[0].shape[0], split(key)
 
     def call(floats, key):
-        program, frame = Pieces(floats, arrays, rest).together()
-        return jnp.asarray(program(frame.filled(floats), key)).astype(jnp.result_type(jnp.float32, *floats))
+        return jnp.asarray(Pieces(floats, arrays, rest).call(key)).astype(jnp.result_type(jnp.float32, *floats))
 
     def pair(index):
         move = [x[index % steps] for x in moves]

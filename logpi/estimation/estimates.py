@@ -145,7 +145,7 @@ def _measured(
     # Where f is said to be continuous although it compares, what no draw reaches may be a jump that nobody sees.
     is_unseen = not measured.known and known.draws and not known.jumps and not known.on_host
     measured = with_exact(measured, pieces, key) if is_unseen else measured
-    gradient, error = map(pieces.together()[1].shaped, (measured.gradient, measured.gradient_error))
+    gradient, error = map(pieces.shaped, (measured.gradient, measured.gradient_error))
     return measured._replace(gradient=gradient, gradient_error=error)
 
 

@@ -18,7 +18,7 @@ from ..jaxprs.compilation import KEPT
 from ..jaxprs.discontinuities import common_jumps
 from ..jaxprs.interpreter import calls_host
 from ..jaxprs.usage import kept, reaches, room
-from ..parameters import flatten, Frame, split_leaves
+from ..parameters import flatten, Frame, split_leaves, typed
 
 Program = Callable[[PyTree, PRNGKeyArray], Float[Array, ""]]
 FEWEST = 32  # replicates: with 32, an error is itself known to 13 %
@@ -54,13 +54,19 @@ class Pieces(NamedTuple):
         rest = params_structure, is_float, structure, others, tuple(map(type, others))  # 1, 1.0 and True are equal
         return cls(floats, arrays, rest)
 
-    def together(self) -> tuple[Program, Frame]:
-        """The program, and the rest of the parameters, which their floats complete."""
+    def call(self, key: PRNGKeyArray) -> Any:
+        """What the program gives. To be traced: there, it costs nothing that each float has a type."""
         params_structure, is_float, structure, others, _ = self.rest
         arrays = iter(self.arrays)
         leaves = iter([next(arrays) if x is None else x for x in others])
         program = structure.unflatten([next(leaves) for _ in range(structure.num_leaves)])
-        return program, Frame(params_structure, is_float, tuple(leaves))
+        check_program(program)
+        return program(Frame(params_structure, is_float, tuple(leaves)).filled(map(typed, self.floats)), key)
+
+    def shaped(self, numbers: list[Any]) -> PyTree:
+        """Numbers of the floats in the structure of the parameters, as by `Frame.shaped`."""
+        params_structure, is_float, *_ = self.rest
+        return Frame(params_structure, is_float, ()).shaped(numbers)
 
 
 def _is_array(leaf: Any) -> bool:
@@ -124,13 +130,10 @@ def _facts(floats, arrays, key, rest) -> Facts:
         for kinds in (floats, arrays, [key])
     )
 
-    def call(floats, arrays, key):
-        program, frame = Pieces(floats, arrays, rest).together()
-        check_program(program)
-        return program(frame.filled(floats), key)
-
     with doubts() as strangers:
-        traced = jax.make_jaxpr(call)(floats, arrays, *key)
+        traced = jax.make_jaxpr(lambda floats, arrays, key: Pieces(floats, arrays, rest).call(key))(
+            floats, arrays, *key
+        )
     check_scalar(traced)
     is_float = [i < len(floats) for i in range(len(traced.jaxpr.invars))]
     is_key = [*[False] * (len(is_float) - 1), True]

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, Shaped
 
 from ..distributions.threefry import fold_in
 from ..errors import InputError
@@ -26,6 +26,7 @@ from .derivative_check import unchecked
 from .programs import Facts, Pieces
 
 LARGE = 40  # binary digits
+NEVER = np.iinfo(np.int32).max  # the number of a replicate that there is not
 TAIL = 1024  # of the last replicates, two numbers are kept that show whether their tails are heavy
 
 
@@ -45,30 +46,40 @@ class RowMoments(NamedTuple):
 
     def with_rows(self, rows: Float[Array, "n row"], start: Int[Array, ""], total: Int[Array, ""]) -> "RowMoments":
         """With the replicates from `start` on; those from `total` on are left out."""
-        index = start + jnp.arange(rows.shape[0], dtype=jnp.int32)
-        counts = index < total
-        bad = counts & ~jnp.all(jnp.isfinite(rows), axis=1)
+        width, place = rows.shape[0], jnp.arange(rows.shape[0], dtype=jnp.int32)[:, None]
+        counts = start + place < total
+        bad = counts & ~jnp.all(jnp.isfinite(rows), axis=1, keepdims=True)
         first = jnp.where(start == 0, rows[0], self.first)
-        ends = jnp.minimum(start, total), jnp.minimum(start + rows.shape[0], total)
+        ends = jnp.minimum(start, total), jnp.minimum(start + width, total)
         # The difference first: beyond 2^24, 32-bit floats do not tell one whole number from the next.
         n_old, n, n_new = (x.astype(rows.dtype) for x in (*ends, ends[1] - ends[0]))
-        unit = jnp.where(start == 0, _unit(rows), self.unit)
+        # The bad rows are counted beside the numbers: a small estimate spends its time on starting reductions.
+        size, to_end = _beside(jnp.max, jnp.abs(rows), jnp.where(bad, width - place, 0))
+        unit = jnp.where(start == 0, _unit(size), self.unit)
         shifted = (rows - first[None]) * unit[None]
-        mean_new = jnp.sum(jnp.where(counts[:, None], shifted, 0.0), axis=0) / n_new
-        deviation_new = jnp.sum(jnp.where(counts[:, None], (shifted - mean_new[None]) ** 2, 0.0), axis=0)
+        total_new, bad_new = _beside(jnp.sum, jnp.where(counts, shifted, 0.0), bad)
+        mean_new = total_new / n_new
+        deviation_new = jnp.sum(jnp.where(counts, (shifted - mean_new[None]) ** 2, 0.0), axis=0)
         old, new = Moments(self.mean, self.deviation), Moments(mean_new, deviation_new)
         return RowMoments(
             first,
             *merged_sums(old, new, n_old, n_new, n),
-            self.bad + jnp.sum(bad).astype(self.bad.dtype),
-            jnp.minimum(self.first_bad, jnp.min(jnp.where(bad, index, self.first_bad))),
+            self.bad + bad_new,
+            jnp.minimum(self.first_bad, jnp.where(to_end > 0, start + width - to_end, NEVER)),
             unit,
         )
 
 
-def _unit(rows: Float[Array, "n row"]) -> Float[Array, " row"]:
+def _beside(
+    reduce: Callable[..., Array], rows: Float[Array, "n row"], column: Shaped[Array, "n 1"]
+) -> tuple[Float[Array, " row"], Int[Array, ""]]:
+    """The reductions of rows and of a column of small whole numbers, in one."""
+    found = reduce(jnp.concatenate([rows, column.astype(rows.dtype)], axis=1), axis=0)
+    return found[:-1], found[-1].astype(jnp.int32)
+
+
+def _unit(size: Float[Array, " row"]) -> Float[Array, " row"]:
     """One over the size of the rows, if that is beyond what may be squared without a thought."""
-    size = jnp.max(jnp.abs(rows), axis=0)
     is_far = (size > 2.0**LARGE) | ((size < 2.0**-LARGE) & (size > 0))
     return jnp.where(is_far, jnp.ldexp(jnp.ones_like(size), -jnp.frexp(size)[1]), 1.0)
 
@@ -120,8 +131,7 @@ def _exactness(rest) -> Callable[..., list[Bool[Array, "..."]]]:
     """Says of a program's value and gradient which numbers are the same for every key, at the parameters given."""
 
     def row(floats, arrays, key):
-        program, frame = Pieces(floats, arrays, rest).together()
-        return jax.value_and_grad(lambda floats: jnp.asarray(program(frame.filled(floats), key)))(floats)
+        return jax.value_and_grad(lambda floats: jnp.asarray(Pieces(floats, arrays, rest).call(key)))(floats)
 
     def exact(floats, arrays, key):
         with unchecked():
@@ -147,11 +157,10 @@ def check_finite(measured: Measured, key: str = "key") -> None:
 
 def _run(floats, arrays, key, replicates, rest, facts):
     """Value and gradient, their errors, means, deviations, and the last three of `Measured`."""
-    program, frame = Pieces(floats, arrays, rest).together()
 
     def row(i):
         def call(floats):
-            return jnp.asarray(program(frame.filled(floats), fold_in(key, i)))
+            return jnp.asarray(Pieces(floats, arrays, rest).call(fold_in(key, i)))
 
         value, gradient = jax.value_and_grad(call)(floats)
         return jnp.concatenate([widened(value)[None], ravel_pytree(widened(gradient))[0]])
@@ -188,7 +197,7 @@ def _moments(
 
     shape = jax.eval_shape(row, jnp.zeros((), jnp.int32))
     zeros, none = jnp.zeros(shape.shape, shape.dtype), jnp.zeros((), jnp.int32)
-    start = RowMoments(zeros, zeros, zeros, none, jnp.int32(jnp.iinfo(jnp.int32).max), zeros)
+    start = RowMoments(zeros, zeros, zeros, none, jnp.int32(NEVER), zeros)
     start = start, jnp.zeros((2, TAIL), shape.dtype)
     return jax.lax.fori_loop(0, (replicates + width - 1) // width, chunk, start)
 
