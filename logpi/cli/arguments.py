@@ -2,8 +2,10 @@
 
 import contextlib
 import dataclasses
+import functools
 import io
 import math
+import operator
 import re
 import types
 import typing
@@ -21,6 +23,7 @@ class _Required:
 
 
 REQUIRED: Any = _Required()
+_ONE_OR_SEVERAL = int | tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +31,9 @@ class Flag:
     """One thing to be said on a command line."""
 
     name: str  # as Python has it
-    kind: Any  # int, float, str, bool or Literal[...], or one of them `| None`; tuple[str, ...] may be there repeatedly
+    # int, float, str, bool or Literal[...], or one of them `| None`; `int | tuple[int, ...]` is one number or several
+    # with commas, and tuple[str, ...] may be there repeatedly
+    kind: Any
     help: str
     default: Any = REQUIRED
     spellings: tuple[str, ...] = ()  # the first is the one in the help; by default the name, with hyphens
@@ -221,10 +226,9 @@ def _constructor(flag: Flag) -> PrimitiveConstructorSpec[Any]:
 
 def _without_none(kind: Any) -> tuple[Any, bool]:
     is_union = typing.get_origin(kind) in (types.UnionType, typing.Union)  # pyright: ignore[reportDeprecated]
-    parts = typing.get_args(kind) if is_union else ()
-    if type(None) not in parts:
-        return kind, False
-    return next(part for part in parts if part is not type(None)), True
+    parts = typing.get_args(kind) if is_union else (kind,)
+    kinds = [part for part in parts if part is not type(None)]
+    return functools.reduce(operator.or_, kinds), len(kinds) < len(parts)
 
 
 def _metavar(flag: Flag) -> str:
@@ -232,11 +236,13 @@ def _metavar(flag: Flag) -> str:
     if typing.get_origin(kind) is Literal:
         name = "|".join(typing.get_args(kind))
     else:
-        name = flag.metavar or {int: "N", float: "X"}.get(kind, "TEXT")
+        name = flag.metavar or {int: "N", float: "X", _ONE_OR_SEVERAL: "N[,N...]"}.get(kind, "TEXT")
     return f"{name}|none" if optional and flag.default is not None else name
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(_shown, value))
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -244,7 +250,7 @@ def _converter(kind: Any) -> Callable[[str, str], Any]:
     """From a flag's spelling and the text after it to its value."""
     if typing.get_origin(kind) is Literal:
         return lambda spelling, text: _rethrown(choose, spelling, text, typing.get_args(kind))
-    return {int: _whole, float: _number, str: lambda spelling, text: text}[kind]
+    return {int: _whole, float: _number, str: lambda spelling, text: text, _ONE_OR_SEVERAL: _wholes}[kind]
 
 
 def _rethrown(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -263,6 +269,14 @@ def _whole(spelling: str, text: str) -> int:
         if float(plain).is_integer():
             return int(float(plain))
     raise _Wrong(f"{spelling} is {text!r}, but it must be a whole number, such as 8 or 1e6.")
+
+
+def _wholes(spelling: str, text: str) -> int | tuple[int, ...]:
+    """`256` is one number, `256,128` are two."""
+    parts = text.strip("()[] ").split(",")
+    if len(parts) == 1:
+        return _whole(spelling, text)
+    return tuple(_whole(spelling, part.strip()) for part in parts if part.strip())
 
 
 def _number(spelling: str, text: str) -> float:

@@ -18,6 +18,7 @@ from .normalizer import Normalized, Normalizer
 from .recurrent import RecurrentActorCritic
 
 USUAL_WIDTH = 64
+MOST_UNITS, MOST_LAYERS = 65536, 128
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,9 +41,10 @@ class Network:
 
     memory: Literal["none", "gru", "lstm"] = "none"
     """What it remembers with."""
-    width: int | None = None
-    """Units in each hidden layer and of the memory; usually 64. Where there is neither, as usually behind the
-    convolutions of a picture, units of their own last layer; usually 512, of a small picture 128."""
+    width: int | tuple[int, ...] | None = None
+    """Units in each hidden layer and of the memory, or one number for each of them; usually 64. Where there is neither,
+    as usually behind the convolutions of a picture, units of their own last layer; usually 512, of a small picture
+    128."""
     depth: int | None = None
     """Hidden layers: two networks of 2, usually; in front of a memory 1; behind the convolutions of a picture 0."""
     activation: Literal["tanh", "relu", "silu", "gelu"] | None = None
@@ -57,14 +59,46 @@ class Network:
         if self.activation is not None:
             choice("activation", self.activation, tuple(ACTIVATIONS))
         check_fields(self, check_flag, "normalize_observations")
-        check_fields(self, check_whole, "width", low=1, high=65536, optional=True)
-        check_fields(self, check_whole, "depth", low=0, high=128, optional=True)
+        check_fields(self, check_whole, "depth", low=0, high=MOST_LAYERS, optional=True)
+        check_fields(self, _check_width, "width")
+        _check_depth(self)
         check_fields(self, check_between, "initial_log_std", low=-20, high=20)
 
-    def hidden(self, obs_space: Space) -> tuple[int, int]:
-        """Width and depth of the hidden layers behind what encodes observations of a space."""
-        usual = 1 if self.memory != "none" else 0 if is_image(obs_space) else 2
-        return self.width or USUAL_WIDTH, usual if self.depth is None else self.depth
+    @property
+    def remembers(self) -> bool:
+        """Whether there is a memory."""
+        return self.memory != "none"
+
+    def units(self, obs_space: Space) -> tuple[int, ...]:
+        """Of each hidden layer behind what encodes observations of a space, and of the memory, if there is one."""
+        if isinstance(self.width, tuple):
+            return self.width
+        usual = 1 if self.remembers else 0 if is_image(obs_space) else 2
+        return (self.width or USUAL_WIDTH,) * ((usual if self.depth is None else self.depth) + self.remembers)
+
+
+def _check_width(name: str, width: Any) -> int | tuple[int, ...] | None:
+    """The width. Raises `InputError` for what is neither a number of units nor several of them."""
+    if not isinstance(width, tuple | list):
+        return check_whole(name, width, 1, MOST_UNITS, optional=True)
+    if len(width) > MOST_LAYERS:
+        raise InputError(f"{name} has {len(width):,} numbers, but there are at most {MOST_LAYERS} layers: give fewer.")
+    return tuple(check_whole(f"a number in {name}", each, 1, MOST_UNITS) for each in width)
+
+
+def _check_depth(network: Network) -> None:
+    """Raises `InputError` where a number of units for each layer goes with another number of layers, or with none."""
+    if not isinstance(network.width, tuple):
+        return
+    if network.remembers and not network.width:
+        raise InputError("width is (), but a memory has units: give their number, as in (64,).")
+    layers = len(network.width) - network.remembers
+    if network.depth not in (None, layers):
+        memory = " and a memory" if network.remembers else ""
+        raise InputError(
+            f"depth is {network.depth}, but width is {network.width}, which says the units of {layers} hidden layers"
+            f"{memory}: leave depth out, or give one width for all layers."
+        )
 
 
 def make_actor_critic(
@@ -78,25 +112,26 @@ def make_actor_critic(
     network = network or Network()
     _check_spread(network, action_space)
     encoder_key, model_key = jax.random.split(key)
-    width, depth = network.hidden(obs_space)
-    hidden = ACTIVATIONS[network.activation or "tanh"]
+    units = network.units(obs_space)
+    activation = ACTIVATIONS[network.activation or "tanh"]
     encoder = make_encoder(
         obs_space,
         scaled=not network.normalize_observations,
-        size=network.width if depth == 0 and network.memory == "none" else None,
+        size=network.width if not units and isinstance(network.width, int) else None,
         activation=ACTIVATIONS[network.activation or "relu"],
         key=encoder_key,
     )
     head = make_head(action_space, initial_log_std=network.initial_log_std)
     if head.size == 0:
         raise InputError(f"The action space {action_space} has no entries: a policy needs at least one to choose.")
-    if network.memory == "none":
-        model = FeedForwardActorCritic(encoder, head, width=width, depth=depth, activation=hidden, key=model_key)
-    else:
+    if network.remembers:
+        *hidden, size = units
         cell = {"gru": eqx.nn.GRUCell, "lstm": eqx.nn.LSTMCell}[network.memory]
         model = RecurrentActorCritic(
-            encoder, head, cell=cell, width=width, depth=depth, activation=hidden, key=model_key
+            encoder, head, cell=cell, hidden=tuple(hidden), units=size, activation=activation, key=model_key
         )
+    else:
+        model = FeedForwardActorCritic(encoder, head, hidden=units, activation=activation, key=model_key)
     return Normalized(model, Normalizer(obs_space)) if network.normalize_observations else model
 
 

@@ -29,14 +29,13 @@ class Dense(eqx.Module):
 
 
 class MLP(eqx.Module):
-    """`depth` hidden layers of `width` units, each behind the activation, and a linear one."""
+    """Hidden layers of so many units, each behind the activation, and a linear one."""
 
     layers: tuple[Dense, ...]
     activation: Callable[[Array], Array] = eqx.field(static=True)
 
-    def __init__(self, inputs: int, outputs: int, width: int, depth: int, activation: Callable[[Array], Array]):
-        sizes = (inputs, *(width,) * depth, outputs)
-        self.layers = tuple(Dense(*pair) for pair in itertools.pairwise(sizes))
+    def __init__(self, inputs: int, outputs: int, hidden: tuple[int, ...], activation: Callable[[Array], Array]):
+        self.layers = tuple(Dense(*pair) for pair in itertools.pairwise((inputs, *hidden, outputs)))
         self.activation = activation
 
     def __call__(self, features: Float[Array, " inputs"]) -> Float[Array, " outputs"]:

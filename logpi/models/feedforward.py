@@ -29,14 +29,13 @@ class FeedForwardActorCritic(AbstractActorCritic):
         encoder: AbstractEncoder,
         head: AbstractHead,
         *,
-        width: int = 64,
-        depth: int = 2,
+        hidden: tuple[int, ...] = (64, 64),
         activation: Callable[[Array], Array] = jax.nn.tanh,
         key: PRNGKeyArray,
     ):
         actor_key, critic_key = jax.random.split(key)
-        actor = MLP(encoder.size, head.size, width, depth, activation)
-        critic = MLP(encoder.size, 1, width, depth, activation)
+        actor = MLP(encoder.size, head.size, hidden, activation)
+        critic = MLP(encoder.size, 1, hidden, activation)
         self.encoder, self.head = encoder, head
         self.actor = orthogonal(actor, actor_key, last_gain=0.01)
         self.critic = orthogonal(critic, critic_key, last_gain=1.0)

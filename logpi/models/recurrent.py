@@ -1,5 +1,6 @@
 """Networks with memory."""
 
+import itertools
 from collections.abc import Callable
 
 import equinox as eqx
@@ -15,7 +16,7 @@ from .initializers import orthogonal
 
 
 class RecurrentActorCritic(AbstractActorCritic):
-    """An encoder, dense layers, a recurrent cell, and a linear actor and critic that read its hidden state."""
+    """An encoder, `hidden` layers, a recurrent cell of `units`, and a linear actor and critic that read its state."""
 
     encoder: AbstractEncoder
     dense: Dense | None  # the first of the layers; without any, the cell reads what the encoder gives
@@ -32,19 +33,19 @@ class RecurrentActorCritic(AbstractActorCritic):
         head: AbstractHead,
         *,
         cell: type[eqx.nn.GRUCell] | type[eqx.nn.LSTMCell] = eqx.nn.GRUCell,
-        width: int = 64,
-        depth: int = 1,
+        hidden: tuple[int, ...] = (64,),
+        units: int = 64,
         activation: Callable[[Array], Array] = jnp.tanh,
         key: PRNGKeyArray,
     ):
         keys = jax.random.split(key, 4)
         self.encoder, self.head, self.activation = encoder, head, activation
-        self.dense = orthogonal(Dense(encoder.size, width), keys[0]) if depth else None
-        deeper = tuple(Dense(width, width) for _ in range(depth - 1))
+        self.dense = orthogonal(Dense(encoder.size, hidden[0]), keys[0]) if hidden else None
+        deeper = tuple(Dense(*pair) for pair in itertools.pairwise(hidden))
         self.deeper = orthogonal(deeper, jax.random.fold_in(keys[0], 1)) if deeper else ()
-        self.cell = cell(width if depth else encoder.size, width, key=keys[1])
-        self.actor = orthogonal(Dense(width, head.size), keys[2], gain=0.01)
-        self.critic = orthogonal(Dense(width, 1), keys[3], gain=1.0)
+        self.cell = cell((encoder.size, *hidden)[-1], units, key=keys[1])
+        self.actor = orthogonal(Dense(units, head.size), keys[2], gain=0.01)
+        self.critic = orthogonal(Dense(units, 1), keys[3], gain=1.0)
 
     def initial_memory(self) -> Memory:
         """Zeros: the hidden state, and an LSTM's cell state behind it."""

@@ -1,5 +1,6 @@
 """Whether a training can fit into the machine's memory, asked before any of it is taken."""
 
+import itertools
 import math
 import os
 
@@ -37,15 +38,16 @@ def check_experience(capacity: int, obs_space: spaces.Space, action_space: space
 
 def check_network(network: Network, obs_space: spaces.Space, seeds: int) -> None:
     """Raises `InputError` where the parameters of all seeds, with Adam's two moments and a gradient, cannot fit."""
-    width, depth = network.hidden(obs_space)
+    units = network.units(obs_space)
     flat = not spaces.is_image(obs_space)
-    layers = (spaces.encoded_size(obs_space) if flat and depth else 0) * width + max(depth - 1, 0) * width**2
-    layers += 3 * width**2 if network.memory != "none" else 0
+    layers = sum(map(math.prod, itertools.pairwise((spaces.encoded_size(obs_space) if flat else 0, *units))))
+    layers += 3 * units[-1] ** 2 if network.remembers else 0
     needed = 16 * layers * seeds
     if needed > total_bytes():
         raise InputError(
-            f"width is {width:,} and depth {depth}, which with {seeds} seeds needs {_gigabytes(needed)}, but "
-            f"this machine has {_gigabytes(total_bytes())}: give a smaller width or depth, or fewer seeds."
+            f"width is {', '.join(f'{n:,}' for n in dict.fromkeys(units))}, which in {len(units)} layers with {seeds} "
+            f"seeds needs {_gigabytes(needed)}, but this machine has {_gigabytes(total_bytes())}: give a smaller width "
+            "or depth, or fewer seeds."
         )
 
 

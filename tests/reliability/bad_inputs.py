@@ -99,7 +99,7 @@ PYTHON = {
         train(num_envs=2**25, rollout_length=1), "num_envs is 33,554,432 .* this machine has .*: give fewer",
     ),
     "a network that does not fit": (
-        train(network=Network(width=65536, depth=128)), "width is 65,536 .*this machine has .*: give a smaller width",
+        train(network=Network(width=65536, depth=128)), "width is 65,536, .*this machine has .*: give a smaller width",
     ),
     "a network of text": (train(network="mlp"), r"network is 'mlp', but it must be an object such as Network\(\)"),
     "settings of a dictionary": (train(settings={"steps": 1}), "must be an object such as logpi.Settings"),

@@ -176,7 +176,7 @@ def test_a_space_without_a_head_is_an_input_error():
 
 
 def test_orthogonal_weights():
-    net = eqx.filter_jit(orthogonal)(MLP(3, 2, 5, 2, jnp.tanh), jax.random.key(1), gain=1.5, last_gain=0.01)
+    net = eqx.filter_jit(orthogonal)(MLP(3, 2, (5, 5), jnp.tanh), jax.random.key(1), gain=1.5, last_gain=0.01)
     for layer, gain in zip(net.layers, (1.5, 1.5, 0.01), strict=True):
         rows, columns = layer.weight.shape
         short = layer.weight if rows < columns else layer.weight.T

@@ -13,7 +13,7 @@ import logpi
 from logpi import InputError, Network, PPO, Settings, spaces
 from logpi.models import as_actor_critic, make_actor_critic
 from logpi.runs.config import read_entries
-from logpi.runs.schema import to_json
+from logpi.runs.schema import from_json, to_json
 
 LINE = spaces.Box((3,))
 MINATAR = spaces.Box((10, 10, 4), 0.0, 1.0, "bool")
@@ -50,8 +50,8 @@ def test_every_field_makes_another_model(obs_space: spaces.Space, memory: Any, c
 )
 def test_what_is_usual_is_what_it_was(obs_space: spaces.Space, memory: Any, hidden: tuple[int, int]) -> None:
     """Widths and depths that were fixed before they could be said."""
-    assert Network(memory).hidden(obs_space) == hidden
     width, depth = hidden
+    assert Network(memory).units(obs_space) == (width,) * (depth + (memory != "none"))
     model = built(Network(memory), obs_space)
     if depth:
         same = built(Network(memory, width=width, depth=depth), obs_space)
@@ -69,6 +69,36 @@ def test_layers_behind_convolutions_and_in_front_of_a_memory() -> None:
     assert sizes((model.dense, model.deeper)) == [(3, 16), (16, 16), (16, 16)]
     without = built(Network("lstm", 16, 0))
     assert without.dense is None and without.cell.input_size == 3 and without.cell.hidden_size == 16
+
+
+def test_a_width_for_each_layer() -> None:
+    """A memory's is the last; behind convolutions they are hidden layers."""
+    model = built(Network(width=(48, 24, 12)))
+    assert sizes(model.actor) == [(3, 48), (48, 24), (24, 12), (12, 2)]
+    assert sizes(model.critic)[-1] == (12, 1) and model.encoder.size == 3
+    model = built(Network("gru", (48, 24)))
+    assert sizes(model.dense) == [(3, 48)] and (model.cell.input_size, model.cell.hidden_size) == (48, 24)
+    model = built(Network(width=(48,)), ATARI)
+    assert model.encoder.size == 512 and sizes(model.actor) == [(512, 48), (48, 2)]
+    assert sizes(built(Network(width=())).actor) == [(3, 2)]  # a linear policy
+    assert logpi.preset("CartPole-v1").with_(width=(48, 24)).network == Network(width=(48, 24))
+    read = Settings(network=Network(width=(48, 24)))
+    assert from_json(json.loads(json.dumps(to_json(read)))) == read
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"width": (8, 0)}, "a number in width is 0, but it must be between 1 and 65536"),
+        ({"width": (8, 8), "depth": 3}, r"depth is 3, but width is \(8, 8\), .* 2 hidden layers: leave depth out"),
+        ({"width": (8, 8), "memory": "lstm", "depth": 2}, "1 hidden layers and a memory: leave depth out"),
+        ({"width": (), "memory": "gru"}, r"width is \(\), but a memory has units"),
+        ({"width": (4,) * 200}, "width has 200 numbers, but there are at most 128 layers"),
+    ],
+)
+def test_widths_that_cannot_be(fields: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        Network(**fields)
 
 
 @pytest.mark.parametrize("depth", [0, 1, 3])
