@@ -2,9 +2,10 @@
 
 Everything goes through public names, so that this file stays as it is while the modules behind them move. Each frozen
 thing is `{"bits": ..., "near": ...}`: digests, hexadecimal floats and text, which are the same to the last bit on the
-same machine with the same versions, and what any machine gives within rounding. To freeze anew, as for `make test`:
+same machine with the same versions, and what any machine gives within rounding. To freeze anew, with the Makefile's
+QUICKLY, as for `make test`:
 
-    JAX_PLATFORMS=cpu JAX_DISABLE_MOST_OPTIMIZATIONS=1 python -m tests.frozen.measure --write
+    JAX_PLATFORMS=cpu JAX_DISABLE_MOST_OPTIMIZATIONS=1 XLA_FLAGS=... python -m tests.frozen.measure --write
 """
 
 import argparse
@@ -12,6 +13,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import os
 import platform
 import re
 import shutil
@@ -53,6 +55,7 @@ def fingerprint() -> dict[str, Any]:
         "processor": processor(),
         "device": jax.default_backend(),
         "JAX_DISABLE_MOST_OPTIMIZATIONS": bool(jax.config.values["jax_disable_most_optimizations"]),
+        "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),
     }
 
 

@@ -324,7 +324,8 @@ def peak(folder: Path, capacity: int, stop: bool, resumed: bool) -> tuple[int, i
     code = PEAK.format(root=root, folder=str(folder), capacity=capacity, stop=stop, resumed=resumed)
     # Compiled as trainings are: tests leave out passes that keep programs from copying.
     variables = os.environ | {"LOGPI_CACHE": ""}  # compiling takes memory too: in each of them, or in none
-    variables.pop("JAX_DISABLE_MOST_OPTIMIZATIONS", None)
+    for name in ("JAX_DISABLE_MOST_OPTIMIZATIONS", "XLA_FLAGS"):
+        variables.pop(name, None)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, env=variables)
     assert done.returncode == 0, done.stderr
     arrays, process = done.stdout.split()
