@@ -1,5 +1,6 @@
 """Metrics of a training: what its iterations showed, as rows of `metrics.jsonl`, kept, and written as they come."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -268,7 +269,7 @@ class MetricsLog:
         self.all, self._names = kept, tuple(names)
         self._steps = {row["seed"]: row["steps"] for row in kept} if steps is None else dict(steps)
         self._before = self.steps
-        self._warn, self._waiting, self._warned = warn, b"", False
+        self._warn, self.waiting, self._warned = warn, b"", False  # what the file lacks as yet
         self._file, self._bytes, self._digest = None, 0, hashlib.sha256()
         if folder is not None:
             if (folder / FILE).exists():
@@ -301,7 +302,7 @@ class MetricsLog:
         self.all.extend(fresh)
         if self._file is not None:
             lines = "".join(json.dumps(row) + "\n" for row in fresh).encode()
-            self._waiting += lines
+            self.waiting += lines
             self._bytes += len(lines)
             self._digest.update(lines)
         return fresh
@@ -319,9 +320,9 @@ class MetricsLog:
             self._warned = True
 
     def _write(self) -> None:
-        if self._file is None or not self._waiting:
+        if self._file is None or not self.waiting:
             return
-        whole, left = self._file.tell(), self._waiting
+        whole, left = self._file.tell(), self.waiting
         try:
             while left:
                 left = left[self._file.write(left) :]
@@ -329,13 +330,14 @@ class MetricsLog:
             self._file.truncate(whole)  # or a line would stay in it in part
             self._file.seek(whole)
             raise
-        self._waiting = b""
+        self.waiting = b""
 
     def close(self) -> None:
-        """Writes the rest and closes the file. Raises `OSError` where it cannot be written."""
+        """Writes the rest, as `flush` does, and closes the file."""
         if self._file is not None:
-            with self._file:
-                self._write()
+            self.flush()
+            with contextlib.suppress(OSError):  # nothing is left in it that `flush` has not written
+                self._file.close()
 
 
 def _digested(path: Path, most: int = LINES_LIMIT) -> tuple[int, Any]:

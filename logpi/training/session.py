@@ -37,7 +37,7 @@ from ..runs.folder import (
     versions,
     write_config,
 )  # fmt: skip
-from ..runs.metrics import check_measurements, MetricsLog, rows_up_to
+from ..runs.metrics import check_measurements, MetricsLog, rewrite_rows, rows_up_to
 from ..runs.run import read_config, Run
 from ..runs.times import Times
 from ..spaces.actions import is_far, note_on
@@ -218,6 +218,8 @@ class Session:
             return run
         try:
             held.check()
+            if at.log.waiting:
+                rewrite_rows(held.path, at.log.all)
             for chosen, trained in zip(self.task.seeds, run.models, strict=True):
                 save_arrays(held.path / policy_file(chosen), trained)
             write_config(held.path, run.config())
@@ -231,9 +233,13 @@ class Session:
         for place in (out.parent, Path.cwd(), Path(tempfile.gettempdir())):
             with contextlib.suppress(OSError, InputError):
                 folder = new_folder(place / f"{out.name}-rescued")
-                dataclasses.replace(run, summary={**run.summary, "out": str(folder)}).save(folder, overwrite=True)
-                states = tuple(at.trainer.stored(state) for state in at.states)
-                write_checkpoint(folder / FOLDER, states, at.iteration, run_id=self.task.run_id, mark=at.log.mark)
+                try:
+                    dataclasses.replace(run, summary={**run.summary, "out": str(folder)}).save(folder, overwrite=True)
+                    states = tuple(at.trainer.stored(state) for state in at.states)
+                    write_checkpoint(folder / FOLDER, states, at.iteration, run_id=self.task.run_id, mark=at.log.mark)
+                except (OSError, InputError):
+                    removed(folder)  # half a run is none
+                    continue
                 return InputError(
                     f"{out} cannot be written ({error.strerror}): what was learned is in {folder}, a run folder too."
                 )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +25,8 @@ from logpi.envs.named import Named
 from logpi.progress.events import Advanced, Warned
 from logpi.report import page
 from logpi.runs.arrays import load_arrays, save_arrays
-from logpi.runs.checkpoints import listed
+from logpi.runs.checkpoints import listed, write_checkpoint
+from logpi.runs.metrics import MetricsLog
 from logpi.runs.run import read_config
 from tests.reliability.folders import config, POLICY, ROW
 from tests.reliability.folders import run as blank_run
@@ -87,7 +90,7 @@ def test_a_policy_that_is_not_there_yet(folder: Path) -> None:
 @pytest.mark.parametrize("value", [1.7976931348623157e308, -1.7976931348623157e308, 5e-324])
 def test_a_report_of_the_largest_numbers(value: float, folder: Path) -> None:
     (folder / "metrics.jsonl").write_text(
-        json.dumps(ROW | {"return_mean": value, "episodes": 1, "reward": value}) + "\n"
+        json.dumps(ROW | {"return_mean": value, "episodes": 3, "reward": value}) + "\n"
     )
     assert "</html>" in page(folder, fresh=False)
 
@@ -152,9 +155,44 @@ def test_a_folder_that_is_gone_costs_no_training(how: str, tmp_path: Path) -> No
         logpi.train("probe:identity", out=out, checkpoint_every=1, listener=at_row(1, act), **TINY)
     run = logpi.load(tmp_path / "run-rescued")
     assert len(run.models) == 1 and run.history[-1]["iteration"] == run.summary["updates"] == 8
+    assert [path.name for path in listed(tmp_path / "run-rescued" / "checkpoints")] == ["00000008"]
     assert len(logpi.resume(tmp_path / "run-rescued").history) == len(run.history)  # it is a whole one
     if how == "another's by now":
         assert read_config(out).env == "CartPole-v1" and not (out / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("what", ["policies", "metrics"])
+def test_a_disk_that_is_full_at_the_end_costs_no_training(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*given: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def full_in_one(folder: Path, *given: Any, **more: Any) -> Path | None:
+        """Beside the run there is no room either; in the current folder there is."""
+        return full() if folder.parent == tmp_path / "run-rescued" else write_checkpoint(folder, *given, **more)
+
+    (tmp_path / "here").mkdir()
+    with monkeypatch.context() as patch:
+        patch.chdir(tmp_path / "here")
+        patch.setattr("logpi.training.session.save_arrays", full)
+        patch.setattr("logpi.training.session.write_checkpoint", full_in_one)
+        if what == "metrics":
+            patch.setattr(MetricsLog, "_write", full)
+        with pytest.raises(InputError, match=r"\(No space left on device\): what was learned is in .*here.run-rescued"):
+            logpi.train("probe:identity", out=tmp_path / "run", **TINY)
+    run = logpi.load(tmp_path / "here" / "run-rescued")
+    assert len(run.models) == 1 and run.history[-1]["iteration"] == 8
+    assert len(logpi.resume(tmp_path / "here" / "run-rescued").history) == len(run.history)
+    assert sorted(os.listdir(tmp_path)) == ["here", "run"]
+
+
+def test_a_resume_asks_whose_checkpoint_it_is(tmp_path: Path) -> None:
+    logpi.train("probe:identity", out=tmp_path / "run", **TINY)
+    manifest = listed(tmp_path / "run" / "checkpoints")[0] / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"run": "theirs"}))
+    with pytest.raises(InputError, match="of another run"):
+        logpi.resume(tmp_path / "run")
 
 
 def test_what_a_training_does_about_faults_is_kept_for_a_resume(tmp_path: Path) -> None:
@@ -179,7 +217,8 @@ def test_what_a_training_does_about_faults_is_kept_for_a_resume(tmp_path: Path) 
 def test_another_machine_is_said(tmp_path: Path) -> None:
     logpi.train("probe:identity", out=tmp_path / "run", **TINY)
     data = json.loads((tmp_path / "run" / "config.json").read_text())
-    data["versions"] |= {"machine": "Linux x86_64, 96 cores", "jax": "0.0.1"}
+    machine = re.sub(r"\d+ cores", "96 cores", data["versions"]["machine"])
+    data["versions"] |= {"machine": machine, "jax": "0.0.1"}
     (tmp_path / "run" / "config.json").write_text(json.dumps(data))
     said: list[str] = []
     logpi.resume(tmp_path / "run", listener=warnings_to(said))
