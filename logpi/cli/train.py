@@ -233,10 +233,15 @@ def _evaluated(run: Any, folder: Path, episodes: int):
 
 def kept(evaluation: Any, folder: Path) -> bool:
     """Whether an evaluation could be written into a run folder; where not, that is said."""
+    from ..runs.folder import locked, remove_unfinished
     from ..runs.schema import write_json
 
     try:
-        write_json(folder / "evaluation.json", evaluation.as_dict())
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(InputError):  # who trains there has done it already
+                stack.enter_context(locked(folder))
+                remove_unfinished(folder)
+            write_json(folder / "evaluation.json", evaluation.as_dict())
         return True
     except OSError as error:
         says(f"warning: {folder / 'evaluation.json'} cannot be written ({error.strerror}): the numbers are not kept.")

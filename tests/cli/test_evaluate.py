@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from logpi.cli.main import main
+from logpi.runs.folder import locked
 
 
 def test_a_table_with_every_seed(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (copied / ".evaluation.json.0a1b").write_text("")
     assert main(["evaluate", str(copied), "--episodes", "5"]) == 0
     said = capsys.readouterr()
     lines = said.out.splitlines()
@@ -16,7 +18,15 @@ def test_a_table_with_every_seed(copied: Path, capsys: pytest.CaptureFixture[str
     assert [line[:14].strip() for line in lines[3:]] == ["seed 0", "seed 1", "mean of seeds", "IQM of seeds"]
     evaluation = json.loads((copied / "evaluation.json").read_text())
     assert f"{evaluation['mean']['value']:.1f}" in lines[5]
+    assert not list(copied.glob(".*"))  # what an evaluation that was killed had left is gone
     assert str(copied / "evaluation.json") in said.err
+
+
+def test_nothing_that_a_training_writes_is_taken_from_it(copied: Path) -> None:
+    (copied / ".metrics.jsonl.0a1b").write_text("")
+    with locked(copied):
+        assert main(["evaluate", str(copied), "--episodes", "2"]) == 0
+    assert (copied / "evaluation.json").exists() and (copied / ".metrics.jsonl.0a1b").exists()
 
 
 def test_json_is_all_of_stdout(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
