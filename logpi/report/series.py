@@ -87,5 +87,6 @@ def final_scores(told: Told, share: float = 0.1) -> Float[np.ndarray, " seeds"]:
         columns = told.columns[seed]
         last = (columns["steps"] > (1 - share) * told.steps) & (columns["episodes"] > 0)
         weight = columns["episodes"][last]
-        found.append(np.average(columns["return_mean"][last], weights=weight) if weight.sum() else np.nan)
+        with np.errstate(over="ignore"):  # a file may hold numbers as large as there are
+            found.append(np.average(columns["return_mean"][last], weights=weight) if weight.sum() else np.nan)
     return np.array(found, np.float64)
