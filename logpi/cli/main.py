@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Generator, Sequence
 from types import FrameType
 from typing import Any, TextIO
@@ -96,9 +97,22 @@ def _status(arguments: list[str]) -> int:
             return 128 + came[-1]
         if str(error).startswith("RESOURCE_EXHAUSTED"):  # JAX's word for it
             return _complain("There is not enough memory for this: take fewer --envs or a shorter --rollout-length.")
-        if str(error).startswith("Unable to initialize backend"):
-            return _complain(f"JAX says: {said(error)}: set JAX_PLATFORMS to what is there, as cpu.")
+        if cure := _jax_cure(error):
+            return _complain(f"JAX says: {said(error)}: {cure}.")
         raise
+
+
+def _jax_cure(error: Exception) -> str:
+    """What to do where the environment has set JAX in a way that it cannot work in; empty for every other error."""
+    if str(error).startswith("Unable to initialize backend"):
+        return "set JAX_PLATFORMS to what is there, as cpu"
+    if type(error).__name__ == "TypePromotionError":
+        return "set JAX_NUMPY_DTYPE_PROMOTION=standard, for neither Optax nor logpi computes under another"
+    *_, (last, _) = traceback.walk_tb(error.__traceback__)
+    # Its module of settings raises while it is imported, for what none of them can be.
+    return (
+        "give the variable of the environment another value" if last.f_globals["__name__"] == "jax._src.config" else ""
+    )
 
 
 @contextlib.contextmanager

@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import pytest
 
 import logpi
@@ -136,11 +138,28 @@ def test_a_fault_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) ->
         main([])
 
 
-def test_a_backend_that_is_not_there_is_a_sentence() -> None:
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "nonsense"}
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("JAX_PLATFORMS", "nonsense"), ("JAX_DEFAULT_PRNG_IMPL", "nonsense"), ("JAX_ENABLE_X64", "maybe"),
+     ("JAX_NUMPY_DTYPE_PROMOTION", "lax")],
+)  # fmt: skip
+def test_jax_set_as_it_cannot_be_is_a_sentence(variable: str, value: str) -> None:
     code = CODE.replace("main()", "main(['train', 'probe:identity', '--steps', '8'])")
-    done = outcome(code, env=env, capture_output=True)
-    assert done.returncode == 2 and "set JAX_PLATFORMS" in done.stderr and "Traceback" not in done.stderr
+    done = outcome(code, env={**os.environ, "PYTHONPATH": str(ROOT), variable: value}, capture_output=True)
+    assert done.returncode == 2 and "JAX says: " in done.stderr and value in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_types_that_jax_must_not_mix_are_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def strict(arguments: list[str]) -> int:
+        with jax.numpy_dtype_promotion("strict"):
+            return int(jnp.ones(2, jnp.float32) @ jnp.ones(2, jnp.int32))
+
+    monkeypatch.setattr(main_module, "_dispatch", strict)
+    assert main([]) == 2
+    assert "set JAX_NUMPY_DTYPE_PROMOTION=standard" in capsys.readouterr().err
 
 
 def test_a_closed_terminal_ends_a_training_as_sigterm_does(monkeypatch: pytest.MonkeyPatch) -> None:
