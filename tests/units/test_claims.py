@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import itertools
 import os
 import shutil
@@ -108,10 +109,24 @@ def test_what_failed_takes_back_what_it_made_alone(made: bool, tmp_path: Path) -
     assert os.listdir(tmp_path / "run") == ["metrics.jsonl"]
 
 
-def stop_after(written: dict[str, str], path: Path) -> None:
+def test_what_failed_takes_nothing_of_anothers_under_its_name(tmp_path: Path) -> None:
+    """Who moved it away may have begun another run there, of which nothing has come yet either."""
+    with pytest.raises(KeyboardInterrupt):
+        stop_after({"config.json": "{}"}, tmp_path / "run", lambda: exchange(tmp_path / "run"))
+    assert (tmp_path / "run" / "config.json").read_text() == "another's" and (tmp_path / "elsewhere").is_dir()
+
+
+def exchange(path: Path) -> None:
+    path.rename(path.with_name("elsewhere"))
+    path.mkdir()
+    (path / "config.json").write_text("another's")
+
+
+def stop_after(written: dict[str, str], path: Path, meanwhile: Callable[[], object] = lambda: None) -> None:
     with claimed(path):
         for name, text in written.items():
             (path / name).write_text(text)
+        meanwhile()
         raise KeyboardInterrupt
 
 
@@ -147,23 +162,30 @@ def test_looking_holds_nothing(impatient: None, tmp_path: Path) -> None:
     """Those who look do not see each other, and a start is not refused for them."""
     (tmp_path / "run").mkdir()
     assert not is_held(tmp_path / "run") and not is_held(tmp_path / "nothing")
+    with another_looks(tmp_path / "run"):
+        assert not is_held(tmp_path / "run")
     looks = at_once(lambda i: [is_held(tmp_path / "run") for _ in range(200)], 4)
     assert not any(map(any, looks))
 
 
-def test_a_start_is_not_refused_for_those_who_look(tmp_path: Path) -> None:
+def test_a_start_is_not_refused_for_those_who_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder, "PATIENCE", 60.0)  # the machine may be busy
     (tmp_path / "run").mkdir()
+    with contextlib.ExitStack() as looking:
+        looking.enter_context(another_looks(tmp_path / "run"))
+        threading.Timer(0.05, looking.pop_all().close).start()
+        with locked(tmp_path / "run"):
+            assert is_held(tmp_path / "run")
 
-    def work(i: int) -> bool:
-        for _ in range(20 if i == 0 else 500):
-            if i == 0:
-                with locked(tmp_path / "run"):
-                    assert is_held(tmp_path / "run")
-            else:
-                is_held(tmp_path / "run")
-        return True
 
-    assert at_once(work, 3) == [True] * 3
+@contextlib.contextmanager
+def another_looks(path: Path) -> Iterator[None]:
+    handle = os.open(path, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_SH)
+    try:
+        yield
+    finally:
+        os.close(handle)
 
 
 def checkpoint(place: Path, iteration: int, run_id: str, value: float = 0.0) -> Path:
