@@ -1,5 +1,6 @@
 """The one exception that means "you can mend this": a sentence with the value, the limit and the cure."""
 
+import inspect
 import math
 import numbers
 import os
@@ -81,6 +82,15 @@ def check_fields(owner: object, check: Callable[..., Any], *names: str, **limits
     """Checks fields of an object that is being made, and keeps what the check returns in place of what was given."""
     for name in names:
         object.__setattr__(owner, name, check(name, getattr(owner, name), **limits))
+
+
+def takes(function: Callable[..., Any], count: int) -> bool:
+    """Whether a function can be called with so many arguments. Some built-in functions do not tell; these may."""
+    try:
+        inspect.signature(function).bind(*[None] * count)
+    except (TypeError, ValueError) as error:
+        return isinstance(error, ValueError)
+    return True
 
 
 def check_kind(name: str, value: object, kind: type | tuple[type, ...], like: str, *, optional: bool = False) -> Any:

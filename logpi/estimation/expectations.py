@@ -10,11 +10,11 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..derivatives import when_differentiated
 from ..distributions.guards import broken_boundary, broken_constraint
-from ..errors import check_flag, check_whole, InputError, shown
+from ..errors import check_flag, check_whole, InputError, shown, takes
 from ..estimators.base import AbstractEstimator, check_estimator
 from ..estimators.baselines import AbstractBaseline
 from ..estimators.pathwise import Pathwise
-from ..estimators.problem import check_function, is_function, Problem, takes
+from ..estimators.problem import check_function, is_function, Problem
 from ..estimators.score_function import Score
 from ..jaxprs.discontinuities import proven
 from ..parameters import as_parameters, check_key

@@ -12,8 +12,7 @@ from jax.extend.core import ClosedJaxpr
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..derivatives import doubts
-from ..errors import InputError, shown
-from ..estimators.problem import takes
+from ..errors import InputError, shown, takes
 from ..jaxprs.compilation import KEPT
 from ..jaxprs.discontinuities import common_jumps
 from ..jaxprs.interpreter import calls_host

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from ..distributions import AbstractDistribution, as_distribution
 from ..distributions.guards import still_boundary, still_support, within_constraints
 from ..distributions.probabilities import log_prob_of_draw, probability
-from ..errors import InputError, shown
+from ..errors import InputError, shown, takes
 from ..jaxprs.discontinuities import given
 from ..parameters import frozen
 
@@ -144,15 +144,6 @@ def takes_parameters(f: Callable[..., Any]) -> bool:
         raise InputError(
             f"f is called as f(x) or f(x, params), but its arguments are {inspect.signature(f)}: give it one or two."
         )
-    return True
-
-
-def takes(function: Callable[..., Any], count: int) -> bool:
-    """Whether a function can be called with so many arguments. Some built-in functions do not tell; these may."""
-    try:
-        inspect.signature(function).bind(*[None] * count)
-    except (TypeError, ValueError) as error:
-        return isinstance(error, ValueError)
     return True
 
 

@@ -1,19 +1,25 @@
 """A model for a pair of spaces, from a few words."""
 
+import contextlib
 import dataclasses
-from typing import Any, Literal
+from typing import Any, cast, Literal
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..errors import check_between, check_fields, check_flag, check_whole, choice, InputError, shown
+from ..distributions.traits import traits
+from ..errors import check_between, check_fields, check_flag, check_whole, choice, InputError, said, shown, takes
 from ..spaces.encoding import is_image
 from ..spaces.kinds import Discrete, MultiBinary, MultiDiscrete, Space
+from ..spaces.membership import caster, draw, reader, shape_of
 from .base import AbstractActorCritic, AbstractPolicy, WithoutCritic
 from .encoders import make_encoder
 from .feedforward import FeedForwardActorCritic
 from .heads import make_head
+from .networks import is_network, network_actor_critic
 from .normalizer import Normalized, Normalizer
 from .recurrent import RecurrentActorCritic
 
@@ -144,23 +150,60 @@ def _check_spread(network: Network, action_space: Space) -> None:
         )
 
 
-def _is_or_makes_one(model: object) -> bool:
-    """Whether it is a policy, a function, or a class of policies."""
-    if isinstance(model, type):
-        return issubclass(model, AbstractPolicy)
-    return isinstance(model, AbstractPolicy) or callable(model)
-
-
 def as_actor_critic(model: Any, obs_space: Space, action_space: Space, key: PRNGKeyArray) -> AbstractActorCritic:
-    """An actor-critic from what a user gives: a policy, or a function `(obs_space, action_space, key)` that makes one.
+    """An actor-critic from what a user gives.
 
-    A policy without a critic gets one that is 0 everywhere. Raises `InputError` for anything else.
+    That is a policy, or the agent of one; a network of Equinox or Flax, called on one observation, whose outputs are
+    the numbers of the action's distribution, and which gets the usual critic; or a function `(obs_space, action_space,
+    key)` that makes one of these. A policy without a critic gets one that is 0 everywhere. Raises `InputError` for
+    anything else, and for a policy that does not act in the one space on what the other holds.
     """
-    if not _is_or_makes_one(model):
-        raise InputError(
-            f"model is {shown(model)}, but it must be a logpi.AbstractPolicy or a function that makes one: give one."
-        )
-    made = model if isinstance(model, AbstractPolicy) else model(obs_space, action_space, key)
+    if not isinstance(model, AbstractPolicy) and isinstance(policy := getattr(model, "model", None), AbstractPolicy):
+        model = policy  # that of an agent
+    makes = not isinstance(model, AbstractPolicy) and not is_network(model) and _is_maker(model)
+    made: Any = cast(Any, model)(obs_space, action_space, key) if makes else model
+    if is_network(made):
+        return network_actor_critic(made, obs_space, action_space, key)
     if not isinstance(made, AbstractPolicy):
-        raise InputError(f"model gave {shown(made)}, but it must be a logpi.AbstractPolicy: derive your class from it.")
+        raise InputError(
+            f"model {'gave' if makes else 'is'} {shown(made)}, but it must be a logpi.AbstractPolicy, a network of "
+            "Equinox or Flax, or a function (obs_space, action_space, key) that makes one: give one."
+        )
+    _check_acts(made, obs_space, action_space)
     return made if isinstance(made, AbstractActorCritic) else WithoutCritic(made)
+
+
+def _is_maker(model: Any) -> bool:
+    """Whether it is a function of an observation space, an action space and a key, or a class of policies."""
+    return issubclass(model, AbstractPolicy) if isinstance(model, type) else callable(model) and takes(model, 3)
+
+
+def _check_acts(policy: AbstractPolicy, obs_space: Space, action_space: Space) -> None:
+    """Raises `InputError` for a policy that does not act in the one space on what the other holds."""
+    chosen: list[np.ndarray] = []
+
+    def act(policy, obs, key):
+        distribution, _ = policy(obs, policy.initial_memory())
+        with contextlib.suppress(Exception):  # foreign kinds may ask for numbers to tell
+            chosen.extend(traits(distribution).values() or ())
+        return distribution.sample_and_log_prob(key)[0]
+
+    seen = caster(obs_space)(reader(obs_space)(draw(obs_space, np.random.default_rng(0))))
+    try:
+        event = eqx.filter_eval_shape(act, policy, seen, jax.random.key(0))
+    except Exception as error:  # of anybody's code
+        raise InputError(
+            f"model cannot act on an observation of {shown(obs_space)} ({said(error, 300)}): give a policy of this "
+            "environment."
+        ) from error
+    if jnp.shape(event) != shape_of(action_space):
+        raise InputError(
+            f"model gives actions of shape {jnp.shape(event)}, but those of {action_space} have "
+            f"{shape_of(action_space)}: give a distribution of these."
+        )
+    sizes = (action_space.n,) if isinstance(action_space, Discrete) else getattr(action_space, "sizes", ())
+    for values, size in zip(chosen, sizes, strict=False):
+        if len(values) != size:
+            raise InputError(
+                f"model chooses among {len(values)}, but {action_space} has {size} choices: give a logit for each."
+            )

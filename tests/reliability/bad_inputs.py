@@ -167,7 +167,7 @@ POLICIES = {
         lambda f: folders.run(f).evaluate(1, env="probe:identity"),
         "trained on CartPole-v1 .*: evaluate it where the spaces are the same",
     ),
-    "a model of a number": (train(model=3), "model is 3, but it must be a logpi.AbstractPolicy or a function"),
+    "a model of a number": (train(model=3), "model is 3, but it must be a logpi.AbstractPolicy, a network of"),
     "a function of no model": (train(model=lambda *_: 3), "model gave 3, but it must be a logpi.AbstractPolicy"),
 }
 

@@ -161,5 +161,5 @@ def test_a_network_beside_a_model_of_ones_own_is_refused(said: dict[str, Any], s
 
 @pytest.mark.parametrize("model", [int, dict, Path, 3, "mlp"])
 def test_what_makes_no_policy_is_no_model(model: Any) -> None:
-    with pytest.raises(InputError, match=r"model is .* but it must be a logpi.AbstractPolicy or a function"):
+    with pytest.raises(InputError, match=r"model is .* but it must be a logpi.AbstractPolicy, a network of"):
         as_actor_critic(model, LINE, TWO, jax.random.key(0))
