@@ -205,8 +205,12 @@ assert jax.config.values["jax_compilation_cache_dir"] == {place!r}
 
 def test_nobody_needs_a_home(tmp_path: Path) -> None:
     env = {k: v for k, v in os.environ.items() if not k.startswith("JAX_COMPILATION")} | {"PYTHONPATH": str(ROOT)}
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "jit_f-cache").write_bytes(b"cut off")
+    os.utime(tmp_path / "cache" / "jit_f-cache", (1, 1))
     done = outcome(NOBODY.format(place=str(tmp_path / "cache")), env=env, capture_output=True)
     assert (done.returncode, done.stderr) == (0, "")
+    assert not list((tmp_path / "cache").glob("jit_*"))
 
 
 def test_entries_of_the_cache_that_were_cut_off_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

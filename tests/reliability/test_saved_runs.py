@@ -214,6 +214,18 @@ def test_what_a_training_does_about_faults_is_kept_for_a_resume(tmp_path: Path) 
     assert [int(path.name) for path in listed(tmp_path / "run" / "checkpoints")][:3] == [8, 6, 4]
 
 
+def test_a_resume_puts_in_order_what_a_kill_left(tmp_path: Path) -> None:
+    """A checkpoint that stood aside while it was written anew, and half of a file."""
+    run = logpi.train("probe:identity", out=tmp_path / "run", checkpoint_every=4, **TINY)
+    newest, before = listed(tmp_path / "run" / "checkpoints")[:2]
+    shutil.rmtree(newest)
+    before.rename(before.with_name(f".{before.name}.0a1b"))
+    (tmp_path / "run" / ".metrics.jsonl.0a1b").write_text("half")
+    said: list[str] = []
+    assert logpi.resume(tmp_path / "run", listener=warnings_to(said)).history == run.history
+    assert not said and not list((tmp_path / "run").rglob(".*"))
+
+
 def test_another_machine_is_said(tmp_path: Path) -> None:
     logpi.train("probe:identity", out=tmp_path / "run", **TINY)
     data = json.loads((tmp_path / "run" / "config.json").read_text())

@@ -23,6 +23,7 @@ from benchmarks.reliability.trap import HOWS, Killed, Trap
 from logpi.errors import InputError
 from logpi.runs import checkpoints, folder
 from logpi.runs.checkpoints import damage, listed, load_newest, mark_of, put_in_order, write_checkpoint
+from logpi.runs.files import write_atomically
 from logpi.runs.folder import claimed, is_held, locked, new_folder, remove_unfinished, removed_if_empty
 from logpi.runs.metrics import as_columns, Mark, Metrics, MetricsLog, read_rows, Rows, rows_up_to
 from logpi.runs.schema import write_json
@@ -280,6 +281,19 @@ def test_no_operation_of_a_checkpoint_can_lose_one(how: str, trap: Trap, tmp_pat
             return
 
 
+@pytest.mark.parametrize("how", HOWS)
+def test_a_file_is_there_whole_or_as_it_was(how: str, trap: Trap, tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    for k in itertools.count(1):
+        path.write_bytes(b"before")
+        with trap.under(tmp_path, how, k), contextlib.suppress(OSError, Killed):
+            write_atomically(path, b"after")
+        assert path.read_bytes() in (b"before", b"after")
+        if not trap.sprung:
+            assert path.read_bytes() == b"after" and k > 4
+            return
+
+
 def test_nothing_in_a_strangers_checkpoints_is_waited_for(tmp_path: Path) -> None:
     """Pipes, under names that are ours and hidden ones; a link that leads out is removed, and not what it leads to."""
     place, outside = tmp_path / "checkpoints", tmp_path / "outside"
@@ -304,6 +318,36 @@ def log_of(place: Path, rows: int = 6) -> Iterator[MetricsLog]:
         log.add({0: 0}, {0: jax.tree.map(np.asarray, metrics)})
         log.flush()
         yield log
+
+
+class Full:
+    """A file on a full disk."""
+
+    def tell(self) -> int:
+        return 0
+
+    def write(self, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def truncate(self, size: int) -> None:
+        pass
+
+    def seek(self, place: int) -> None:
+        pass
+
+
+def test_rows_that_find_no_room_are_written_once_there_is_some(tmp_path: Path) -> None:
+    """And that is said once."""
+    path, said = tmp_path / "metrics.jsonl", []
+    with log_of(tmp_path) as log:
+        file, lines = log._file, path.read_bytes()
+        log._warn, log._file, log.waiting = said.append, Full(), lines
+        for _ in range(3):
+            log.flush()
+        assert len(said) == 1 and "No space left on device" in said[0] and path.read_bytes() == log.waiting
+        log._file = file
+        log.flush()
+    assert path.read_bytes() == 2 * lines
 
 
 AFTER = {

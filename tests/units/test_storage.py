@@ -5,6 +5,7 @@ import math
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import equinox as eqx
 import jax
@@ -186,5 +187,5 @@ def test_reading_a_configuration_imports_nothing(tmp_path):
         "try: from_json({'kind': 'trap.Bomb', 'custom_module': 'trap'})\n"
         "except ValueError: sys.exit('trap' in sys.modules)"
     )
-    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), str(tmp_path)])}
     assert subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=env).returncode == 0
