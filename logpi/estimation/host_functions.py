@@ -102,7 +102,8 @@ class HostFunction:
         except BrokenExecutor as error:
             self.close()
             raise InputError(
-                f"a worker process of f ended without an answer ({said(error)}): see why with workers=0."
+                f"a worker process of f ended without an answer ({said(error)}): put what a script does under "
+                "`if __name__ == '__main__':`, which each worker would do again; or see why with workers=0."
             ) from None
 
     def _vectorized(self, rows: PyTree[np.ndarray], events: list[Any]) -> np.ndarray:
