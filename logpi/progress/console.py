@@ -142,10 +142,12 @@ class PlainProgress:
                     self._lines.show(plain_line(self._tracker.snapshot()))
             case Warned(sentence):
                 self._lines.say(printable(f"warning: {sentence}"))
-            case Finished(interrupted):
+            case Finished(interrupted, stopped):
                 self._lines.say(plain_line(self._tracker.snapshot()))
                 if interrupted:
                     self._lines.say("interrupted: what was learned so far is kept")
+                elif stopped:
+                    self._lines.say(f"ended early: {stopped}")
 
     def close(self) -> None:
         """Nothing: a line is whole once it is written."""

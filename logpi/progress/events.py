@@ -1,13 +1,14 @@
-"""Events of a training, and the listeners that hear them: each is a function of one event."""
+"""Events of a training, and the callbacks that hear them: each is a function of one event."""
 
 import dataclasses
 from collections.abc import Callable
 from typing import Any, TYPE_CHECKING
 
-from ..errors import InputError, shown
+from ..errors import check_several, InputError, shown
 from ..measurements import Measurement
 
 if TYPE_CHECKING:  # it imports JAX, and commands look at events before
+    from ..runs.run import Run
     from ..runs.settings import Settings
 
 
@@ -43,7 +44,30 @@ class Compiled:
 
 
 @dataclasses.dataclass(frozen=True)
-class Advanced:
+class AbstractNews:
+    """An event between two updates, where a callback may end the training, and look at or save what it has learned."""
+
+    training: Any = dataclasses.field(default=None, kw_only=True, repr=False, compare=False)  # where it comes from
+
+    def stop(self, why: Any) -> None:
+        """Ends the training before the next update, as if no more steps had been asked for.
+
+        `why` is in its `summary["stopped"]`; of several reasons the first. Raises `InputError` unless it is a text on
+        one line.
+        """
+        self.training.stop(why)
+
+    @property
+    def run(self) -> "Run":
+        """What the training would leave, if it ended now: to evaluate, or to save anywhere (`event.run.save(folder)`).
+
+        It is made when it is asked for, and does not change as the training goes on.
+        """
+        return self.training.run()
+
+
+@dataclasses.dataclass(frozen=True)
+class Advanced(AbstractNews):
     """Some iterations of every seed are done: one row of the metrics or more.
 
     `rows` are theirs, as in `metrics.jsonl`. Every row has seed, iteration, steps, episodes, return_mean,
@@ -68,13 +92,13 @@ class Finished:
     """The last event: no more iterations will come. The policies are written after it."""
 
     interrupted: bool
+    stopped: str = ""  # why a callback ended it, in its words
 
 
 Event = Planned | Compiling | Compiled | Advanced | Warned | Finished
 
-# Hears every event, in the thread that trains. What it returns is dropped. What it raises ends the training as any
-# exception does: rows and states up to the last round are in the run folder, for `resume` to go on from; without a
-# run folder they are lost.
+# Hears every event, in the thread that trains. What it returns is dropped. What it raises ends the training as a fault
+# does: what was learned is saved for `resume` to go on from, and is the `run` of the exception, which is raised again.
 Listener = Callable[[Event], object]
 
 
@@ -98,3 +122,15 @@ def as_listener(listener: Any) -> Listener:
             "listener=print to see them."
         )
     return listener
+
+
+def as_callbacks(callbacks: Any) -> Listener:
+    """One listener of several callbacks, or of one. Raises `InputError` for what is no function."""
+    several = [callbacks] if callable(callbacks) else check_several("callbacks", callbacks, "[print]")
+    for callback in several:
+        if not callable(callback):
+            raise InputError(
+                f"one of the callbacks is {shown(callback)}, but it must be a function of an event "
+                "(logpi.progress.events): give callbacks=[print] to see them."
+            )
+    return fan_out(*several)

@@ -51,11 +51,13 @@ class TerminalProgress:
                 self._draw()
             case Warned(sentence):  # above the numbers
                 self._console.print(printable(f"warning: {sentence}"), markup=False, highlight=False)
-            case Finished(interrupted):  # the last numbers stay
+            case Finished(interrupted, stopped):  # the last numbers stay
                 self._draw()
                 self._stop(leave=True)
                 if interrupted:
                     self._console.print("interrupted: what was learned so far is kept")
+                elif stopped:
+                    self._console.print(f"ended early: {stopped}", markup=False, highlight=False)
 
     def close(self) -> None:
         """Leaves the terminal as it was, whatever went wrong. Harmless when all went well."""

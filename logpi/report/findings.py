@@ -130,6 +130,7 @@ def _unfinished(told: Told, _: float) -> str | None:
     wanted = told.run.settings.num_updates * told.run.settings.steps_per_rollout
     words = {
         "interrupted": "was interrupted", "running": "is still going on", "unfinished": "ended without finishing",
+        "ended early": f"was ended early ({told.run.summary.get('stopped')})",
     }  # fmt: skip
     if told.status not in words:
         return None

@@ -27,7 +27,7 @@ class Told:
     run: Run  # with models where they could be read
     columns: dict[int, dict[str, Column]]  # of each seed: NaN where a row has no number
     times: tuple[Column, Column]  # iterations done, and the seconds of training that they took; empty if not kept
-    status: str  # complete, interrupted, stopped, running, unfinished
+    status: str  # complete, ended early, interrupted, stopped, running, unfinished
     folder: Path | None = None
     evaluation: dict[str, Any] | None = None
     fault: dict[str, Any] | None = None

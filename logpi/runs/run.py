@@ -171,7 +171,7 @@ class Run:
         seeds = f"seed {self.seeds[0]}" if len(self.seeds) == 1 else f"{len(self.seeds)} seeds"
         title = f"{self.env}, {name_of_kind(self.settings.algorithm)}, {seeds}"
         # Rows that only reset count as no step, so a whole training ends a little below what was asked for.
-        planned = 0 if self.summary.get("interrupted") else self.settings.steps
+        planned = 0 if self.summary.get("interrupted") or self.summary.get("stopped") else self.settings.steps
         return plot_curves(title, self.seeds, self.history, self.measurements, planned, path)
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
@@ -204,9 +204,10 @@ def is_complete(run: Run, folder: Path | None = None) -> bool:
 
 
 def status(run: Run, folder: Path | None, *, stopped: bool = False) -> str:
-    """How far a run is: running, stopped by NaN, complete, interrupted by a signal, or unfinished.
+    """How far a run is: running, stopped by NaN, complete, ended early, interrupted by a signal, or unfinished.
 
-    Unfinished is what an environment or the process broke down in. `stopped` is whether its folder has a fault.
+    Ended early is what a callback stopped. Unfinished is what an environment or the process broke down in. `stopped` is
+    whether its folder has a fault.
     """
     if folder is not None and is_held(folder):
         return "running"  # also where an earlier part of it was interrupted
@@ -214,6 +215,8 @@ def status(run: Run, folder: Path | None, *, stopped: bool = False) -> str:
         return "stopped"
     if is_complete(run, folder):
         return "complete"
+    if run.summary.get("stopped"):
+        return "ended early"
     return "interrupted" if run.summary.get("interrupted") else "unfinished"
 
 

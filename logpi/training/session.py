@@ -10,9 +10,9 @@ from typing import Any
 
 import jax
 
-from ..errors import check_flag, check_path, EnvironmentFault, InputError, interruption, shown, TrainingFault
+from ..errors import check_flag, check_path, InputError, interruption, shown
 from ..measurements import Measurement
-from ..progress.events import Compiled, Compiling, Finished, Planned, Warned
+from ..progress.events import Compiled, Compiling, Planned, Warned
 from ..rollout import close_or_warn
 from ..runs.arrays import check_storable, save_arrays
 from ..runs.checkpoints import (
@@ -48,7 +48,7 @@ from .placement import begin, device, name_of
 from .signals import catch_signals
 from .underway import Before, Task, Underway
 
-ENDED = ("updates", "interrupted", "signal")  # what a summary says of how far it came
+ENDED = ("updates", "interrupted", "stopped", "signal")  # what a summary says of how far it came
 
 
 @dataclasses.dataclass
@@ -93,13 +93,14 @@ class Session:
             states, loop, kept = self._begin(trainer, opened)
             starting = time.perf_counter() - started
             self.task.listener(Compiled(starting))
-            at, fault = self._trained(trainer, loop, states, kept)
+            at, fault = self._trained(trainer, loop, states, kept, starting)
             if at.left_behind:  # what does not answer cannot be closed either
                 opened.pop_all()
-        self.task.listener(Finished(at.interruption.is_set()))
-        run = self._saved(at, starting + loop.late_compile_seconds)
+        fault = at.finish(fault)
+        run = self._saved(at)
         if fault is not None:
-            fault.run = run
+            with contextlib.suppress(AttributeError, TypeError):  # a callback may raise what takes no attribute
+                setattr(fault, "run", run)  # noqa: B010 - of an exception of anybody's
             raise fault
         if at.interruption.signal is not None:
             kept = "the `run` of this exception" if self.held is None else f"in {self.held.path}"
@@ -195,7 +196,8 @@ class Session:
         loop: CompiledLoop | HostLoop,
         states: list[TrainingState],
         before: "Before",
-    ) -> "tuple[Underway, TrainingFault | EnvironmentFault | None]":
+        starting: float,
+    ) -> tuple[Underway, Exception | None]:
         """Where it stands after all iterations, and what broke."""
         folder, check = (None, lambda: None) if self.held is None else (self.held.path, self.held.check)
         with (
@@ -205,12 +207,15 @@ class Session:
             checkpoints = Checkpoints(self.held, self.task.run_id, self.task.fault_tolerance.every, self._warn)
             times = Times(folder, min(int(state.iteration) for state in states), check)
             monitors = Monitors(trainer.algorithm.measurements, self.task.rollout.action_space)
-            at = Underway(self.task, self.held, trainer, loop, states, log, checkpoints, times, monitors, interruption)
+            at = Underway(
+                self.task, self.held, trainer, loop, states, log, checkpoints, times, monitors, interruption, starting,
+                self._as_run,
+            )  # fmt: skip
             return at, at.iterate()
 
-    def _saved(self, at: "Underway", compile_seconds: float) -> Run:
+    def _saved(self, at: "Underway") -> Run:
         """The run, and its folder brought up to it."""
-        summary, held = at.summary(compile_seconds), self.held
+        summary, held = at.summary(), self.held
         if held is not None and self.task.resume and not at.log.new_steps:  # nothing was done: its times stand
             summary = summary | read_config(held.path).summary | {name: summary[name] for name in ENDED}
         run = self._as_run(tuple(at.trainer.networks(state) for state in at.states), at.log.all, summary)

@@ -23,7 +23,7 @@ from ..errors import (
 )
 from ..models import AbstractPolicy, Network
 from ..progress.display import progress_display
-from ..progress.events import as_listener, fan_out, Listener
+from ..progress.events import as_callbacks, as_listener, fan_out, Listener
 from ..rollout import AbstractRollout
 from ..rollout.base import compute_inline
 from ..rollout.make import make_rollout
@@ -94,6 +94,7 @@ def train(
     on_env_error: Literal["stop", "restart"] = "stop",
     step_timeout: float = 120.0,
     progress: bool | Literal["all"] | None = None,
+    callbacks: Listener | Sequence[Listener] = (),
     listener: Listener | None = None,
     **changes: Any,
 ) -> Run:
@@ -119,13 +120,14 @@ def train(
       step out; where it takes longer than these seconds for a step, training stops.
     - `progress`: whether to show how it goes, or "all" that is measured; if not given, in a terminal and in a notebook
       only.
-    - `listener`: a function of an event, called as the training goes on (`logpi.progress.events` has the kinds). What
-      it raises ends the training; what was learned up to then is in the run folder, for `resume` to go on from.
+    - `callbacks`: functions of an event, called one after the other as the training goes on (`logpi.progress.events`
+      has the kinds). `event.stop("why")` ends the training, `event.run` is what was learned so far. What one raises
+      ends the training as a fault does, and is raised again. `listener` is one more.
 
     Ctrl-C or SIGTERM ends the training once an update is done, and a second one at once. Then `KeyboardInterrupt` is
     raised, which ends the program unless it is caught; what was learned is saved, and in the exception's `run`.
     Raises `InputError` for what cannot work, and of these `TrainingFault` where NaN, `EnvironmentFault` where an
-    environment stopped it; their `run` is what was learned too.
+    environment stopped it; their `run` is what was learned too, as that of what a callback raised.
     """
     _prepare_jax()
     tolerance = FaultTolerance().changed(checkpoint_every, on_nan, on_env_error, step_timeout)
@@ -136,10 +138,9 @@ def train(
     }  # fmt: skip
     _check_own(model, network, changes)
     settings = _fitting(source, settings, named, chosen_settings(source.name, algorithm, settings, named, changes))
-    chosen = _chosen_seeds(seed, seeds)
-    rollout = _rollout(source, settings, len(chosen))
+    rollout = _rollout(source, settings, len(chosen := _chosen_seeds(seed, seeds)))
     with contextlib.closing(progress_display(progress)) as display:
-        heard = fan_out(display, as_listener(listener))
+        heard = fan_out(display, as_callbacks(callbacks), as_listener(listener))
         return Session(Task(source, settings, chosen, rollout, model, env, out, overwrite, heard, tolerance)).run()
 
 
@@ -154,6 +155,7 @@ def resume(
     on_env_error: Literal["kept", "stop", "restart"] = KEPT,
     step_timeout: float | None = None,
     progress: bool | Literal["all"] | None = None,
+    callbacks: Listener | Sequence[Listener] = (),
     listener: Listener | None = None,
 ) -> Run:
     """Goes on with a training from the newest good checkpoint in its folder, to the steps that were planned.
@@ -177,7 +179,8 @@ def resume(
     with contextlib.closing(progress_display(progress)) as display:
         task = Task(
             source, settings, config.seeds, rollout, model, environment, folder, True,
-            fan_out(display, as_listener(listener)), fault_tolerance, resume=True, run_id=config.run_id,
+            fan_out(display, as_callbacks(callbacks), as_listener(listener)), fault_tolerance, resume=True,
+            run_id=config.run_id,
         )  # fmt: skip
         return Session(task).run()
 

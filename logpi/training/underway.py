@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import secrets
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,15 @@ import jax
 import numpy as np
 
 from ..envs import EnvSource
-from ..errors import EnvironmentFault, TrainingFault
-from ..progress.events import Advanced, Listener, Warned
+from ..errors import EnvironmentFault, InputError, shown, TrainingFault
+from ..progress.events import Advanced, Event, Finished, Listener, Warned
 from ..rollout import AbstractRollout
 from ..runs.checkpoints import Checkpoints
 from ..runs.folder import HeldFolder
 from ..runs.metrics import Metrics, MetricsLog, recent_return, Rows
 from ..runs.options import FaultTolerance
 from ..runs.presets import algorithm_name
+from ..runs.run import Run
 from ..runs.schema import write_json
 from ..runs.settings import Settings
 from ..runs.times import Times
@@ -71,29 +73,46 @@ class Underway:
     times: Times
     monitors: Monitors
     interruption: Interruption
+    starting: float  # seconds that compiling took
+    as_run: Callable[[tuple[Any, ...], Sequence[dict[str, Any]], dict[str, Any]], Run]
     started: float = dataclasses.field(default_factory=time.perf_counter)
     seconds: float = 0.0  # of training in this process, without compiling
     count: int = 1  # iterations in the next round
     begun: dict[int, Metrics | None] = dataclasses.field(default_factory=dict)  # of each seed, the row that it is amid
     restarts: int = 0  # of environments that broke down
     left_behind: bool = False  # an environment does not answer, and threads may still be in others
+    stopped: str = ""  # why a callback ends it
+    raised: Exception | None = None  # by a callback
 
     @property
     def iteration(self) -> int:
         """Iterations that every seed has done. After a fault, other seeds may be further than the one that failed."""
         return min(int(state.iteration) for state in self.states)
 
-    def iterate(self) -> TrainingFault | EnvironmentFault | None:
-        """Rounds of some iterations of every seed, until all are done, somebody interrupts, or something breaks.
+    def stop(self, why: Any) -> None:
+        """Ends the training before the next update; of several reasons the first counts."""
+        if not isinstance(why, str) or not why.strip() or not why.isprintable():
+            raise InputError(f"why is {shown(why)}, but it must be a text on one line: say why the training stops.")
+        self.stopped = self.stopped or why
+
+    def run(self) -> Run:
+        """What the training would leave, if it ended here."""
+        networks = tuple(self.trainer.networks(state) for state in self.states)
+        return self.as_run(networks, Rows(self.log.all), self.summary())
+
+    def iterate(self) -> Exception | None:
+        """Rounds of some iterations of every seed, until all are done, somebody ends them, or something breaks.
 
         However it ends, the last good states are in a checkpoint. Returns what broke.
         """
         total, fault = self.task.settings.num_updates, None
         self.checkpoints.started(self.iteration)
         try:
-            while self.iteration < total and not self.interruption.is_set():
+            while self.iteration < total and not self.interruption.is_set() and not self.stopped:
                 self._round(total)
-        except (TrainingFault, EnvironmentFault) as broken:
+        except Exception as broken:
+            if not isinstance(broken, TrainingFault | EnvironmentFault) and broken is not self.raised:
+                raise
             fault = broken
         finally:
             try:
@@ -101,6 +120,14 @@ class Underway:
             finally:
                 self._write(last=True)
                 self.seconds = self._seconds()
+        return fault
+
+    def finish(self, fault: Exception | None) -> Exception | None:
+        """Tells that it has ended, and returns what broke, if only in this."""
+        try:
+            self.task.listener(Finished(self.interruption.is_set(), self.stopped))
+        except Exception as error:
+            return fault or error
         return fault
 
     def _round(self, total: int) -> None:
@@ -155,7 +182,17 @@ class Underway:
             self._warn(sentence)
         self.times.add(self.iteration, self._seconds())
         if fresh:
-            self.task.listener(Advanced(fresh, self.log.steps, self._seconds()))
+            self._hear(Advanced(fresh, self.log.steps, self._seconds(), training=self))
+
+    def _hear(self, event: Event) -> None:
+        """Tells it; after one of those who hear it has raised something, nothing more is told."""
+        if self.raised is not None:
+            return
+        try:
+            self.task.listener(event)
+        except Exception as error:
+            self.raised = error
+            raise
 
     def _look(self) -> None:
         """At environments on the host: whether they answer."""
@@ -210,9 +247,9 @@ class Underway:
         return time.perf_counter() - self.started - self.loop.late_compile_seconds
 
     def _warn(self, sentence: str) -> None:
-        self.task.listener(Warned(sentence))
+        self._hear(Warned(sentence))
 
-    def summary(self, compile_seconds: float) -> dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
         """What it came to, in plain numbers."""
         task = self.task
         return {
@@ -220,11 +257,12 @@ class Underway:
             "algorithm": algorithm_name(task.settings.algorithm),
             "seeds": list(task.seeds),
             "steps": self.log.steps,
-            "compile_seconds": round(compile_seconds, 3),
+            "compile_seconds": round(self.starting + self.loop.late_compile_seconds, 3),
             "train_seconds": round(self.times.total, 3),
-            "steps_per_second": round(self.log.new_steps / max(self.seconds, 1e-9), 1),
+            "steps_per_second": round(self.log.new_steps / max(self.seconds or self._seconds(), 1e-9), 1),
             "updates": self.iteration,
             "interrupted": self.interruption.is_set() and self.iteration < task.settings.num_updates,
+            "stopped": self.stopped,
             "signal": self.interruption.signal,
             "restarts": self.restarts,
             "checkpoint_seconds": round(self.checkpoints.seconds, 3),
