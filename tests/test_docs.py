@@ -1,6 +1,7 @@
 """Every code block of every page runs, and the site is built from them without a warning."""
 
 import dataclasses
+import inspect
 import os
 import re
 import runpy
@@ -14,8 +15,11 @@ from pathlib import Path
 import pytest
 
 import logpi
+from logpi.cli.fields import settings_flags
 from logpi.cli.main import main
+from logpi.cli.train import FLAGS
 from logpi.runs import presets
+from logpi.runs.settings import names_of
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = {
@@ -84,6 +88,18 @@ def test_a_command_of_the_pages_runs(
             shutil.copytree(a_run, tmp_path / folder, dirs_exist_ok=True)
     status = main([*words, *SHORTER.get(words[0], "").split()])
     assert status in ((0, 1) if words[0] == "audit" else (0,)), capsys.readouterr().err
+
+
+def test_what_the_tables_of_other_libraries_lead_to_is_there() -> None:
+    """Flags of `logpi train`, and names of `train` or of settings."""
+    rows = [line for line in PAGES["docs/from_sb3.md"].splitlines() if line.startswith("|")]
+    cells = [cell for row in rows for cell in re.findall(r"`(.+?)`", row.split(" | ")[-1])]
+    flags = {spelling for flag in [*FLAGS, *settings_flags(logpi.preset("CartPole-v1"))] for spelling in flag.spelled}
+    assert len(said := [cell.split()[0] for cell in cells if cell.startswith("--")]) >= 19
+    assert {flag for flag in said if flag not in flags} == set()
+    names = names_of(logpi.preset("CartPole-v1")) | set(inspect.signature(logpi.train).parameters)
+    assert len(said := [cell.partition("=")[0] for cell in cells if re.fullmatch(r"[a-z_]+(=[^ ].*)?", cell)]) >= 16
+    assert {name for name in said if name not in names} == set()
 
 
 def test_the_command_reference_gives_defaults_of_0() -> None:
