@@ -51,6 +51,7 @@ examples:
 logpi COMMAND --help lists the flags of a command; logpi train ENV --help also the preset for that environment.
 logpi --version tells the version.
 """
+UNWINDING = 1.0  # seconds in which a command ends after a signal, unless it is clearing up
 COMMANDS = ("train", "resume", "evaluate", "watch", "list", "show", "report", "explain", "audit")
 _CURES = {  # of what the system refuses
     errno.ENOSPC: "make room", errno.EDQUOT: "make room", errno.EFBIG: "make room", errno.EMFILE: "raise ulimit -n",
@@ -115,43 +116,66 @@ def _jax_cure(error: Exception) -> str:
     )
 
 
+class _Resent:
+    """A signal that the command sends to itself a while after it came, once."""
+
+    def __init__(self):
+        self._timer, self._sent = threading.Timer(0, os.kill), False
+
+    def send(self, number: int, seconds: float) -> None:
+        """Sends it then, and nothing that was to be sent before."""
+        self.cancel()
+        self._timer = threading.Timer(seconds, self._send, (number,))
+        self._timer.start()
+
+    def cancel(self) -> None:
+        """Sends nothing more."""
+        self._timer.cancel()
+
+    def arrived(self) -> bool:
+        """Whether it is the one that has just come, and no other."""
+        sent, self._sent = self._sent, False
+        return sent
+
+    def _send(self, number: int) -> None:
+        self._sent = True
+        os.kill(os.getpid(), number)
+
+
 @contextlib.contextmanager
 def _interruptible() -> Generator[list[int]]:
     """In here a signal raises what ends a command; those that came are listed.
 
     An import is gone through with: cut short, JAX's may abort the process, or go on regardless. And Python drops what
     is raised where nothing could catch it: in `__del__`, in callbacks of the garbage collector and of weak references.
-    In both cases the signal is sent again.
+    In both cases the signal is sent again; and where the command has not ended a while after it, because code that is
+    not Python's dropped it in silence, unless it is clearing up.
     """
     came: list[int] = []
-    usual = sys.unraisablehook
-    timer = threading.Timer(0, os.kill)
-
-    def again(number: int) -> None:
-        nonlocal timer
-        timer.cancel()
-        timer = threading.Timer(0.01, os.kill, (os.getpid(), number))
-        timer.start()
+    again, usual = _Resent(), sys.unraisablehook
 
     def stop(number: int, frame: FrameType | None) -> None:
-        if _imports(frame):
-            again(number)
-        else:
+        clears_up = again.arrived() and isinstance(sys.exception(), KeyboardInterrupt)
+        in_import = _imports(frame)
+        again.send(number, 0.01 if in_import else UNWINDING)
+        if not in_import and not clears_up:
             came.append(number)
             raise KeyboardInterrupt if number == signal.SIGINT else Terminated(number)
 
     def dropped(unraisable: Any) -> None:
         if isinstance(unraisable.exc_value, KeyboardInterrupt):
-            again(signal_of(unraisable.exc_value))
+            again.send(signal_of(unraisable.exc_value), 0.01)
         else:
             usual(unraisable)
 
     sys.unraisablehook = dropped
     try:
         with signal_handler(_signals(), stop):
-            yield came
+            try:
+                yield came
+            finally:
+                again.cancel()
     finally:
-        timer.cancel()
         sys.unraisablehook = usual
 
 

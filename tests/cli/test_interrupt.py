@@ -178,3 +178,30 @@ sys.exit(main.main())
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, "-15\n", "")
+
+
+DROPPED = """
+import os, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from logpi.cli import main
+main.UNWINDING = 0.2
+with main._interruptible() as came:
+    try:
+        os.kill(os.getpid(), {number})
+        time.sleep(5)
+    except BaseException:
+        pass  # as code does that is not Python's, and calls it
+    try:
+        time.sleep(5)
+    finally:
+        time.sleep(0.5)
+        print(came, flush=True)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_is_dropped_in_silence_comes_again(number: signal.Signals) -> None:
+    """And clearing up after it, which takes longer than the wait, is left in peace."""
+    code = DROPPED.format(number=int(number))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout == f"[{int(number)}, {int(number)}]\n" and "time.sleep(0.5)" not in done.stderr
