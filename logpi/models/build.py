@@ -163,7 +163,9 @@ def as_actor_critic(model: Any, obs_space: Space, action_space: Space, key: PRNG
     makes = not isinstance(model, AbstractPolicy) and not is_network(model) and _is_maker(model)
     made: Any = cast(Any, model)(obs_space, action_space, key) if makes else model
     if is_network(made):
-        return network_actor_critic(made, obs_space, action_space, key)
+        own_key, usual_key = jax.random.split(key)
+        usual: Any = make_actor_critic(obs_space, action_space, key=usual_key)
+        return network_actor_critic(made, usual, obs_space, action_space, own_key)
     if not isinstance(made, AbstractPolicy):
         raise InputError(
             f"model {'gave' if makes else 'is'} {shown(made)}, but it must be a logpi.AbstractPolicy, a network of "
@@ -203,7 +205,8 @@ def _check_acts(policy: AbstractPolicy, obs_space: Space, action_space: Space) -
         )
     sizes = (action_space.n,) if isinstance(action_space, Discrete) else getattr(action_space, "sizes", ())
     for values, size in zip(chosen, sizes, strict=False):
-        if len(values) != size:
+        if np.max(values, initial=0) >= size or np.min(values, initial=0) < 0:
             raise InputError(
-                f"model chooses among {len(values)}, but {action_space} has {size} choices: give a logit for each."
+                f"model chooses among {np.min(values)} to {np.max(values)}, but {action_space} has 0 to {size - 1}: "
+                "give a logit for each."
             )

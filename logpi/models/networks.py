@@ -1,4 +1,4 @@
-"""Networks of other libraries, and other runs' policies, as models: a head behind, and a critic beside them."""
+"""Networks of other libraries as models: with a head behind, and a critic beside them."""
 
 import math
 import sys
@@ -15,11 +15,9 @@ from ..spaces.kinds import Dict, Space, Tuple
 from ..spaces.membership import shape_of
 from .base import AbstractActorCritic, AbstractPolicy, Memory, Output
 from .dense import MLP
-from .encoders import AbstractEncoder, FlatEncoder, make_encoder
-from .heads import AbstractHead, make_head
-from .initializers import orthogonal
-
-CRITIC = (64, 64)  # hidden units, as a policy of logpi's own has them
+from .encoders import AbstractEncoder, FlatEncoder
+from .feedforward import FeedForwardActorCritic
+from .heads import AbstractHead
 
 
 class NetworkActorCritic(AbstractActorCritic):
@@ -71,15 +69,16 @@ def is_network(model: object) -> bool:
     return (isinstance(model, eqx.Module) and callable(model) and not is_own) or _flax(model) != ""
 
 
-def network_actor_critic(model: Any, obs_space: Space, action_space: Space, key: PRNGKeyArray) -> AbstractActorCritic:
-    """An actor-critic around a network.
+def network_actor_critic(
+    model: Any, usual: FeedForwardActorCritic, obs_space: Space, action_space: Space, key: PRNGKeyArray
+) -> NetworkActorCritic:
+    """An actor-critic around a network, in place of the actor of the usual one.
 
     Raises `InputError` for a network without parameters, one that keeps state beside its parameters, and one that
     cannot be called on an observation or does not give as many numbers as the head takes.
     """
-    actor_key, encoder_key, critic_key = jax.random.split(key, 3)
-    like = jnp.zeros(_shape(obs_space))
-    network, head = _as_module(model, like, actor_key), make_head(action_space)
+    like, head = jnp.zeros(_shape(obs_space)), usual.head
+    network = _as_module(model, like, key)
     if not any(map(eqx.is_inexact_array, jax.tree.leaves(network))):
         raise InputError(f"model is {shown(model)}, which has no parameters to train: give a network that has some.")
     given = _checked(lambda: jax.eval_shape(lambda x: network(x), like), like)
@@ -89,9 +88,7 @@ def network_actor_critic(model: Any, obs_space: Space, action_space: Space, key:
             f"model gives {' and '.join(map(str, sizes)) or 'no'} numbers for an observation, but actions in "
             f"{action_space} take {head.size}: give its last layer {head.size} outputs."
         )
-    encoder = make_encoder(obs_space, key=encoder_key)
-    critic = orthogonal(MLP(encoder.size, 1, CRITIC, jnp.tanh), critic_key, last_gain=1.0)
-    return NetworkActorCritic(network, encoder, critic, head, obs_space)
+    return NetworkActorCritic(network, usual.encoder, usual.critic, head, obs_space)
 
 
 def _seen(space: Space, obs: PyTree[Array]) -> Float[Array, "..."]:

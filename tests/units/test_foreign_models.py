@@ -145,7 +145,7 @@ class Own(logpi.AbstractPolicy):
         (
             Own(jnp.zeros((3, 4)), "choice"),
             TWO,
-            "model chooses among 3, but Discrete.* has 2 choices: give a logit",
+            "among 0 to 2, but Discrete.* has 0 to 1: give a logit",
         ),
         (Own(jnp.zeros((2, 5)), "choice"), TWO, "model cannot act on an observation of Box"),
         (Own(jnp.zeros((2, 4)), "line"), spaces.Box((3,)), r"actions of shape \(2,\), but those of Box.* have \(3,\)"),
@@ -155,3 +155,17 @@ class Own(logpi.AbstractPolicy):
 def test_what_cannot_be_a_model_is_told(model: Any, action_space: Any, said: str) -> None:
     with pytest.raises(InputError, match=said):
         made(model, action_space=action_space)
+
+
+def test_a_policy_may_leave_choices_out() -> None:
+    """One that never takes the last of them, say."""
+    assert made(Own(jnp.zeros((1, 4)), "choice")).policy.kind == "choice"
+
+
+def test_the_critic_of_a_network_is_the_usual_one() -> None:
+    """Behind the convolutions of a picture it has no hidden layers."""
+    for obs_space in (PICTURE, LINE):
+        usual: Any = logpi.models.make_actor_critic(obs_space, TWO, key=KEY)
+        model = made(Linen(), obs_space)
+        assert jax.tree.structure(model.critic) == jax.tree.structure(usual.critic)
+        assert model.encoder.size == usual.encoder.size
