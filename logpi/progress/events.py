@@ -44,9 +44,17 @@ class Compiled:
 
 
 @dataclasses.dataclass(frozen=True)
-class AbstractNews:
-    """An event between two updates, where a callback may end the training, and look at or save what it has learned."""
+class Advanced:
+    """Some iterations of every seed are done: one row of the metrics or more.
 
+    `rows` are theirs, as in `metrics.jsonl`. Every row has seed, iteration, steps, episodes, return_mean,
+    return_squares, length_mean and reward; other columns are the algorithm's own, so ask for them by `row.get(name)`.
+    What could not be measured is `None`.
+    """
+
+    rows: list[dict[str, Any]]
+    steps: int  # so far, over all seeds
+    seconds: float  # of training so far, without compiling
     training: Any = dataclasses.field(default=None, kw_only=True, repr=False, compare=False)  # where it comes from
 
     def stop(self, why: Any) -> None:
@@ -64,20 +72,6 @@ class AbstractNews:
         It is made when it is asked for, and does not change as the training goes on.
         """
         return self.training.run()
-
-
-@dataclasses.dataclass(frozen=True)
-class Advanced(AbstractNews):
-    """Some iterations of every seed are done: one row of the metrics or more.
-
-    `rows` are theirs, as in `metrics.jsonl`. Every row has seed, iteration, steps, episodes, return_mean,
-    return_squares, length_mean and reward; other columns are the algorithm's own, so ask for them by `row.get(name)`.
-    What could not be measured is `None`.
-    """
-
-    rows: list[dict[str, Any]]
-    steps: int  # so far, over all seeds
-    seconds: float  # of training so far, without compiling
 
 
 @dataclasses.dataclass(frozen=True)
