@@ -28,8 +28,8 @@ cartpole:
 	@$(CLEAN) .venv/bin/logpi train CartPole-v1 --out $(OUT) --overwrite $(ARGS)
 
 # Most of the time goes into compiling thousands of small programs. XLA leaves out LLVM's share of the optimisations,
-# writes fused loops in its older and plainer way, and each program in one piece, in half of the time; this changes no
-# more than last bits. test-all compiles as users do.
+# writes fused loops in its older and plainer way, and each program in one piece, in two thirds of the time; this
+# changes no more than last bits. test-all compiles as users do.
 QUICKLY = JAX_DISABLE_MOST_OPTIMIZATIONS=1 \
   XLA_FLAGS='--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1'
 

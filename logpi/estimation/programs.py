@@ -129,10 +129,9 @@ def _facts(floats, arrays, key, rest) -> Facts:
         for kinds in (floats, arrays, [key])
     )
 
+    call = jax.make_jaxpr(lambda floats, arrays, key: Pieces(floats, arrays, rest).call(key))
     with doubts() as strangers:
-        traced = jax.make_jaxpr(lambda floats, arrays, key: Pieces(floats, arrays, rest).call(key))(
-            floats, arrays, *key
-        )
+        traced = call(floats, arrays, *key)
     check_scalar(traced)
     is_float = [i < len(floats) for i in range(len(traced.jaxpr.invars))]
     is_key = [*[False] * (len(is_float) - 1), True]
