@@ -1,14 +1,12 @@
 """Distributions of other libraries and of users: whatever has a `log_prob`, a `sample`, or both."""
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..derivatives import doubt
@@ -18,7 +16,7 @@ from .base import AbstractDistribution
 from .numpyro.adapter import adapted, FromNumpyro
 from .numpyro.twins import is_alike, twin_of
 from .threefry import split
-from .traits import Constraint, Traits, traits
+from .traits import Traits, traits
 
 
 class Foreign(AbstractDistribution):
@@ -83,7 +81,7 @@ class Foreign(AbstractDistribution):
 def _(dist: Foreign) -> Traits:
     own = dist.distribution
     twin = twin_of(own) if callable(getattr(own, "log_prob", None)) else None
-    if twin is None:
+    if twin is None or not _draws_alike(dist, twin):
         return Traits(
             type(own).__name__,
             has_log_prob=callable(getattr(own, "log_prob", None)),
@@ -91,16 +89,15 @@ def _(dist: Foreign) -> Traits:
         )
     return Traits(
         type(own).__name__,
+        holds=lambda: is_alike(own, twin),
         shape=traits(twin).shape,
         values=lambda: traits(_proven(dist, twin)).values(),
         pmf=lambda event: traits(_proven(dist, twin)).pmf(event),
-        log_prob_of_draw=lambda event: _log_prob_in_table(dist, twin, event),
         families=lambda: traits(_proven(dist, twin)).families(),
         bernoulli_logits=lambda: traits(_proven(dist, twin)).bernoulli_logits(),
         categorical_logits=lambda: traits(_proven(dist, twin)).categorical_logits(),
         quantiles=lambda: traits(_proven(dist, twin)).quantiles(),
         not_reparametrised=lambda: _not_reparametrised(dist),
-        constraints=lambda: _likeness(dist, twin),
     )
 
 
@@ -112,22 +109,12 @@ def _proven(dist: Foreign, twin: FromNumpyro) -> FromNumpyro:
     return rest.filled([x + nothing.astype(x.dtype) for x in floats])
 
 
-def _log_prob_in_table(dist: Foreign, twin: FromNumpyro, event: Array) -> Float[Array, ""] | None:
-    """Of an event out of a finite support, which is the twin's: NaN where it is none. Of any other: unknown."""
-    if traits(twin).values() is None:
-        return None
-    return dist.log_prob(event) + jnp.where(is_alike(dist.distribution, twin), 0.0, jnp.nan)
-
-
-def _likeness(dist: Foreign, twin: FromNumpyro) -> Iterable[Constraint]:
-    """That a twin is one; to be told, and so of known numbers alone."""
-    if not any(isinstance(x, Tracer) for x in jax.tree.leaves(twin)) and not bool(is_alike(dist.distribution, twin)):
-        name = type(dist.distribution).__name__
-        cure = (
-            f"is not that of a {name} of its parameters, so that nothing else is known of it: use Score(), or give "
-            "its class a name of its own"
-        )
-        yield Constraint(name, "log_prob", np.zeros(1), lambda _: np.zeros(1, bool), None, None, cure)
+def _draws_alike(dist: Foreign, twin: FromNumpyro) -> bool:
+    """Whether the draws of both have one shape, as far as the object has a sampler."""
+    if not callable(getattr(dist.distribution, "sample", None)):
+        return True
+    one, other = (jax.eval_shape(lambda d=d: d.sample(jax.random.key(0))) for d in (dist, twin))
+    return isinstance(one, jax.ShapeDtypeStruct) and one.shape == other.shape
 
 
 def _not_reparametrised(dist: Foreign) -> list[Array] | None:

@@ -81,6 +81,23 @@ def within_constraints(dist: AbstractDistribution) -> Float[Array, ""]:
     return total
 
 
+def right_table(dist: AbstractDistribution) -> Float[Array, ""]:
+    """0; NaN where the events that are listed for a distribution are those of another, which its name stands for."""
+    return jnp.where(traits(dist).holds(), 0.0, jnp.nan).astype(jnp.float32)
+
+
+def another_of_its_name(dist: AbstractDistribution) -> str | None:
+    """What to say of a distribution that is not what its name stands for, where its numbers are known."""
+    known = traits(dist)
+    holds = known.holds()
+    if isinstance(holds, Tracer) or bool(holds):
+        return None
+    return (
+        f"log_prob of {known.name} is not that of a {known.name} of its parameters, so that nothing else is known of "
+        "it: use Score(), which needs no more, or give the class a name of its own"
+    )
+
+
 def broken_constraint(make: Callable[[], AbstractDistribution]) -> str | None:
     """What to say of a parameter that is outside of its range, where there is one and the numbers are known."""
     with unvalidated():

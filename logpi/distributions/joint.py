@@ -81,6 +81,7 @@ def _(dist: Joint) -> Traits:
     first = traits(parts[0]).shape if parts else None
     return Traits(
         "Joint",
+        holds=lambda: jnp.all(jnp.stack([jnp.asarray(traits(part).holds()) for part in parts])),
         is_proven=lambda: all(traits(part).is_proven() for part in parts),
         shape=None if first is None else (len(parts), *first),
         values=lambda: [row for part in parts for row in choices(part)[0]],

@@ -30,7 +30,7 @@ def log_prob_of_draw(dist: AbstractDistribution, event: PyTree[Array]) -> Float[
 def by_logits(dist: AbstractDistribution, event: Array) -> Probability:
     """The probability of an event of a distribution whose parameters are logits: where it is 0, its derivative is."""
     log_prob = dist.log_prob(event)
-    is_possible = log_prob > -jnp.inf
+    is_possible = log_prob != -jnp.inf  # NaN stays one
     return Probability(jnp.where(is_possible, jnp.exp(log_prob), 0.0), is_possible)
 
 

@@ -76,6 +76,11 @@ def untold(*_: Any) -> None:
     """Unknown."""
 
 
+def always() -> bool:
+    """Known to be."""
+    return True
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Traits:
     """What is known of one distribution: None, or nothing, where the answer is unknown.
@@ -85,6 +90,7 @@ class Traits:
 
     name: str  # what people call it
     has_log_prob: bool = True  # a foreign object need not
+    holds: Callable[[], Any] = always  # whether the rest is right beside its own sampler and log_prob: by its numbers
     is_proven: Callable[[], bool] = bool  # known to be: log-probabilities are those of its draws, in derivatives too
     # Events.
     shape: tuple[int, ...] | None = None  # of one event, where it is an array and this is known

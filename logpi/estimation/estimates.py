@@ -17,7 +17,7 @@ from ..distributions.threefry import fold_in
 from ..errors import check_between, check_whole, InputError
 from ..parameters import check_key
 from ..statistics.tails import heavy_tail
-from .expectations import checked_facts, Expectation
+from .expectations import checked_facts, Expectation, raise_broken_limit
 from .host_functions import host_failures
 from .programs import ENOUGH, Facts, FEWEST, Pieces, Program
 from .replicates import check_finite, Measured, run, with_exact
@@ -147,13 +147,6 @@ def _measured(
     measured = with_exact(measured, pieces, key) if is_unseen else measured
     gradient, error = map(pieces.shaped, (measured.gradient, measured.gradient_error))
     return measured._replace(gradient=gradient, gradient_error=error)
-
-
-def raise_broken_limit(J: Program, params: PyTree) -> None:
-    """Raises `InputError` where a parameter of an expectation's distribution is out of its range, or at its edge."""
-    said = J.fault(params) if isinstance(J, Expectation) else None
-    if said is not None:
-        raise InputError(f"{said}.") from None
 
 
 def _check_asked(replicates: int | None, samples: int | None, precise: bool) -> None:

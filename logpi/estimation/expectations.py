@@ -6,10 +6,11 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..derivatives import when_differentiated
-from ..distributions.guards import broken_boundary, broken_constraint
+from ..distributions.guards import another_of_its_name, broken_boundary, broken_constraint
 from ..errors import check_flag, check_whole, InputError, shown, takes
 from ..estimators.base import AbstractEstimator, check_estimator
 from ..estimators.baselines import AbstractBaseline
@@ -18,7 +19,7 @@ from ..estimators.problem import check_function, is_function, Problem
 from ..estimators.score_function import Score
 from ..jaxprs.discontinuities import proven
 from ..parameters import as_parameters, check_key
-from .derivative_check import check_derivative
+from .derivative_check import check_derivative, unchecked
 from .programs import Facts, facts, MOST_SAMPLES, Pieces, Program
 
 
@@ -62,19 +63,22 @@ class Expectation(eqx.Module):
     def fault(self, params: PyTree) -> str | None:
         """What is wrong with the distribution where a value or a derivative is not finite, and its numbers are known.
 
-        A parameter outside of its range, or a probability of exactly 0 or 1, where the estimator does not know the
-        derivative even for an f of 0.
+        A parameter outside of its range; or a probability of exactly 0 or 1, or a distribution that is not what its
+        name says, where the estimator has no number even for an f of 0.
         """
         floats, rest = as_parameters(params)
         of = self.problem.distribution
         limit = broken_constraint(lambda: of(params))
-        edge = broken_boundary(of, rest.filled(floats)) if limit is None else None
-        if edge is None:
+        if limit is not None:
             return limit
+        edge = another_of_its_name(of(params)) or broken_boundary(of, rest.filled(floats))
+        if edge is None:
+            return None
         flat = Problem(lambda x: jnp.zeros(()), self.problem.of, self.problem.draw)
         nothing = Expectation(flat, self.estimator, self.samples)
-        slopes = jax.jit(jax.grad(lambda floats: nothing(rest.filled(floats), jax.random.key(0))))(floats)
-        return edge if not all(jnp.all(jnp.isfinite(slope)) for slope in slopes) else None
+        with unchecked():
+            found = jax.jit(jax.value_and_grad(lambda floats: nothing(rest.filled(floats), jax.random.key(0))))(floats)
+        return edge if not all(jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(found)) else None
 
     def updated(self, value: Float[Array, ""]) -> "Expectation":
         """The same expectation after `value` was seen: its baselines that learn have learned from it."""
@@ -86,11 +90,23 @@ class Expectation(eqx.Module):
         return Expectation(self.problem, learned, self.samples)
 
 
+def raise_broken_limit(J: Program, params: PyTree) -> None:
+    """Raises `InputError` where a parameter of an expectation's distribution is out of its range, or at its edge."""
+    said = J.fault(params) if isinstance(J, Expectation) else None
+    if said is not None:
+        raise InputError(f"{said}.") from None
+
+
 def checked_facts(J: Program, pieces: Pieces, key: PRNGKeyArray) -> Facts:
     """What a program tells of itself. Raises `InputError` where its derivative was measured to be wrong."""
     known = facts(pieces, key)
     if known.is_doubtful and not (isinstance(J, Expectation) and J.is_settled()):
-        check_derivative(pieces, key, known, J.samples if isinstance(J, Expectation) else 1)
+        try:
+            check_derivative(pieces, key, known, J.samples if isinstance(J, Expectation) else 1)
+        except InputError:
+            if not any(isinstance(x, Tracer) for x in pieces.floats + pieces.arrays):
+                raise_broken_limit(*pieces.together())
+            raise
     return known
 
 

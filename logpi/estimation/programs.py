@@ -55,12 +55,17 @@ class Pieces(NamedTuple):
 
     def call(self, key: PRNGKeyArray) -> Any:
         """What the program gives. To be traced: there, it costs nothing that each float has a type."""
+        program, params = self.together()
+        check_program(program)
+        return program(params, key)
+
+    def together(self) -> tuple[Program, PyTree]:
+        """The program and the parameters."""
         params_structure, is_float, structure, others, _ = self.rest
         arrays = iter(self.arrays)
         leaves = iter([next(arrays) if x is None else x for x in others])
         program = structure.unflatten([next(leaves) for _ in range(structure.num_leaves)])
-        check_program(program)
-        return program(Frame(params_structure, is_float, tuple(leaves)).filled(map(typed, self.floats)), key)
+        return program, Frame(params_structure, is_float, tuple(leaves)).filled(map(typed, self.floats))
 
     def shaped(self, numbers: list[Any]) -> PyTree:
         """Numbers of the floats in the structure of the parameters, as by `Frame.shaped`."""

@@ -59,7 +59,7 @@ class RaoBlackwell(AbstractEstimator):
             return flat.at[:, np.asarray(self.entries)].set(rows.astype(event.dtype)).reshape(-1, *shape)
 
         events = jax.vmap(filled)(draws.events).reshape(-1, *shape)
-        joint = problem.log_probs(params, events).reshape(samples, -1)
+        joint = problem.log_probs_of_listed(params, events).reshape(samples, -1)
         costs = problem.costs(params, events).reshape(samples, -1)
         rest = jax.nn.logsumexp(joint, axis=1)
         means = jax.vmap(_expectation)(joint - rest[:, None], costs)
@@ -92,7 +92,7 @@ class SumAndSample(AbstractEstimator):
                 f"samples is {samples}, but {self.top} are summed and some must be left: give {self.top + 2} or more."
             )
         draw_key, baseline_key = split(key)
-        log_probs = problem.log_probs(params, events)
+        log_probs = problem.log_probs_of_listed(params, events)
         _, likely = jax.lax.top_k(stop_gradient(log_probs), self.top)
         is_rest = jnp.ones(events.shape[0], bool).at[likely].set(False)
         rest = jax.nn.logsumexp(jnp.where(is_rest, log_probs, -jnp.inf))
@@ -126,7 +126,7 @@ class UnorderedSet(AbstractEstimator):
                 f"size is {self.size}, but there are {events.shape[0]} events: give {events.shape[0]} or less."
             )
         check_multiple("UnorderedSet", samples, self.size, f"sets of {self.size}")
-        log_probs = problem.log_probs(params, events)
+        log_probs = problem.log_probs_of_listed(params, events)
         frozen = stop_gradient(log_probs)
         noise = jax.random.gumbel(fast_key(key), (samples // self.size, events.shape[0]))
         # The largest with Gumbel noise: drawn without replacement.
@@ -140,7 +140,7 @@ class UnorderedSet(AbstractEstimator):
 
 def _expectation(log_probs: Float[Array, " n"], costs: Float[Array, " n"]) -> Float[Array, ""]:
     # An event of probability 0 adds nothing, whatever it costs.
-    possible = log_probs > -jnp.inf
+    possible = log_probs != -jnp.inf
     return jnp.sum(jnp.where(possible, jnp.exp(log_probs) * jnp.where(possible, costs, 0.0), 0.0))
 
 

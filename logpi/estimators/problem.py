@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..distributions import AbstractDistribution, as_distribution
-from ..distributions.guards import still_boundary, still_support, within_constraints
+from ..distributions.guards import right_table, still_boundary, still_support, within_constraints
 from ..distributions.probabilities import log_prob_of_draw, probability
 from ..errors import InputError, shown, takes
 from ..jaxprs.discontinuities import given
@@ -92,6 +92,10 @@ class Problem(eqx.Module):
         dist = self.distribution(params)
         log_probs = jax.vmap(lambda event: log_prob_of_draw(dist, event))(events)
         return log_probs + still_support(dist) + self.still_boundary(params)
+
+    def log_probs_of_listed(self, params: PyTree, events: PyTree[Array]) -> Float[Array, " samples"]:
+        """The same of events that were listed and not drawn; NaN where the list is not that of the distribution."""
+        return self.log_probs(params, events) + right_table(self.distribution(params))
 
     def still_boundary(self, params: PyTree) -> Float[Array, ""]:
         """0, whose derivative is NaN where the parameters move a probability of exactly 0 or 1: no draw shows it."""

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from ..distributions.support import all_events, choices
 from ..errors import check_between, check_whole, InputError, missing
 from ..estimation import Expectation
-from ..estimation.estimates import raise_broken_limit
+from ..estimation.expectations import raise_broken_limit
 from ..estimators import Enumerate, Score
 from ..estimators.problem import Problem, takes_parameters
 from ..parameters import as_parameters, check_key

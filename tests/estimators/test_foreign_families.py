@@ -146,3 +146,45 @@ def test_what_has_no_twin_is_refused_as_before():
     assert abs(logpi.estimate(J, 0.4, KEY).gradient + 0.1) < 0.5
     with pytest.raises(logpi.InputError, match="Mine is not in the table"):
         logpi.estimate(logpi.expectation(square, J.problem.of, estimator=logpi.MeasureValued()), 0.4, KEY)
+
+
+class OneHot(Other):
+    """Choices as vectors, of a class that is named like choices as numbers."""
+
+    def sample(self, *, seed):  # pyright: ignore[reportIncompatibleMethodOverride]
+        return jax.nn.one_hot(jax.random.categorical(seed, self.logits), self.logits.shape[0])
+
+    def log_prob(self, x):
+        return jnp.sum(x * jax.nn.log_softmax(self.logits))
+
+
+LOGITS = jnp.array([0.3, -0.2, 0.1])
+STRANGERS = {
+    "choices of another temperature": (
+        other("Categorical", "logits", _own=lambda self: dist.Categorical(logits=2 * self.logits)),
+        lambda x: x * 1.0, LOGITS, jax.grad(lambda p: jax.nn.softmax(2 * p) @ jnp.arange(3.0))(LOGITS),
+    ),
+    "choices as vectors": (
+        type("Categorical", (OneHot,), {"parameters": ("logits",)}),
+        lambda x: x[2], LOGITS, jax.grad(lambda p: jax.nn.softmax(p)[2])(LOGITS),
+    ),
+    "coins of the other side": (
+        other("Bernoulli", "probs", _own=lambda self: dist.Bernoulli(probs=1 - self.probs)),
+        lambda x: x * 1.0, ONE, -1.0,
+    ),
+    "counts of a mean that is a square": (
+        other("Poisson", "rate", _own=lambda self: dist.Poisson(self.rate**2)),
+        lambda x: x * 1.0, ONE, 1.4,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STRANGERS)
+def test_what_only_bears_a_name_is_a_stranger(name):
+    """Score asks for no more than its own log-probability; what asks for more says that the name is no proof."""
+    of, f, params, right = STRANGERS[name]
+    found = logpi.estimate(logpi.expectation(f, of, 64), params, KEY)
+    np.testing.assert_array_less(np.abs(found.gradient - right), 5 * found.gradient_error)
+    for estimator in (logpi.Enumerate(), logpi.SumAndSample(1), logpi.MeasureValued()):
+        with pytest.raises(logpi.InputError, match=r"log_prob of \w+ is not that|not known to|not in the table"):
+            logpi.estimate(logpi.expectation(f, of, 64, estimator), params, KEY)

@@ -22,7 +22,7 @@ SAME = 1e-3  # of log-probabilities
 
 
 def twin_of(thing: Any) -> FromNumpyro | None:
-    """The twin, whose events have the shape and the type of those of the object; `None` where there is none."""
+    """The twin, whose events have the shape of those of the object; `None` where there is none."""
     inner, axes = thing, 0
     while type(inner).__name__ == "Independent" and (entries := getattr(inner, "distribution", None)) is not None:
         axes += getattr(inner, "reinterpreted_batch_ndims", None) or 0
