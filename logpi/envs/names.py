@@ -5,7 +5,7 @@ import difflib
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import InputError, missing, said
+from ..errors import InputError, missing, said, shown
 from .adapters.functional import phys2d, TWINS
 from .base import AbstractEnv
 from .known import brought_by, envpool_ids, EXTRAS, is_installed
@@ -66,10 +66,11 @@ def _given(env: Any, processes: bool) -> HostSource:
         vector = GivenVector(env)(env.num_envs, None)
         return HostSource(vector.name, vector.obs_space, vector.action_space, GivenVector(env))
     if isinstance(env, gymnasium.Env):
-        raise InputError(f"{env} is one environment, but several are needed: give the function that makes it.")
+        raise InputError(f"{shown(env)} is one environment, but several are needed: give the function that makes it.")
     if not callable(env):
         raise InputError(
-            f"{env!r} is no environment: give a name, a function that makes a Gymnasium environment, or an AbstractEnv."
+            f"{shown(env)} is no environment: give a name, a function that makes a Gymnasium environment, or an "
+            "AbstractEnv."
         )
     label = getattr(env, "__qualname__", type(env).__name__)
     try:
@@ -77,7 +78,7 @@ def _given(env: Any, processes: bool) -> HostSource:
     except Exception as error:
         raise InputError(f"The function {label} raised {type(error).__name__} ({said(error)}): mend it.") from error
     if not isinstance(made, gymnasium.Env):
-        raise InputError(f"The function {label} made {made!r}, but it must make a gymnasium.Env.")
+        raise InputError(f"The function {label} made {shown(made)}, but it must make a gymnasium.Env.")
     name = made.spec.id if made.spec else label
     with looked_at(made) as spaces, quiet():
         maker = FunctionMaker(env, name, processes, shared=can_be_shared(spaces[0]))

@@ -137,6 +137,7 @@ class Learned(AbstractBaseline):
 
     def __check_init__(self):
         check_function("function", self.function)
+        check_fields(self, check_between, "learning_rate", low=0)
 
     def __call__(self, problem, params, key, costs) -> Float[Array, ""]:
         """What the function expects in this context. Raises `InputError` unless that is one number."""

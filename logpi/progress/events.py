@@ -110,7 +110,7 @@ def as_listener(listener: Any) -> Listener:
     """The listener itself, or for `None` one that ignores every event. Raises `InputError` for what is no function."""
     if listener is None:
         return fan_out()
-    if not callable(listener):
+    if not callable(listener) or isinstance(listener, type):
         raise InputError(
             f"listener is {shown(listener)}, but it must be a function of an event (logpi.progress.events): give "
             "listener=print to see them."

@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from ..errors import check_between, check_flag, check_several, check_whole
+from ..errors import check_between, check_flag, check_several, check_whole, InputError
 from ..runs.run import Run
 from .charts import as_data, Chart, shown, table
 from .findings import compared, Finding, findings, of_measured, worst_first
@@ -62,11 +62,21 @@ def gather(
     """What runs tell of themselves, what was measured of them now, and the parts of the page on both."""
     fresh = check_flag("fresh", fresh)
     episodes = check_whole("episodes", episodes, 1, optional=True)
-    subjects = [runs] if isinstance(runs, Run | str | Path) else check_several("runs", runs, "['runs/mine']")
+    subjects = subjects_of("runs", runs)
     films = check_several("films", films, "() for none")
+    if films and (len(films) != len(subjects) or not all(isinstance(film, bytes | None) for film in films)):
+        raise InputError("films must hold the bytes of an MP4 file, or None, for each run: give as many as runs.")
     told = with_names([tell(subject, i) for i, subject in enumerate(subjects)])
     measured = [measure(each, episodes, env, says) if fresh else Examination() for each in told]
     return told, measured, _sections(told, measured, films or [None] * len(told))
+
+
+def subjects_of(name: str, runs: Any) -> list[Any]:
+    """One run or folder, or several, as a list. Raises `InputError` for what is neither, and for none."""
+    subjects = [runs] if isinstance(runs, Run | str | Path) else check_several(name, runs, "['runs/mine']")
+    if not subjects:
+        raise InputError(f"{name} is empty, so there is nothing to tell of: give a run or its folder.")
+    return subjects
 
 
 def _sections(told: list[Told], measured: list[Examination], films: list[bytes | None]) -> list[Section]:

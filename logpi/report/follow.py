@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import check_whole, InputError
-from .document import page
+from .document import page, subjects_of
 from .folders import tell
 
 SECONDS = 5.0  # between two looks
@@ -26,6 +26,7 @@ def serve(folders: Sequence[str | Path], port: int = 0) -> http.server.Threading
     folder without a run, or a port that is taken.
     """
     port = check_whole("port", port, 0, 65535)
+    folders = subjects_of("folders", folders)
     for i, folder in enumerate(folders):
         tell(folder, i)
     try:

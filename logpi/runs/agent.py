@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from .. import spaces
-from ..errors import check_whole, InputError
+from ..errors import check_flag, check_whole, InputError
 from ..jaxprs.hoisting import hoist_keys
 from ..models import AbstractPolicy
 from ..rollout.base import compute_inline
@@ -65,7 +65,7 @@ class Agent:
             raise InputError(f"The policy was given an observation {error}: give one as it was trained on.") from None
         _check_finite(seen)
         programs = self._programs or self._made(seen)
-        if deterministic:
+        if check_flag("deterministic", deterministic):
             action, self._memory = programs.mode(seen, self._memory)
         else:
             action, self._memory = programs.draw(self._next_noise(programs), seen, self._memory)

@@ -2,10 +2,11 @@
 
 import dataclasses
 import math
+import numbers
 import re
 from typing import Any
 
-from ..errors import check_between, check_fields, check_flag, check_whole, choice, InputError
+from ..errors import check_between, check_fields, check_flag, check_whole, choice, InputError, shown
 
 KEPT = "kept"  # said of an option: as it was before
 
@@ -26,12 +27,13 @@ class Every:
         """`"30s"`, `"5m"`, `500` (updates), or `None`. Raises `InputError` for anything else."""
         if isinstance(text, Every):
             return text
-        if text is None or str(text).lower() in ("none", "off"):
+        word = str(text).strip() if isinstance(text, str | numbers.Number) else ""
+        if text is None or word.lower() in ("none", "off"):
             return Every()
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h)?", str(text).strip())
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h)?", word)
         if found is None or float(found[1]) == 0 or (not found[2] and "." in found[1]):
             raise InputError(
-                f"checkpoint-every is {text!r}, but it must be a time or a number of updates: give 30s, 5m or 500."
+                f"checkpoint-every is {shown(text)}, but it must be a time or a number of updates: give 30s, 5m or 500."
             )
         if not found[2]:
             return Every(updates=int(found[1]))
@@ -63,12 +65,16 @@ class FaultTolerance:
         Raises `InputError` for what they cannot be.
         """
         given: dict[str, Any] = {}
-        if checkpoint_every != KEPT:
+        if not _is_kept(checkpoint_every):
             given["every"] = Every.parse(checkpoint_every)
-        if on_nan != KEPT:
+        if not _is_kept(on_nan):
             given["skip"] = choice("on_nan", on_nan, ("stop", "skip")) == "skip"
-        if on_env_error != KEPT:
+        if not _is_kept(on_env_error):
             given["restart"] = choice("on_env_error", on_env_error, ("stop", "restart")) == "restart"
         if step_timeout is not None:
             given["step_timeout"] = step_timeout
         return dataclasses.replace(self, **given)
+
+
+def _is_kept(value: object) -> bool:
+    return isinstance(value, str) and value == KEPT  # an array compares its entries

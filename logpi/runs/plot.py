@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from ..errors import InputError, missing, said
+from ..errors import check_path, InputError, missing, said
 from ..measurements import Measurement, RETURN, RETURN_SQUARES
 from ..statistics.curves import band, Curve, Curves, middle, Points
 from .metrics import as_columns, curve_of
@@ -82,6 +82,7 @@ def plot_curves(
     Returns a `matplotlib.figure.Figure`; written to `path` too, in the form that its ending names. Raises `InputError`
     where matplotlib is missing, or there is no such form.
     """
+    path = None if path is None else check_path("path", path)
     try:
         import matplotlib
         from matplotlib.figure import Figure
@@ -99,7 +100,7 @@ def plot_curves(
         for i, m in enumerate(panels):
             _draw_measurement(figure.add_subplot(grid[1, i]), drawn, m)
         if path is not None:
-            _write(figure, Path(path))
+            _write(figure, path)
     return in_notebooks(figure)
 
 

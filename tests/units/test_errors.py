@@ -13,6 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import logpi
+from logpi import audit, report
 from logpi.errors import (
     check_between,
     check_fields,
@@ -25,6 +27,9 @@ from logpi.errors import (
     said,
     TrainingFault,
 )
+from logpi.progress.events import as_listener
+from logpi.report.document import subjects_of
+from logpi.runs.options import Every
 
 
 @pytest.mark.parametrize("kind", [InputError, TrainingFault, EnvironmentFault])
@@ -159,3 +164,36 @@ def test_a_missing_package_is_named_with_its_extra() -> None:
     error = missing("The plot", "matplotlib", "plot")
     assert isinstance(error, InputError)
     assert str(error) == 'The plot needs matplotlib, which is not installed: pip install "logpi[plot]".'
+
+
+class Rude:
+    """An object that cannot be printed."""
+
+    def __repr__(self):
+        raise RuntimeError("no repr")
+
+
+WRONG_ARGUMENTS: dict[str, Any] = {
+    "an array for a time": lambda: Every.parse(np.ones((2, 1, 3))),  # pyright: ignore[reportArgumentType]
+    "what cannot be printed for a time": lambda: Every.parse(Rude()),  # pyright: ignore[reportArgumentType]
+    "a truth for a time": lambda: Every.parse(True),
+    "what cannot be printed for an environment": lambda: logpi.train(Rude()),
+    "a class for a listener": lambda: as_listener(int),
+    "a class for a credit": lambda: audit.objective(lambda *_: 0.0, credit=int),
+    "no runs": lambda: report.page([]),
+    "no folders": lambda: subjects_of("folders", ()),
+    "a number for folders": lambda: subjects_of("folders", 3),
+    "a rate below 0": lambda: logpi.Learned(lambda context: context, 1.0, -0.1),
+    "a rate that is no number": lambda: logpi.Learned(lambda context: context, 1.0, math.nan),
+    "a vector for an observation": lambda: audit.policy(
+        logpi.train("probe:identity", steps=8, num_envs=2, rollout_length=4).policy.model,
+        jax.random.key(0), np.ones(7),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG_ARGUMENTS)
+def test_wrong_arguments_are_refused_at_the_door(name: str) -> None:
+    with pytest.raises(InputError, match=r"but it must|is no environment|is empty|makes no distribution") as refused:
+        WRONG_ARGUMENTS[name]()
+    assert "\n" not in str(refused.value)

@@ -12,7 +12,7 @@ from jaxtyping import PRNGKeyArray
 
 from ...algorithms import AbstractAlgorithm
 from ...credit import AbstractCredit, GAE
-from ...errors import check_between, InputError
+from ...errors import check_between, InputError, shown
 from ...parameters import check_key
 from ..alignment import Alignment
 from ..problems import AbstractProblem, default_problems, TabularMDP
@@ -66,9 +66,9 @@ def objective(
     key = check_key(jax.random.key(0) if key is None else key)
     key = key if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else jax.random.wrap_key_data(key)
     entropy_coef = check_between("entropy_coef", entropy_coef, 0, 1e6)
-    if credit is not None and not callable(credit):
+    if credit is not None and (not callable(credit) or isinstance(credit, type)):
         raise InputError(
-            f"credit is {type(credit).__name__}, but it must be an AbstractCredit, as logpi.GAE(), or a function "
+            f"credit is {shown(credit)}, but it must be an AbstractCredit, as logpi.GAE(), or a function "
             "(reward, terminated, truncated, value) -> (advantage, target)."
         )
     with jax.enable_x64(True), jax.numpy_rank_promotion("allow"):

@@ -39,7 +39,7 @@ def policy(
     if isinstance(subject, AbstractPolicy):
         if obs is None:
             raise InputError("a policy is audited at an observation: give obs=, one observation without a batch axis.")
-        subject, name = subject(obs, subject.initial_memory())[0], type(subject).__name__
+        subject, name = _at(subject, obs), type(subject).__name__
     else:
         name = type(subject).__name__
     dist = as_distribution(subject)
@@ -265,6 +265,17 @@ def _entropy_of(dist: AbstractDistribution) -> float:
         parameters, make = _parameters(dist)
         floats, rest = as_parameters(parameters)
         return float(make(rest.filled([x.astype(jnp.float64) for x in floats])).entropy())
+
+
+def _at(policy: AbstractPolicy, obs: PyTree) -> Any:
+    """The distribution of a policy at an observation. Raises `InputError` for one that it cannot take."""
+    try:
+        return policy(obs, policy.initial_memory())[0]
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(
+            f"obs is {shown(obs)}, of which {type(policy).__name__} makes no distribution ({said(error, 160)}): give "
+            "one observation as it was trained on, without a batch axis."
+        ) from error
 
 
 def _moved(dist: AbstractDistribution) -> list[AbstractDistribution]:
