@@ -108,23 +108,19 @@ def fan_out(*listeners: Listener) -> Listener:
 
 def as_listener(listener: Any) -> Listener:
     """The listener itself, or for `None` one that ignores every event. Raises `InputError` for what is no function."""
-    if listener is None:
-        return fan_out()
-    if not callable(listener) or isinstance(listener, type):
-        raise InputError(
-            f"listener is {shown(listener)}, but it must be a function of an event (logpi.progress.events): give "
-            "listener=print to see them."
-        )
-    return listener
+    return fan_out() if listener is None else _function("listener", listener)
 
 
 def as_callbacks(callbacks: Any) -> Listener:
     """One listener of several callbacks, or of one. Raises `InputError` for what is no function."""
     several = [callbacks] if callable(callbacks) else check_several("callbacks", callbacks, "[print]")
-    for callback in several:
-        if not callable(callback):
-            raise InputError(
-                f"one of the callbacks is {shown(callback)}, but it must be a function of an event "
-                "(logpi.progress.events): give callbacks=[print] to see them."
-            )
-    return fan_out(*several)
+    return fan_out(*(_function("one of the callbacks", callback) for callback in several))
+
+
+def _function(name: str, listener: Any) -> Listener:
+    if not callable(listener) or isinstance(listener, type):
+        raise InputError(
+            f"{name} is {shown(listener)}, but it must be a function of an event (logpi.progress.events): give print "
+            "to see them."
+        )
+    return listener
