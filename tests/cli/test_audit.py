@@ -140,7 +140,7 @@ def test_help_lists_the_kinds(capsys: pytest.CaptureFixture[str]) -> None:
         (["objective", "pppo"], "did you mean ppo?"),
         (["objective", "{}:dropped"], "breaks down on the problem three states (ValueError: not ready)"),
         (["objective", "{}:objective", "--credit", "gae"], "must be FILE.py:NAME"),
-        (["objective", "{}:objective", "--credit", "{}:params"], "credit is {'m': 0.7}, but it must be an AbstractCredit"),
+        (["objective", "{}:objective", "--credit", "{}:params"], "credit is {'m': 0.7}, but it must be"),
         (["loss", "grop"], "did you mean grpo?"),
         (["loss", "{}:params"], "must be a function of arrays"),
         (["loss", "{}:line"], "asks for rewards"),
