@@ -8,6 +8,7 @@ run one after the other; one that takes long is named, with its seconds.
 """
 
 import argparse
+import contextlib
 import dataclasses
 import datetime
 import decimal
@@ -368,7 +369,7 @@ def main() -> int:
     options = parser.parse_args()
     counts: Counter[str] = Counter()
     lines = []
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):  # some arguments are taken for a place
         targets = quick_targets() | slow_targets(Path(folder))
         for name, argument, wrong in calls(targets, options.only):
             started = time.perf_counter()
