@@ -118,7 +118,7 @@ def checkpoints(contenders: dict[str, Contender], times: int) -> list[tuple[str,
         for i in range(times):
             with tempfile.TemporaryDirectory() as folder:
                 stored, started = at.trainer.stored(at.state), time.process_time()
-                path = write_checkpoint(Path(folder) / "c", (stored,), i, None, (at.state.buffer,) if last else None)
+                path = write_checkpoint(Path(folder) / "c", (stored,), i, (at.state.buffer,) if last else None)
                 taken.append(1e3 * (time.process_time() - started))
                 size = sum((path / file).stat().st_size for file in (STATE, EXPERIENCE) if (path / file).exists())
         rows.append((f"{name}, {'the last' if last else 'on the way'}", size, statistics.median(taken)))

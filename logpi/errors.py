@@ -20,7 +20,7 @@ OTHERS_NAMES = {  # what has another name here, or needs something else first
     "log_std_init": "initial_log_std", "policy_kwargs": "network", "policy": "model", "n_seeds": "seeds",
     "num_seeds": "seeds", "optimizer": "optimiser", "env_kwargs": "env_options", "hidden_size": "width",
     "hidden_sizes": "width", "net_arch": "width",
-    "callback": "callbacks", "verbose": "progress", "limit": "reward_scaling",
+    "callback": "callbacks", "listener": "callbacks", "verbose": "progress", "limit": "reward_scaling",
 }  # fmt: skip
 
 

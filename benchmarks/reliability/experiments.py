@@ -235,7 +235,7 @@ def memory(folder: Path, updates: int = 10_000) -> dict[str, Any]:
         listener = MemoryProbe((updates // 10, updates))
         size = {"num_envs": 2, "rollout_length": 8}
         algorithm = logpi.PPO(num_epochs=1, num_minibatches=1)
-        logpi.train(env, algorithm, steps=updates * 16, out=folder / env.replace(":", "-"), listener=listener, **size)
+        logpi.train(env, algorithm, steps=updates * 16, out=folder / env.replace(":", "-"), callbacks=listener, **size)
         early, late = (listener.found[update] for update in listener.at)
         found[env] = {"early MB": round(early / 1e6, 1), "late MB": round(late / 1e6, 1)}
     grown = {env: numbers["late MB"] - numbers["early MB"] for env, numbers in found.items()}

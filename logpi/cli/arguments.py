@@ -199,7 +199,7 @@ def _field(flag: Flag) -> tuple[str, Any, Any]:
     elif flag.kind == tuple[str, ...]:
         annotation = Annotated[tyro.conf.UseAppendAction[flag.kind], words]
     else:
-        annotation = Annotated[flag.kind, _constructor(flag), words]
+        annotation = Annotated[Any, _constructor(flag), words]
     if flag.positional:
         annotation = tyro.conf.Positional[annotation]
     field = dataclasses.field() if flag.default is REQUIRED else dataclasses.field(default=flag.default)

@@ -17,6 +17,7 @@ DESCRIPTION = "What the policies of a run earn in fresh episodes: mean, 95 % int
 FLAGS = [
     Flag("run", str, "folder of a run, as logpi train makes", metavar="RUN", positional=True),
     Flag("episodes", int, "fresh episodes of each seed's policy", 100),
+    Flag("best", bool, "the policies that earned most on the way (train --evaluate-every), not the last", False),
     Flag("deterministic", bool, "take each policy's likeliest actions, in place of drawing them", False),
     Flag("env", str | None, "another environment, or the run's own where no name tells it", None, metavar="OTHER"),
     Flag("seed", int, "seed of the episodes", 0, metavar="S"),
@@ -25,7 +26,10 @@ FLAGS = [
 
 
 def evaluate_command(arguments: Sequence[str]) -> int:
-    """Evaluates, prints a table, and writes `evaluation.json` unless it was in another environment than the run's."""
+    """Evaluates, prints a table, and writes `evaluation.json`.
+
+    Not so of another environment than the run's, and of the best policies: it is what the last ones earn.
+    """
     values = parse(FLAGS, arguments, COMMAND, DESCRIPTION)
     check_between("--episodes", values["episodes"], 1)
     check_between("--seed", values["seed"], 0, 2**31 - 1)
@@ -36,12 +40,12 @@ def evaluate_command(arguments: Sequence[str]) -> int:
 
     with transient(f"evaluating {values['episodes']} episodes of {folder} ..."):
         compilation_cache()
-        run, env = load(folder), environment_of(values["env"])
+        run, env = load(folder, best=values["best"]), environment_of(values["env"])
         evaluation = run.evaluate(
             values["episodes"], deterministic=values["deterministic"], env=env, seed=values["seed"]
         )
     print(json.dumps(as_json(evaluation.as_dict())) if values["json"] else table(evaluation))
-    if (env is None or run.named is None) and kept(evaluation, folder):
+    if (env is None or run.named is None) and not values["best"] and kept(evaluation, folder):
         says(f"written to {folder / 'evaluation.json'}")
     return 0
 

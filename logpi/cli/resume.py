@@ -8,13 +8,14 @@ from ..progress.events import fan_out
 from .arguments import Flag, parse
 from .objects import environment_of
 from .terminal import says, transient
-from .train import fault_tolerance, KEPT_FAULT_TOLERANCE, learned, loggers, SHARED_FLAGS, shown
+from .train import KEPT_EVALUATIONS, KEPT_FAULT_TOLERANCE, learned, loggers, options_of, SHARED_FLAGS, shown
 
 COMMAND = "logpi resume"
 DESCRIPTION = "Goes on with a training from its newest good checkpoint, to the steps that were planned."
 FLAGS = [
     Flag("run", str, "folder of a run, as logpi train makes", metavar="RUN", positional=True),
     Flag("env", str | None, "the run's environment, where no name tells it", None, metavar="FILE.py:NAME"),
+    *KEPT_EVALUATIONS,
     *KEPT_FAULT_TOLERANCE,
     *SHARED_FLAGS,
 ]
@@ -38,7 +39,7 @@ def resume_command(arguments: Sequence[str]) -> int:
     listener = fan_out(*loggers(values["log"]))
     try:
         progress = "all" if values["verbose"] else True
-        run = resume(folder, environment=env, **fault_tolerance(values), progress=progress, listener=listener)
+        run = resume(folder, environment=env, **options_of(values), progress=progress, callbacks=listener)
     except KeyboardInterrupt as stop:
         run = learned(stop)
     return shown(run, folder, values["evaluate_episodes"], values["json"], run.summary["signal"])

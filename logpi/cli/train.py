@@ -43,6 +43,13 @@ KEPT_FAULT_TOLERANCE = [  # of a resume: by default as the training had it
     Flag("on_env_error", Literal["kept", "stop", "restart"], _BROKEN, "kept"),
     Flag("step_timeout", float | None, _TIMEOUT, None),
 ]
+_EVALUATE = "updates after which the policy is evaluated on the way, by 20 episodes; the best one is kept"
+_STOP = "return at which to stop: once evaluations on the way are 95 % sure that the mean has reached it"
+EVALUATIONS = [
+    Flag("evaluate_every", int | None, _EVALUATE, None, metavar="N"),
+    Flag("stop_at", float | None, _STOP, None, metavar="RETURN"),
+]
+KEPT_EVALUATIONS = [dataclasses.replace(flag, default="kept") for flag in EVALUATIONS]  # of a resume
 SHARED_FLAGS = [  # of `logpi train` and `logpi resume`
     Flag("log", Literal["none", "tensorboard", "wandb"], "where live curves go too", "none"),
     Flag("evaluate_episodes", int, "fresh episodes of each seed's policy at the end; 0 for none", 100),
@@ -57,6 +64,7 @@ _HOW = [
     Flag("seeds", int | None, "how many seeds, from --seed on; they run side by side", None, metavar="K"),
     Flag("out", str | None, "folder for the run; by default runs/ENV-ALGORITHM-TIME", None, metavar="DIR"),
     Flag("overwrite", bool, "write over the run that the folder holds", False),
+    *EVALUATIONS,
     *FAULT_TOLERANCE,
     *SHARED_FLAGS,
 ]
@@ -131,9 +139,9 @@ def _trained(values: dict[str, Any], settings: Any, folder: Path, again: Any) ->
                 seeds=values["seeds"],
                 out=folder,
                 overwrite=values["overwrite"],
-                **fault_tolerance(values),
+                **options_of(values),
                 progress="all" if values["verbose"] else True,
-                listener=fan_out(precompile, *loggers(values["log"])),
+                callbacks=fan_out(precompile, *loggers(values["log"])),
             )
 
 
@@ -202,9 +210,9 @@ def _folder(values: dict[str, Any], settings: Any) -> Generator[Path]:
         raise
 
 
-def fault_tolerance(values: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of `train` and `resume` that the flags give for it."""
-    return {name: values[name] for name in ("checkpoint_every", "on_nan", "on_env_error", "step_timeout")}
+def options_of(values: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of `train` and `resume` for evaluations on the way, and against loss and trouble."""
+    return {flag.name: values[flag.name] for flag in (*EVALUATIONS, *FAULT_TOLERANCE)}
 
 
 def loggers(log: str) -> list[Listener]:

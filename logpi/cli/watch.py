@@ -22,6 +22,7 @@ FLAGS = [
     Flag("run", str, "folder of a run, as logpi train makes", metavar="RUN", positional=True),
     Flag("video", str | None, "file to write in place of a window: .mp4 or .gif", None, metavar="FILE"),
     Flag("episodes", int, "how many episodes", 1),
+    Flag("best", bool, "the policy that earned most on the way (train --evaluate-every), not the last", False),
     Flag("deterministic", bool, "take the policy's likeliest actions, in place of drawing them", False),
     Flag("seed", int | None, "which seed's policy; by default the first of the run", None, metavar="S"),
     Flag("env", str | None, "the run's environment, where no name tells it", None, metavar="FILE.py:NAME"),
@@ -42,7 +43,7 @@ def watch_command(arguments: Sequence[str]) -> int:
     with transient("starting JAX ..."):
         from ..runs.run import load
 
-        run = load(values["run"], environment=environment_of(values["env"]))
+        run = load(values["run"], environment=environment_of(values["env"]), best=values["best"])
     index = _index(run, values["seed"])
     with _opened(run, "rgb_array" if video else "human") as env:
         frames = _Frames(env, run.agent(index), values["deterministic"], bool(video))

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -72,12 +73,16 @@ class Evaluation:
 
 
 def run_episodes(
-    policy: AbstractPolicy, rollout: AbstractRollout, episodes: int, key: PRNGKeyArray
+    policy: AbstractPolicy,
+    rollout: AbstractRollout,
+    episodes: int,
+    key: PRNGKeyArray,
+    look: Callable[[], None] = lambda: None,
 ) -> tuple[Float[np.ndarray, " episodes"], Float[np.ndarray, " episodes"]]:
     """Returns and lengths of `episodes` fresh episodes.
 
-    Every environment plays its share to the end. Raises `InputError` where an episode does not end, or the policy gives
-    its actions no probability.
+    Every environment plays its share to the end. `look` is called after each rollout; what it raises ends them. Raises
+    `InputError` where an episode does not end, or the policy gives its actions no probability.
     """
     wanted = shares(episodes, rollout.num_envs)
     found: list[list[tuple[float, float]]] = [[] for _ in wanted]
@@ -87,6 +92,7 @@ def run_episodes(
             if broken:
                 raise InputError("The policy's probabilities are not numbers: it is broken, so train it again.")
             _take(found, rows)
+            look()
             if len(kept := in_shares(found, wanted)) == episodes:
                 returns, lengths = np.array(kept).T
                 return returns, lengths

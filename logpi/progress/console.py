@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import printable
+from ..runs.files import finite
 from ..runs.metrics import recent_return
 from ..statistics.intervals import mean_interval
-from .events import Advanced, Compiled, Compiling, Event, Finished, Planned, Warned
+from .events import Advanced, Compiled, Compiling, Evaluated, Event, Finished, Planned, Warned
 
 SECONDS_BETWEEN_LINES = 5.0
 NEWEST_ROWS = 4096
@@ -140,6 +141,8 @@ class PlainProgress:
                 if time.monotonic() - self._last >= self._every:
                     self._last = time.monotonic()
                     self._lines.show(plain_line(self._tracker.snapshot()))
+            case Evaluated(rows):
+                self._lines.say(evaluation_line(rows))
             case Warned(sentence):
                 self._lines.say(printable(f"warning: {sentence}"))
             case Finished(interrupted, stopped):
@@ -182,6 +185,19 @@ def plain_line(now: ProgressSnapshot) -> str:
     """One line of text."""
     measured = "  ".join(f"{name} {number}" for name, number in now.measurements())
     return "  ".join([f"{now.steps:,} steps", f"{now.done:.0%}", *pace(now), measured])
+
+
+def evaluation_line(rows: list[dict[str, Any]]) -> str:
+    """What an evaluation on the way came to: its mean return, over seeds if there are several."""
+    seeds = f" of {len(rows)} seeds" if len(rows) > 1 else ""
+    update = min(row["iteration"] for row in rows)
+    if len(rows) == 1:
+        low, mean, high = (rows[0][name] for name in ("return_low", "return_mean", "return_high"))
+    else:
+        found = mean_interval(np.array([row["return_mean"] for row in rows], np.float64))
+        low, mean, high = (finite(x) for x in (found.low, found.value, found.high))
+    between = "" if low is None or high is None else f" [{_short(low)}, {_short(high)}]"
+    return f"evaluated after {update:,} updates: return{seeds} {_short(mean)}{between}"
 
 
 def pace(now: ProgressSnapshot) -> list[str]:

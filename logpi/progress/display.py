@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from ..errors import check_flag, choice
 from .console import PlainProgress
-from .events import as_listener
+from .events import fan_out
 
 SECONDS_BETWEEN_DRAWINGS = 0.25  # in a notebook
 
@@ -38,7 +38,7 @@ def progress_display(progress: bool | Literal["all"] | None) -> Any:
 class _Nothing:
     """Shows nothing."""
 
-    __call__ = staticmethod(as_listener(None))
+    __call__ = staticmethod(fan_out())
 
     def close(self) -> None:
         """Nothing."""

@@ -75,6 +75,28 @@ class Advanced:
 
 
 @dataclasses.dataclass(frozen=True)
+class Evaluated:
+    """The policies were evaluated on the way, as `evaluate_every` says.
+
+    `rows` are one for each seed, as in `evaluations.jsonl`: seed, iteration, steps, episodes, return_mean with its
+    95 % interval from return_low to return_high (`None` where there is none), length_mean, and whether it is the best
+    of the seed so far. `stop` and `run` are as of `Advanced`.
+    """
+
+    rows: list[dict[str, Any]]
+    training: Any = dataclasses.field(default=None, kw_only=True, repr=False, compare=False)
+
+    def stop(self, why: Any) -> None:
+        """Ends the training before the next update, as `Advanced.stop` does."""
+        self.training.stop(why)
+
+    @property
+    def run(self) -> "Run":
+        """What the training would leave, if it ended now."""
+        return self.training.run()
+
+
+@dataclasses.dataclass(frozen=True)
 class Warned:
     """Something is not as it should be, and training goes on."""
 
@@ -89,7 +111,7 @@ class Finished:
     stopped: str = ""  # why a callback ended it, in its words
 
 
-Event = Planned | Compiling | Compiled | Advanced | Warned | Finished
+Event = Planned | Compiling | Compiled | Advanced | Evaluated | Warned | Finished
 
 # Hears every event, in the thread that trains. What it returns is dropped. What it raises ends the training as a fault
 # does: what was learned is saved for `resume` to go on from, and is the `run` of the exception, which is raised again.
@@ -106,21 +128,13 @@ def fan_out(*listeners: Listener) -> Listener:
     return pass_on
 
 
-def as_listener(listener: Any) -> Listener:
-    """The listener itself, or for `None` one that ignores every event. Raises `InputError` for what is no function."""
-    return fan_out() if listener is None else _function("listener", listener)
-
-
 def as_callbacks(callbacks: Any) -> Listener:
     """One listener of several callbacks, or of one. Raises `InputError` for what is no function."""
     several = [callbacks] if callable(callbacks) else check_several("callbacks", callbacks, "[print]")
-    return fan_out(*(_function("one of the callbacks", callback) for callback in several))
-
-
-def _function(name: str, listener: Any) -> Listener:
-    if not callable(listener) or isinstance(listener, type):
-        raise InputError(
-            f"{name} is {shown(listener)}, but it must be a function of an event (logpi.progress.events): give print "
-            "to see them."
-        )
-    return listener
+    for callback in several:
+        if not callable(callback) or isinstance(callback, type):
+            raise InputError(
+                f"one of the callbacks is {shown(callback)}, but it must be a function of an event "
+                "(logpi.progress.events): give print to see them."
+            )
+    return fan_out(*several)

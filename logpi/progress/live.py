@@ -15,8 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ..errors import printable
-from .console import pace, plan_lines, ProgressSnapshot, ProgressTracker
-from .events import Advanced, Compiled, Compiling, Event, Finished, Planned, Warned
+from .console import evaluation_line, pace, plan_lines, ProgressSnapshot, ProgressTracker
+from .events import Advanced, Compiled, Compiling, Evaluated, Event, Finished, Planned, Warned
 
 
 class TerminalProgress:
@@ -49,6 +49,8 @@ class TerminalProgress:
                     # From here on it is drawn when there is news, and no thread takes time from the training.
                     self._start(Text(), refreshing=False)
                 self._draw()
+            case Evaluated(rows):
+                self._console.print(Text(evaluation_line(rows), "dim"))
             case Warned(sentence):  # above the numbers
                 self._console.print(printable(f"warning: {sentence}"), markup=False, highlight=False)
             case Finished(interrupted, stopped):  # the last numbers stay

@@ -13,7 +13,7 @@ from ..errors import missing
 from ..measurements import RETURN
 from ..runs.metrics import real_columns
 from ..runs.schema import to_json
-from .events import Advanced, Compiled, Compiling, Event, Finished, Planned, Warned
+from .events import Advanced, Compiled, Compiling, Evaluated, Event, Finished, Planned, Warned
 
 _NO_CURVE = ("seed", "iteration", "steps", "return_squares")  # these place a row, or are there for its error alone
 _SPEED = (("charts/SPS", 1.0), ("time/fps", 1.0))
@@ -46,6 +46,10 @@ class TensorBoard:
                 for seed, step, numbers in self._curves.of(event):
                     for tag, number in numbers.items():
                         self._writers[seed].add_scalar(tag, number, step)
+            case Evaluated(rows):
+                for row in rows:
+                    for tag, number in evaluated(row).items():
+                        self._writers[row["seed"]].add_scalar(tag, number, row["steps"])
             case Warned(sentence):
                 for writer in self._writers.values():
                     writer.add_text("warnings", sentence)
@@ -90,6 +94,9 @@ class WandB:
                 for seed, step, numbers in self._curves.of(event):
                     # CleanRL's charts are over `global_step`.
                     self._runs[seed].log({**numbers, "global_step": step}, step=step)
+            case Evaluated(rows):
+                for row in rows:
+                    self._runs[row["seed"]].log(evaluated(row) | {"global_step": row["steps"]})
             case Warned(sentence):
                 for run in self._runs.values():
                     run.alert(title="logpi", text=sentence)
@@ -120,6 +127,12 @@ def _flat(value: Any, name: str = "") -> dict[str, Any]:
         return {name: value}
     parts = {f"{name}.{part}" if name else str(part): item for part, item in value.items()}
     return {key: leaf for part, item in parts.items() for key, leaf in _flat(item, part).items() if key != "kind"}
+
+
+def evaluated(row: dict[str, Any]) -> dict[str, float]:
+    """What an evaluation on the way came to, by Stable-Baselines3's tags."""
+    tags = {"eval/mean_reward": row["return_mean"], "eval/mean_ep_length": row["length_mean"]}
+    return {tag: number for tag, number in tags.items() if number is not None}
 
 
 class TaggedRows:

@@ -240,7 +240,8 @@ def _fell(told: Told, threshold: float) -> str | None:
     steps = found.steps[known][np.argmax(smooth)]
     return (
         f"The return fell from its best, {shown(best)} near {shown(steps)} steps, to {shown(last)} at the end. "
-        "A lower or annealed learning rate keeps what was learned; the best checkpoint is kept."
+        "A lower or annealed learning rate keeps what was learned; evaluations on the way (--evaluate-every) keep the "
+        "best policy."
     )
 
 

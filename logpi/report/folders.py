@@ -11,10 +11,10 @@ from jaxtyping import Float
 
 from ..errors import check_path, InputError, printable
 from ..runs.files import read_json
+from ..runs.journals import read_times
 from ..runs.metrics import as_columns, read_rows, real_columns
 from ..runs.run import load, read_config, Run, status
 from ..runs.schema import name_of_kind
-from ..runs.times import read_times
 
 Column = Float[np.ndarray, " _"]  # of a seed: each may have come to another number of rows
 

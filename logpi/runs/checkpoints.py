@@ -22,13 +22,13 @@ from jaxtyping import PyTree
 from .._version import __version__
 from ..errors import InputError, shown
 from .arrays import arrays_limit, load_arrays, write_arrays
-from .files import beside, finite, MANIFEST_LIMIT, read_json, removed, sync_folder, write_and_sync
+from .files import beside, MANIFEST_LIMIT, read_json, removed, sync_folder, write_and_sync
 from .folder import HeldFolder
 from .metrics import Mark
 from .options import Every
 
 SCHEMA = 3
-KEPT = 3  # the newest; and the best
+KEPT = 3  # the newest
 FOLDER = "checkpoints"
 STATE, EXPERIENCE, MANIFEST = "state.safetensors", "experience.safetensors", "manifest.json"
 _NAME = re.compile(r"\d{8,12}")
@@ -55,7 +55,7 @@ class Checkpoints:
         """Whether one is."""
         return self.room(iteration) <= 0 or time.monotonic() - self._time >= self._every.seconds
 
-    def write(self, states: PyTree, iteration: int, score: float | None, mark: Mark, experience: PyTree = None) -> None:
+    def write(self, states: PyTree, iteration: int, mark: Mark, experience: PyTree = None) -> None:
         """Writes one; where that cannot be done, warns, and training goes on with those there are."""
         self._time, self._iteration, started = time.monotonic(), iteration, time.perf_counter()
         if self._held is None:
@@ -63,7 +63,7 @@ class Checkpoints:
         folder = self._held.path / FOLDER
         try:
             self._held.check()
-            write_checkpoint(folder, states, iteration, score, experience, run_id=self._run_id, mark=mark)
+            write_checkpoint(folder, states, iteration, experience, run_id=self._run_id, mark=mark)
         except OSError as error:
             self._warn(
                 f"the checkpoint of update {iteration:,} could not be written to {folder} ({error.strerror}); "
@@ -76,13 +76,12 @@ def write_checkpoint(
     folder: Path,
     states: PyTree,
     iteration: int,
-    score: float | None = None,
     experience: PyTree = None,
     *,
     run_id: str = "",
     mark: Mark | None = None,
 ) -> Path:
-    """Writes a checkpoint, and removes all but the newest and the best. Raises `OSError` where it cannot."""
+    """Writes a checkpoint, and removes all but the newest. Raises `OSError` where it cannot."""
     folder.mkdir(exist_ok=True)
     path = folder / f"{iteration:08d}"
     files = {STATE: states} | ({EXPERIENCE: experience} if jax.tree.leaves(experience) else {})
@@ -95,7 +94,7 @@ def write_checkpoint(
             write_arrays(temporary / name, tree)
         manifest = {
             "schema": SCHEMA, "logpi": __version__, "run": run_id, "iteration": iteration,
-            "score": None if score is None else finite(score), "rows": None if mark is None else mark.as_dict(),
+            "rows": None if mark is None else mark.as_dict(),
             "files": {
                 name: {"sha256": _sha256(temporary / name), "bytes": (temporary / name).stat().st_size}
                 for name in files
@@ -133,24 +132,12 @@ def put_in_order(folder: Path) -> None:
 
 
 def _prune(folder: Path) -> None:
-    """Keeps the newest and the best; hides a folder before it is emptied, so that none is ever seen half empty."""
-    paths = listed(folder)
-    scores = {path: score for path in paths if (score := _score(path)) is not None}
-    best = max(scores, key=lambda path: scores[path], default=None)
-    for path in paths[KEPT:]:
-        if path != best:
-            hidden = beside(path)
-            path.rename(hidden)
-            with contextlib.suppress(OSError):
-                removed(hidden)
-
-
-def _score(path: Path) -> float | None:
-    try:
-        score = read_json(path / MANIFEST, MANIFEST_LIMIT)["score"]
-    except (InputError, KeyError, TypeError):
-        return None
-    return finite(float(score)) if isinstance(score, int | float) else None
+    """Keeps the newest; hides a folder before it is emptied, so that none is ever seen half empty."""
+    for path in listed(folder)[KEPT:]:
+        hidden = beside(path)
+        path.rename(hidden)
+        with contextlib.suppress(OSError):
+            removed(hidden)
 
 
 def listed(folder: Path) -> list[Path]:

@@ -13,7 +13,7 @@ from ..errors import InputError, said, shown
 from ..measurements import Measurement
 from ..models import Network
 from .files import JSON_LIMIT, parse_json, read_json
-from .options import FaultTolerance
+from .options import EvaluationPlan, FaultTolerance
 from .schema import differences, from_json, own_parts, to_json
 from .settings import MOST_TEXT, Settings
 
@@ -24,12 +24,12 @@ _DAMAGED = ": the run folder is damaged"
 _KINDS = {
     "env": str, "model": str, "versions": dict, "seeds": tuple, "settings": Settings,
     "obs_space": spaces.Space, "action_space": spaces.Space, "measurements": tuple,
-    "run_id": str, "fault_tolerance": FaultTolerance,
+    "run_id": str, "fault_tolerance": FaultTolerance, "evaluation_plan": EvaluationPlan | None,
 }  # fmt: skip
 # Of schema 2, whose algorithms all measured the same.
 _ADDED = {"measurements": PPO.measurements}
 # What folders of an older logpi do not say.
-_LATER = {"run_id": "", "fault_tolerance": FaultTolerance()}
+_LATER = {"run_id": "", "fault_tolerance": FaultTolerance(), "evaluation_plan": None}
 
 
 def read_entries(folder: Path) -> dict[str, Any]:

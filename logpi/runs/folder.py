@@ -20,16 +20,17 @@ from .config import check_readable
 from .files import check_writable, removed, write_atomically
 from .metrics import rewrite_rows
 
-LEFT = ("evaluation.json", "fault.json", "times.jsonl")  # that a run before may have left
+LEFT = ("evaluation.json", "fault.json", "times.jsonl", "evaluations.jsonl")  # that a run before may have left
 PATIENCE = 0.2  # seconds that a lock is waited for: somebody may only look whether it is held
-_NOTHING = {"config.json", "metrics.jsonl", "times.jsonl"}  # the files of a run of which nothing has come yet
+# The files of a run of which nothing has come yet.
+_NOTHING = {"config.json", "metrics.jsonl", "times.jsonl", "evaluations.jsonl"}
 # What a process that was killed leaves of a file that it was writing.
-_UNFINISHED = re.compile(r"\.(config\.json|(metrics|times)\.jsonl|(evaluation|fault)\.json|policy-.*)\.\w+")
+_UNFINISHED = re.compile(r"\.(config\.json|(metrics|times|evaluations)\.jsonl|(evaluation|fault)\.json|policy-.*)\.\w+")
 
 
-def policy_file(seed: int | str) -> str:
-    """The name of a seed's policy in a run folder."""
-    return f"policy-seed{seed}.safetensors"
+def policy_file(seed: int | str, *, best: bool = False) -> str:
+    """The name of a seed's policy in a run folder: the last one, or the best that evaluations on the way found."""
+    return f"policy-seed{seed}{'-best' if best else ''}.safetensors"
 
 
 class HeldFolder:

@@ -13,12 +13,13 @@ from jaxtyping import Float
 from ..errors import check_path, InputError, missing, said
 from ..measurements import Measurement, RETURN, RETURN_SQUARES
 from ..statistics.curves import band, Curve, Curves, middle, Points
+from .journals import evaluation_curve
 from .metrics import as_columns, curve_of
 
 POINTS = 240  # along a curve
 SMOOTHING = 0.01  # standard deviation of the Gaussian that a point is an average under, as a share of the training
 # Okabe and Ito's colours, which everyone can tell apart.
-_BLUE, _GREY, _INK = "#0072B2", "#8C8C8C", "#262626"
+_BLUE, _ORANGE, _GREY, _INK = "#0072B2", "#D55E00", "#8C8C8C", "#262626"
 PANELS = 6  # measurements beside each other, at most
 _STYLE: Any = {
     "font.size": 9.0,
@@ -49,6 +50,7 @@ class Drawing:
     title: str
     columns: dict[int, dict[str, Float[np.ndarray, " _"]]]
     planned: float  # steps that the axes reach to, at least
+    evaluated: Float[np.ndarray, "4 evaluations"]  # on the way: steps, mean return, its bounds
 
     @property
     def edges(self) -> Float[np.ndarray, " edges"]:
@@ -74,11 +76,14 @@ def plot_curves(
     measurements: Sequence[Measurement] = (),
     planned: float = 0,
     path: str | Path | None = None,
+    *,
+    evaluations: Sequence[dict[str, Any]] = (),
 ):
     """The return of every seed against agent steps, what all seeds come to, and what the algorithm measures.
 
     With several seeds: the interquartile mean over seeds, with its 95 % bootstrap band. With one: the band is that of
-    the mean over the episodes of which each point is made. The axes reach to `planned` steps where the rows do not.
+    the mean over the episodes of which each point is made. Points are `evaluations` on the way, with their intervals.
+    The axes reach to `planned` steps where the rows do not.
     Returns a `matplotlib.figure.Figure`; written to `path` too, in the form that its ending names. Raises `InputError`
     where matplotlib is missing, or there is no such form.
     """
@@ -91,7 +96,7 @@ def plot_curves(
         raise missing("The plot", "matplotlib", "plot") from None
     panels = [m for m in measurements if m.short][:PANELS]
     names = ("steps", "episodes", RETURN.name, RETURN_SQUARES.name, *(m.name for m in panels))
-    drawn = Drawing(title, as_columns(seeds, rows, names), planned)
+    drawn = Drawing(title, as_columns(seeds, rows, names), planned, evaluation_curve(evaluations, len(seeds)))
     with matplotlib.rc_context(_STYLE):
         layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)
         figure = Figure(figsize=(9.0, 5.4), dpi=130, layout=layout)
@@ -141,6 +146,11 @@ def _draw_returns(axes: Any, drawn: Drawing) -> None:
         label = "mean, with its 95 % band over episodes"
     axes.fill_between(drawn.steps, *band(means, errors), color=_BLUE, alpha=0.2, linewidth=0)
     axes.plot(drawn.steps, middle(means), color=_BLUE, linewidth=2.0, label=label)
+    steps, mean, low, high = drawn.evaluated
+    if len(steps):
+        bars = np.nan_to_num([mean - low, high - mean])
+        label = "evaluated on the way"
+        axes.errorbar(steps, mean, bars, fmt="o", color=_ORANGE, markersize=3, linewidth=1, label=label)
     axes.legend(loc="best", frameon=False)
     _scale(axes, drawn, 6)
 

@@ -29,8 +29,9 @@ from .agent import Agent
 from .arrays import load_arrays, save_arrays
 from .config import given_settings, own_env, read_entries
 from .folder import claimed, clear_folder, is_held, policy_file, write_config
+from .journals import read_evaluations, write_evaluations
 from .metrics import read_rows, rewrite_rows
-from .options import FaultTolerance
+from .options import EvaluationPlan, FaultTolerance
 from .plot import plot_curves
 from .schema import name_of_kind
 from .settings import Settings
@@ -38,6 +39,33 @@ from .settings import Settings
 BY_ENV = Named("")
 # The cure where an environment has to be given.
 AGAIN = "give it again, as environment= in Python or as --env FILE.py:NAME where a command has it"
+
+
+@dataclasses.dataclass(frozen=True)
+class Best:
+    """The networks of a seed with the highest mean return in an evaluation on the way, in 32 bits."""
+
+    networks: PyTree
+    iteration: int
+    return_mean: float
+
+    def save(self, path: Path) -> None:
+        """Into a file, atomically."""
+        save_arrays(path, self._tree(self.networks))
+
+    def _tree(self, networks: PyTree) -> dict[str, Any]:
+        """In arrays alone, for which a file has one checksum."""
+        return {
+            "networks": networks,
+            "iteration": np.asarray(self.iteration, np.int32),
+            "return_mean": np.asarray(self.return_mean, np.float32),
+        }
+
+    @classmethod
+    def load(cls, path: Path, like: PyTree) -> "Best":
+        """From a file, in networks of this structure. Raises `InputError` where it is damaged."""
+        found = _read_model(path, cls(like, 0, 0.0)._tree(like))
+        return cls(found["networks"], int(found["iteration"]), float(found["return_mean"]))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +87,9 @@ class Run:
     named: Named | None = BY_ENV  # what makes that environment again, `env` if not given; `None` where no name does
     run_id: str = ""  # of this training alone: its checkpoints bear it too
     fault_tolerance: FaultTolerance = dataclasses.field(default_factory=FaultTolerance)
+    evaluation_plan: EvaluationPlan | None = None
+    evaluations: Sequence[dict[str, Any]] = ()  # on the way: one row for each and each seed, as `evaluations.jsonl`
+    bests: tuple[Best, ...] = ()  # of each seed, where there were evaluations on the way
 
     def __post_init__(self):
         if self.named == BY_ENV:
@@ -80,7 +111,7 @@ class Run:
         """What `config.json` holds."""
         names = (
             "seeds", "model", "settings", "obs_space", "action_space", "measurements", "summary", "versions", "run_id",
-            "fault_tolerance",
+            "fault_tolerance", "evaluation_plan",
         )  # fmt: skip
         told = {"env": self.env, "named": self.named and {"suite": self.named.suite, "options": self.named.options}}
         return told | {name: getattr(self, name) for name in names}
@@ -89,6 +120,20 @@ class Run:
     def policy(self) -> Agent:
         """The first seed's policy, to call with an observation: always the same agent, which remembers."""
         return self.agent(0)
+
+    @property
+    def best(self) -> "Run":
+        """The run with the policy of each seed that earned most in an evaluation on the way, in place of the last.
+
+        It is the best of several that were measured with errors: evaluate it anew to know what it earns. Raises
+        `InputError` where there were no evaluations on the way.
+        """
+        if not self.bests:
+            raise InputError(
+                "The run has no best policies, for nothing was evaluated on the way: train with evaluate_every=50 "
+                "(--evaluate-every 50)."
+            )
+        return dataclasses.replace(self, models=tuple(best.networks for best in self.bests))
 
     @property
     def policies(self) -> tuple[AbstractPolicy, ...]:
@@ -145,6 +190,10 @@ class Run:
         check_spaces(self, source.name, made)
         return made
 
+    def playing(self, source: EnvSource, episodes: int) -> AbstractRollout:
+        """A rollout to play so many episodes in. Raises `InputError` as `rollout` does."""
+        return self.rollout(source, source.envs(min(episodes, source.either(128, 8))), 128)
+
     def evaluate(
         self, episodes: int = 100, *, deterministic: bool = False, env: Any = None, seed: int = 0
     ) -> Evaluation:
@@ -155,10 +204,9 @@ class Run:
         episodes = check_whole("episodes", episodes, 1)
         seed = check_whole("seed", seed, 0)
         source = self.source(env)
-        num_envs = source.envs(min(episodes, source.either(128, 8)))
         return evaluate_policies(
             list(self.policies),
-            self.rollout(source, num_envs, 128),
+            self.playing(source, episodes),
             env=source.name,
             seeds=self.seeds,
             episodes=episodes,
@@ -172,7 +220,9 @@ class Run:
         title = f"{self.env}, {name_of_kind(self.settings.algorithm)}, {seeds}"
         # Rows that only reset count as no step, so a whole training ends a little below what was asked for.
         planned = 0 if self.summary.get("interrupted") or self.summary.get("stopped") else self.settings.steps
-        return plot_curves(title, self.seeds, self.history, self.measurements, planned, path)
+        return plot_curves(
+            title, self.seeds, self.history, self.measurements, planned, path, evaluations=self.evaluations
+        )
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
         """Writes the run folder: configuration, metrics, and a policy a seed."""
@@ -187,6 +237,10 @@ class Run:
         rewrite_rows(folder, self.history)
         for seed, model in zip(self.seeds, self.models, strict=True):
             save_arrays(folder / policy_file(seed), model)
+        if self.bests:
+            write_evaluations(folder, self.evaluations)
+            for seed, best in zip(self.seeds, self.bests, strict=True):
+                best.save(folder / policy_file(seed, best=True))
 
 
 def is_complete(run: Run, folder: Path | None = None) -> bool:
@@ -261,8 +315,11 @@ def load(
     model: Any = None,
     environment: Any = None,
     settings: Settings | None = None,
+    best: bool = False,
 ) -> Run:
     """The run in a folder. Nothing in it is executed: a configuration is data, and policies are arrays.
+
+    With `best`, its policies are those that earned most in evaluations on the way (`Run.best`), not the last ones.
 
     A run of a model of the user's own needs `model`: the policy or the function that `train` was given, or one of the
     same structure. A run in an environment that no name tells needs `environment` to be evaluated. One of an
@@ -277,13 +334,22 @@ def load(
     if settings is not None:
         config = dataclasses.replace(config, settings=given_settings(folder, config.settings, settings))
     like = skeleton(config, config.settings.network if model is None else model)
-    models = tuple(_read_model(folder, seed, like) for seed in config.seeds)
-    return dataclasses.replace(config, models=models, history=read_rows(folder), environment=environment)
+    models = tuple(_read_model(folder / policy_file(seed), like) for seed in config.seeds)
+    run = dataclasses.replace(
+        config, models=models, history=read_rows(folder), environment=environment,
+        evaluations=read_evaluations(folder), bests=_bests(folder, config.seeds, like),
+    )  # fmt: skip
+    return run.best if check_flag("best", best) else run
 
 
-def _read_model(folder: Path, seed: int, like: PyTree) -> PyTree:
+def _bests(folder: Path, seeds: Sequence[int], like: PyTree) -> tuple[Best, ...]:
+    """Those of all seeds; none where a seed has none."""
+    paths = [folder / policy_file(seed, best=True) for seed in seeds]
+    return tuple(Best.load(path, like) for path in paths) if all(map(os.path.lexists, paths)) else ()
+
+
+def _read_model(path: Path, like: PyTree) -> PyTree:
     """The networks of a seed. Raises `InputError` where they are missing, damaged, or not finite."""
-    path = folder / policy_file(seed)
     if not os.path.lexists(path):
         raise InputError(f"{path} is not there: the training was not brought to its end, as `logpi resume` can do.")
     model = load_arrays(path, like)
@@ -311,6 +377,6 @@ def read_config(folder: Path) -> Run:
     entries = read_entries(folder)
     return Run(
         entries["env"], entries["settings"], entries["seeds"], (), entries["obs_space"], entries["action_space"], [],
-        entries["summary"], entries["versions"], entries["measurements"], entries["model"], named=entries["named"],
-        run_id=entries["run_id"], fault_tolerance=entries["fault_tolerance"],
+        entries["summary"], entries["versions"], entries["measurements"], entries["model"],
+        **{name: entries[name] for name in ("named", "run_id", "fault_tolerance", "evaluation_plan")},
     )  # fmt: skip

@@ -28,12 +28,12 @@ from ..measurements import Measurement
 from ..models import Network
 from ..transforms import RewardScaling
 from .files import as_json, spelled, write_atomically
-from .options import Every, FaultTolerance
+from .options import EvaluationPlan, Every, FaultTolerance
 from .settings import Settings
 
 PARTS: list[type] = [
     PPO, A2C, REINFORCE, GAE, MonteCarlo, NStep, Standardised, Unchanged, Latest, Replay, Adam, Network,
-    RewardScaling, Settings, Measurement, Every, FaultTolerance,
+    RewardScaling, Settings, Measurement, Every, FaultTolerance, EvaluationPlan,
 ]  # fmt: skip
 SPACES = (spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary, spaces.Box, spaces.Dict, spaces.Tuple)
 KNOWN: dict[str, Any] = {kind.__name__: kind for kind in (*PARTS, *SPACES)}

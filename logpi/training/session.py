@@ -2,9 +2,9 @@
 
 import contextlib
 import dataclasses
+import os
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import jax
 from ..errors import check_flag, check_path, InputError, interruption, shown
 from ..measurements import Measurement
 from ..progress.events import Compiled, Compiling, Planned, Warned
-from ..rollout import close_or_warn
+from ..rollout import AbstractRollout, close_or_warn
 from ..runs.arrays import check_storable, save_arrays
 from ..runs.checkpoints import (
     Checkpoints,
@@ -37,11 +37,13 @@ from ..runs.folder import (
     versions,
     write_config,
 )  # fmt: skip
-from ..runs.metrics import check_measurements, MetricsLog, rewrite_rows, rows_up_to
-from ..runs.run import read_config, Run
-from ..runs.times import Times
+from ..runs.journals import evaluations_up_to, Times
+from ..runs.metrics import check_measurements, MetricsLog, rewrite_rows, Rows, rows_up_to
+from ..runs.options import EvaluationPlan
+from ..runs.run import Best, read_config, Run
 from ..spaces.actions import is_far, note_on
 from ..spaces.encoding import layout_note
+from .evaluating import Evaluating, evaluation_rollout
 from .loop import CompiledLoop, HostLoop, measured, Trainer, TrainingState, with_traced_numbers
 from .monitors import Monitors
 from .placement import begin, device, name_of
@@ -75,10 +77,11 @@ class Session:
         settings = self.task.settings
         check_measurements(self._measurements)
         check_readable(self._as_run().config())
+        where = None if self._plan is None else evaluation_rollout(self._as_run(), self._plan, self.task.source)
         on_actions = note_on(self.task.rollout.action_space, settings.actions)
         rescaled = settings.actions == "auto" and is_far(self.task.rollout.action_space)
         notes = [self.task.source.note, on_actions if rescaled else "", layout_note(self.task.rollout.obs_space)]
-        self.task.listener(self._plan(" ".join(filter(None, notes))))
+        self.task.listener(self._planned(" ".join(filter(None, notes))))
         if on_actions and not rescaled:
             self._warn(on_actions)
         trainer = with_traced_numbers(
@@ -93,7 +96,7 @@ class Session:
             states, loop, kept = self._begin(trainer, opened)
             starting = time.perf_counter() - started
             self.task.listener(Compiled(starting))
-            at, fault = self._trained(trainer, loop, states, kept, starting)
+            at, fault = self._trained(trainer, loop, states, kept, starting, where)
             if at.left_behind:  # what does not answer cannot be closed either
                 opened.pop_all()
         fault = at.finish(fault)
@@ -168,12 +171,27 @@ class Session:
             resumed = self._with_experience(trainer, path, resumed)
         mark = None if path is None else mark_of(path)
         kept = rows_up_to(folder, mark, iterations, self._warn)
-        if config.fault_tolerance != self.task.fault_tolerance:
-            write_config(folder, dataclasses.replace(config, fault_tolerance=self.task.fault_tolerance).config())
+        options = {"fault_tolerance": self.task.fault_tolerance, "evaluation_plan": self._plan}
+        if (now := dataclasses.replace(config, **options)) != config:
+            write_config(folder, now.config())
         if not complete:  # they were of policies that are not the last any more
             for left in ("fault.json", "evaluation.json"):
                 removed(folder / left)
-        return resumed, Before(kept, None if mark is None else mark.steps)
+        steps = None if mark is None else mark.steps
+        evaluations, bests = evaluations_up_to(folder, iterations), self._bests(folder, trainer, resumed)
+        return resumed, Before(kept, steps, evaluations, bests)
+
+    def _bests(self, folder: Path, trainer: Trainer, states: list[TrainingState]) -> dict[int, Best]:
+        """The best policies that evaluations had found; one that cannot be read is named, and looked for anew."""
+        found = {}
+        for seed, state in zip(self.task.seeds, states, strict=True):
+            path = folder / policy_file(seed, best=True)
+            if self._plan is not None and os.path.lexists(path):
+                try:
+                    found[seed] = Best.load(path, trainer.networks(state))
+                except InputError as error:
+                    self._warn(f"the best policy so far is passed over: {error}")
+        return found
 
     def _with_experience(self, trainer: Trainer, path: Path, states: list[TrainingState]) -> list[TrainingState]:
         """With what a checkpoint holds beside the states, and a word on what it does not hold."""
@@ -197,6 +215,7 @@ class Session:
         states: list[TrainingState],
         before: "Before",
         starting: float,
+        where: AbstractRollout | None,
     ) -> tuple[Underway, Exception | None]:
         """Where it stands after all iterations, and what broke."""
         folder, check = (None, lambda: None) if self.held is None else (self.held.path, self.held.check)
@@ -211,6 +230,9 @@ class Session:
                 self.task, self.held, trainer, loop, states, log, checkpoints, times, monitors, interruption, starting,
                 self._as_run,
             )  # fmt: skip
+            if self._plan is not None and where is not None:
+                total = self.task.settings.num_updates
+                at.evaluating = Evaluating(self._plan, where, total, self.held, before.evaluations, before.bests)
             return at, at.iterate()
 
     def _saved(self, at: "Underway") -> Run:
@@ -218,7 +240,7 @@ class Session:
         summary, held = at.summary(), self.held
         if held is not None and self.task.resume and not at.log.new_steps:  # nothing was done: its times stand
             summary = summary | read_config(held.path).summary | {name: summary[name] for name in ENDED}
-        run = self._as_run(tuple(at.trainer.networks(state) for state in at.states), at.log.all, summary)
+        run = dataclasses.replace(self._as_run(at), summary=summary)
         if held is None:
             return run
         try:
@@ -227,6 +249,8 @@ class Session:
                 rewrite_rows(held.path, at.log.all)
             for chosen, trained in zip(self.task.seeds, run.models, strict=True):
                 save_arrays(held.path / policy_file(chosen), trained)
+            if at.evaluating is not None:
+                at.evaluating.finish()
             write_config(held.path, run.config())
         except OSError as error:
             raise self._rescued(run, at, error) from None
@@ -251,13 +275,19 @@ class Session:
         return InputError(f"{out} cannot be written ({error.strerror}), nor can a folder beside it: make room.")
 
     @property
+    def _plan(self) -> EvaluationPlan | None:
+        """Of evaluations, at whole rows of metrics."""
+        plan = self.task.evaluation_plan
+        return None if plan is None else plan.whole(self.task.settings.iterations_per_row)
+
+    @property
     def _measurements(self) -> tuple[Measurement, ...]:
         return measured(self.task.settings.algorithm, self.task.rollout)
 
     def _warn(self, sentence: str) -> None:
         self.task.listener(Warned(sentence))
 
-    def _plan(self, note: str) -> Planned:
+    def _planned(self, note: str) -> Planned:
         task = self.task
         return Planned(
             task.source.name, note, type(task.settings.algorithm).__name__, task.seeds,
@@ -267,18 +297,22 @@ class Session:
             task.settings.iterations_per_row, task.settings,
         )  # fmt: skip
 
-    def _as_run(
-        self,
-        models: tuple[Any, ...] = (),
-        history: Sequence[dict[str, Any]] = (),
-        summary: dict[str, Any] | None = None,
-    ) -> Run:
+    def _as_run(self, at: Underway | None = None) -> Run:
+        """What there is of it, without policies before the iterations are under way."""
         task = self.task
-        more_than_a_name = None if isinstance(task.environment, str) else task.environment
-        return Run(
-            task.source.name, task.settings, task.seeds, models, task.rollout.obs_space, task.rollout.action_space,
-            history, summary or {}, versions(), self._measurements, self.model_name,
-            more_than_a_name, task.source.named, task.run_id, task.fault_tolerance,
+        run = Run(
+            task.source.name, task.settings, task.seeds, (), task.rollout.obs_space, task.rollout.action_space, (), {},
+            versions(), self._measurements, self.model_name,
+            None if isinstance(task.environment, str) else task.environment, task.source.named, task.run_id,
+            task.fault_tolerance, self._plan,
+        )  # fmt: skip
+        if at is None:
+            return run
+        found = {} if at.evaluating is None else at.evaluating.bests
+        bests = tuple(found[seed] for seed in task.seeds) if len(found) == len(task.seeds) else ()
+        return dataclasses.replace(
+            run, models=at.networks, history=Rows(at.log.all), summary=at.summary(), bests=bests,
+            evaluations=() if at.evaluating is None else tuple(at.evaluating.lines),
         )  # fmt: skip
 
 

@@ -23,13 +23,13 @@ from ..errors import (
 )
 from ..models import AbstractPolicy, Network
 from ..progress.display import progress_display
-from ..progress.events import as_callbacks, as_listener, fan_out, Listener
+from ..progress.events import as_callbacks, fan_out, Listener
 from ..rollout import AbstractRollout
 from ..rollout.base import compute_inline
 from ..rollout.make import make_rollout
 from ..rollout.memory import check_experience, check_network
 from ..runs.config import given_settings, MOST_SEEDS
-from ..runs.options import Every, FaultTolerance, KEPT
+from ..runs.options import evaluation_plan, EvaluationPlan, Every, FaultTolerance, KEPT
 from ..runs.presets import algorithm_name, GENERAL, preset
 from ..runs.run import check_spaces, own_source, read_config, Run
 from ..runs.settings import check_names, names_of, Settings
@@ -89,13 +89,14 @@ def train(
     settings: Settings | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
+    evaluate_every: int | EvaluationPlan | None = None,
+    stop_at: float | None = None,
     checkpoint_every: str | int | Every | None = "30s",
     on_nan: Literal["stop", "skip"] = "stop",
     on_env_error: Literal["stop", "restart"] = "stop",
     step_timeout: float = 120.0,
     progress: bool | Literal["all"] | None = None,
     callbacks: Listener | Sequence[Listener] = (),
-    listener: Listener | None = None,
     **changes: Any,
 ) -> Run:
     """Trains a policy by the policy gradient, and returns the run.
@@ -113,6 +114,11 @@ def train(
     - `seed`, or `seeds`: how many (0, 1, ...) or which; they run side by side, and each gives what it gives alone.
     - `model`: a policy of the user's own, or a function `(obs_space, action_space, key)` that makes one.
     - `out`: the run folder, written while training goes on; without it, `Run.save` writes one.
+    - `evaluate_every`: after how many updates to evaluate the policy on the way, by 20 episodes in environments of
+      their own; `logpi.EvaluationPlan` has the rest. What came is in `run.evaluations`, the best policy in `run.best`.
+    - `stop_at`: ends the training once evaluations on the way show that the mean return has reached this, in every
+      seed. They are 20 where `evaluate_every` is not given. Of trainings that never reach it, at most one in 20 is
+      ended, however often it is looked (see `EvaluationPlan` for what that rests on).
     - `checkpoint_every`: how often all of it is stored there, for `resume`: "30s", "5m", 500 (updates), or `None`,
       which is at the end only.
     - `on_nan`: where NaN or infinity comes up, stop there with all that was good saved, or skip that update.
@@ -122,7 +128,7 @@ def train(
       only.
     - `callbacks`: functions of an event, called one after the other as the training goes on (`logpi.progress.events`
       has the kinds). `event.stop("why")` ends the training, `event.run` is what was learned so far. What one raises
-      ends the training as a fault does, and is raised again. `listener` is one more.
+      ends the training as a fault does, and is raised again.
 
     Ctrl-C or SIGTERM ends the training once an update is done, and a second one at once. Then `KeyboardInterrupt` is
     raised, which ends the program unless it is caught; what was learned is saved, and in the exception's `run`.
@@ -139,9 +145,10 @@ def train(
     _check_own(model, network, changes)
     settings = _fitting(source, settings, named, chosen_settings(source.name, algorithm, settings, named, changes))
     rollout = _rollout(source, settings, len(chosen := _chosen_seeds(seed, seeds)))
-    with contextlib.closing(progress_display(progress)) as display:
-        heard = fan_out(display, as_callbacks(callbacks), as_listener(listener))
-        return Session(Task(source, settings, chosen, rollout, model, env, out, overwrite, heard, tolerance)).run()
+    plan = evaluation_plan(evaluate_every, stop_at, settings.num_updates)
+    return _run(
+        Task(source, settings, chosen, rollout, model, env, out, overwrite, tolerance, plan), progress, callbacks
+    )
 
 
 def resume(
@@ -150,20 +157,22 @@ def resume(
     settings: Settings | None = None,
     model: AbstractPolicy | Callable[..., AbstractPolicy] | None = None,
     environment: Any = None,
+    evaluate_every: int | EvaluationPlan | Literal["kept"] | None = KEPT,
+    stop_at: float | Literal["kept"] | None = KEPT,
     checkpoint_every: str | int | Every | None = KEPT,
     on_nan: Literal["kept", "stop", "skip"] = KEPT,
     on_env_error: Literal["kept", "stop", "restart"] = KEPT,
     step_timeout: float | None = None,
     progress: bool | Literal["all"] | None = None,
     callbacks: Listener | Sequence[Listener] = (),
-    listener: Listener | None = None,
 ) -> Run:
     """Goes on with a training from the newest good checkpoint in its folder, to the steps that were planned.
 
     In compiled environments the result is bit for bit that of a training that was never stopped, on the same machine
     with the same versions; environments on the host start new episodes. `settings`, `model` and `environment` are
-    needed where the run had its own: those that it was trained with. How often it is stored, and where it stops or goes
-    on, stays as the training had it where not given. Raises `InputError` where there is nothing to go on from.
+    needed where the run had its own: those that it was trained with. How often it is stored and evaluated, and where it
+    stops or goes on, stays as the training had it where not given: one that has reached its `stop_at` goes on with
+    `stop_at=None`. Raises `InputError` where there is nothing to go on from.
     """
     _prepare_jax()
     folder = check_path("folder", folder)
@@ -176,13 +185,19 @@ def resume(
     check_spaces(config, source.name, rollout)
     if config.model != "network" and model is None:
         raise InputError(f"{folder} holds a model of your own ({config.model}): give one like it as model=.")
+    plan = evaluation_plan(evaluate_every, stop_at, settings.num_updates, config.evaluation_plan)
+    task = Task(
+        source, settings, config.seeds, rollout, model, environment, folder, True, fault_tolerance, plan,
+        resume=True, run_id=config.run_id,
+    )  # fmt: skip
+    return _run(task, progress, callbacks)
+
+
+def _run(task: Task, progress: Any, callbacks: Any) -> Run:
+    """A task, with those who hear of it."""
     with contextlib.closing(progress_display(progress)) as display:
-        task = Task(
-            source, settings, config.seeds, rollout, model, environment, folder, True,
-            fan_out(display, as_callbacks(callbacks), as_listener(listener)), fault_tolerance, resume=True,
-            run_id=config.run_id,
-        )  # fmt: skip
-        return Session(task).run()
+        heard = fan_out(display, as_callbacks(callbacks))
+        return Session(dataclasses.replace(task, listener=heard)).run()
 
 
 def _opened(env: Any, options: dict[str, Any] | None, processes: bool, restart: bool) -> EnvSource:

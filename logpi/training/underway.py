@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +13,18 @@ import numpy as np
 
 from ..envs import EnvSource
 from ..errors import EnvironmentFault, InputError, shown, TrainingFault
-from ..progress.events import Advanced, Event, Finished, Listener, Warned
+from ..progress.events import Advanced, Evaluated, Event, fan_out, Finished, Listener, Warned
 from ..rollout import AbstractRollout
 from ..runs.checkpoints import Checkpoints
 from ..runs.folder import HeldFolder
-from ..runs.metrics import Metrics, MetricsLog, recent_return, Rows
-from ..runs.options import FaultTolerance
+from ..runs.journals import Times
+from ..runs.metrics import Metrics, MetricsLog, Rows
+from ..runs.options import EvaluationPlan, FaultTolerance
 from ..runs.presets import algorithm_name
-from ..runs.run import Run
+from ..runs.run import Best, Run
 from ..runs.schema import write_json
 from ..runs.settings import Settings
-from ..runs.times import Times
+from .evaluating import Evaluating
 from .loop import BUFFER, CompiledLoop, HostLoop, Iterated, Trainer, TrainingState
 from .monitors import Monitors
 from .nonfinite import Fault, find_fault
@@ -45,8 +46,9 @@ class Task:
     environment: Any
     out: str | Path | None
     overwrite: bool
-    listener: Listener
     fault_tolerance: FaultTolerance
+    evaluation_plan: EvaluationPlan | None = None
+    listener: Listener = dataclasses.field(default_factory=fan_out)
     resume: bool = False
     run_id: str = dataclasses.field(default_factory=lambda: secrets.token_hex(16))
 
@@ -57,6 +59,8 @@ class Before:
 
     rows: Rows = dataclasses.field(default_factory=Rows)
     steps: dict[int, int] | None = None  # of each seed, where the checkpoint says it
+    evaluations: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    bests: dict[int, Best] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass
@@ -74,9 +78,11 @@ class Underway:
     monitors: Monitors
     interruption: Interruption
     starting: float  # seconds that compiling took
-    as_run: Callable[[tuple[Any, ...], Sequence[dict[str, Any]], dict[str, Any]], Run]
+    as_run: Callable[["Underway"], Run]
     started: float = dataclasses.field(default_factory=time.perf_counter)
-    seconds: float = 0.0  # of training in this process, without compiling
+    seconds: float = 0.0  # of training in this process, without compiling and evaluating
+    evaluating: Evaluating | None = None
+    evaluation_seconds: float = 0.0
     count: int = 1  # iterations in the next round
     begun: dict[int, Metrics | None] = dataclasses.field(default_factory=dict)  # of each seed, the row that it is amid
     restarts: int = 0  # of environments that broke down
@@ -97,8 +103,12 @@ class Underway:
 
     def run(self) -> Run:
         """What the training would leave, if it ended here."""
-        networks = tuple(self.trainer.networks(state) for state in self.states)
-        return self.as_run(networks, Rows(self.log.all), self.summary())
+        return self.as_run(self)
+
+    @property
+    def networks(self) -> tuple[Any, ...]:
+        """Of each seed, as they stand."""
+        return tuple(self.trainer.networks(state) for state in self.states)
 
     def iterate(self) -> Exception | None:
         """Rounds of some iterations of every seed, until all are done, somebody ends them, or something breaks.
@@ -108,6 +118,7 @@ class Underway:
         total, fault = self.task.settings.num_updates, None
         self.checkpoints.started(self.iteration)
         try:
+            self._evaluate()
             while self.iteration < total and not self.interruption.is_set() and not self.stopped:
                 self._round(total)
         except Exception as broken:
@@ -136,7 +147,8 @@ class Underway:
         They are whole rows, but where one of these takes long. What a row shows does not depend on it.
         """
         before, every = time.perf_counter(), self.trainer.every
-        count = max(1, min(self.count, self.checkpoints.room(self.iteration)))
+        room = [each.room(self.iteration) for each in (self.checkpoints, self.evaluating) if each is not None]
+        count = max(1, min(self.count, *room))
         count += -(self.iteration + count) % every
         count = count if self.count >= every else min(self.count, count)
         results = side_by_side(
@@ -156,10 +168,32 @@ class Underway:
         self.log.flush()
         self._tell(fresh)
         self._stop(results)
-        if self.checkpoints.due(self.iteration) and self.iteration % every == 0:
-            self._write(last=False)
         ratio = CHUNK_SECONDS / max(time.perf_counter() - before, 1e-6)
         self.count = min(max(1, round(self.count * min(ratio, 8.0))), BUFFER * every)
+        self._evaluate()
+        if self.checkpoints.due(self.iteration) and self.iteration % every == 0:
+            self._write(last=False)
+
+    def _evaluate(self) -> None:
+        """What the policies earn, where that is due; before the checkpoint, which comes after all that led to it."""
+        if (evaluating := self.evaluating) is None:
+            return
+        started, rows = time.perf_counter(), []
+        try:
+            for seed, state, networks in zip(self.task.seeds, self.states, self.networks, strict=True):
+                at = (seed, int(state.iteration), self.log.mark.steps.get(seed, 0))
+                if evaluating.due(seed, at[1]):
+                    policy = self.trainer.algorithm.policy(networks)
+                    rows.append(evaluating.evaluate(at, policy, networks, self.interruption.is_set))
+        except InputError as error:
+            self.raised = error
+            raise
+        finally:
+            self.evaluation_seconds += time.perf_counter() - started
+        if rows := [row for row in rows if row is not None]:
+            self._hear(Evaluated(rows, training=self))
+        if why := evaluating.reached(self.task.seeds):
+            self.stop(why)
 
     def _end_rows(self) -> None:
         """Ends the rows that seeds are amid: there is nothing to come."""
@@ -234,17 +268,10 @@ class Underway:
         self.log.flush(sync=True)  # before the checkpoint after them
         buffers = tuple(state.buffer for state in self.states) if last and not self.left_behind else None
         buffers = None if _is_gone(buffers) else buffers
-        self.checkpoints.write(states, self.iteration, self._score(), self.log.mark, buffers)
-
-    def _score(self) -> float | None:
-        """The recent mean return, averaged over seeds: the best checkpoint has the highest."""
-        rows = self.log.all[-4096:]
-        recent = [recent_return([row for row in rows if row["seed"] == seed]) for seed in self.task.seeds]
-        means = [found[0] for found in recent if found is not None]
-        return sum(means) / len(means) if means else None
+        self.checkpoints.write(states, self.iteration, self.log.mark, buffers)
 
     def _seconds(self) -> float:
-        return time.perf_counter() - self.started - self.loop.late_compile_seconds
+        return time.perf_counter() - self.started - self.loop.late_compile_seconds - self.evaluation_seconds
 
     def _warn(self, sentence: str) -> None:
         self._hear(Warned(sentence))
@@ -266,6 +293,7 @@ class Underway:
             "signal": self.interruption.signal,
             "restarts": self.restarts,
             "checkpoint_seconds": round(self.checkpoints.seconds, 3),
+            "evaluation_seconds": round(self.evaluation_seconds, 3),
             "out": None if task.out is None else str(task.out),
         }
 

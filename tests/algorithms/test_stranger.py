@@ -35,7 +35,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[logpi.Run, Path, 
     """The one training of this file: the run, its folder, and what its live line said."""
     folder, said = tmp_path_factory.mktemp("stranger") / "run", io.StringIO()
     listener = fan_out(PlainProgress(said, everything=True), TensorBoard())
-    run = logpi.train("CartPole-v1", TRPO(), steps=32_768, **SIZES, out=folder, checkpoint_every=31, listener=listener)
+    run = logpi.train("CartPole-v1", TRPO(), steps=32_768, **SIZES, out=folder, checkpoint_every=31, callbacks=listener)
     return run, folder, said.getvalue()
 
 

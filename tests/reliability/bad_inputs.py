@@ -113,6 +113,15 @@ PYTHON = {
     "a million seeds": (train(seeds=10**6), "seeds is 1000000, but it must be between 1 and 10000"),
     "a negative seed": (train(seed=-1), "seed is -1, but it must be 0 or more"),
     "when to store": (train(checkpoint_every="soon"), "checkpoint-every is 'soon'.*: give 30s, 5m or 500"),
+    "when to evaluate": (
+        train(evaluate_every="30s"), "evaluate_every is '30s', but it must be a whole number, 1 or more",
+    ),
+    "half an update": (train(evaluate_every=2.5), "evaluate_every is 2.5, but it must be a whole number, 1 or more"),
+    "a return of text": (train(stop_at="475"), "stop_at is '475', but it must be a number"),
+    "returns": (train(stop_at=[475]), r"stop_at is \[475\], but it must be a number"),
+    "an evaluation that is no truth": (
+        make(logpi.EvaluationPlan, 5, deterministic=1), "deterministic is 1, but it must be True or False",
+    ),
     "what to do at NaN": (train(on_nan="go"), "on_nan is 'go', but it must be stop or skip: give one"),
     "no time for a step": (train(step_timeout=0), f"step_timeout is 0, but it must be 0.001 or more: {RANGE}"),
     "a clip of text": (make(PPO, clip="0.2"), "clip is '0.2', but it must be a number, 0 or more: give one"),

@@ -152,7 +152,7 @@ def test_a_folder_that_is_gone_costs_no_training(how: str, tmp_path: Path) -> No
             blank_run().save(out)
 
     with pytest.raises(InputError, match=r"what was learned is in .*run-rescued, a run folder too"):
-        logpi.train("probe:identity", out=out, checkpoint_every=1, listener=at_row(1, act), **TINY)
+        logpi.train("probe:identity", out=out, checkpoint_every=1, callbacks=at_row(1, act), **TINY)
     run = logpi.load(tmp_path / "run-rescued")
     assert len(run.models) == 1 and run.history[-1]["iteration"] == run.summary["updates"] == 8
     assert [path.name for path in listed(tmp_path / "run-rescued" / "checkpoints")] == ["00000008"]
@@ -202,12 +202,12 @@ def test_what_a_training_does_about_faults_is_kept_for_a_resume(tmp_path: Path) 
     with pytest.raises(KeyboardInterrupt):
         logpi.train(
             "probe:identity", out=tmp_path / "run", on_nan="skip", on_env_error="restart", checkpoint_every=1,
-            step_timeout=7.0, listener=at_row(2, die), **TINY,
+            step_timeout=7.0, callbacks=at_row(2, die), **TINY,
         )  # fmt: skip
     kept = read_config(tmp_path / "run").fault_tolerance
     assert (kept.skip, kept.restart, kept.every.updates, kept.step_timeout) == (True, True, 1, 7.0)
     said: list[str] = []
-    logpi.resume(tmp_path / "run", step_timeout=9.0, listener=warnings_to(said))
+    logpi.resume(tmp_path / "run", step_timeout=9.0, callbacks=warnings_to(said))
     assert said == []  # it is the same machine
     after = read_config(tmp_path / "run").fault_tolerance
     assert after == dataclasses.replace(kept, step_timeout=9.0)
@@ -222,7 +222,7 @@ def test_a_resume_puts_in_order_what_a_kill_left(tmp_path: Path) -> None:
     before.rename(before.with_name(f".{before.name}.0a1b"))
     (tmp_path / "run" / ".metrics.jsonl.0a1b").write_text("half")
     said: list[str] = []
-    assert logpi.resume(tmp_path / "run", listener=warnings_to(said)).history == run.history
+    assert logpi.resume(tmp_path / "run", callbacks=warnings_to(said)).history == run.history
     assert not said and not list((tmp_path / "run").rglob(".*"))
 
 
@@ -233,7 +233,7 @@ def test_another_machine_is_said(tmp_path: Path) -> None:
     data["versions"] |= {"machine": machine, "jax": "0.0.1"}
     (tmp_path / "run" / "config.json").write_text(json.dumps(data))
     said: list[str] = []
-    logpi.resume(tmp_path / "run", listener=warnings_to(said))
+    logpi.resume(tmp_path / "run", callbacks=warnings_to(said))
     assert "jax was '0.0.1'" in said[0] and "96 cores" in said[0] and "differ in the last bits" in said[0]
 
 

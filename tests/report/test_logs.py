@@ -39,7 +39,7 @@ def events(folder: Path) -> Iterator[Any]:
 
 def test_tensorboard_has_the_rows_by_the_names_of_others(tmp_path: Path) -> None:
     pytest.importorskip("tensorboardX")
-    run = logpi.train("probe:identity", listener=TensorBoard(), out=tmp_path / "run", **SMALL)
+    run = logpi.train("probe:identity", callbacks=TensorBoard(), out=tmp_path / "run", **SMALL)
     found = {
         (value.tag, event.step): value.simple_value
         for event in events(tmp_path / "run/tensorboard/seed1")
@@ -106,7 +106,7 @@ def test_wandb_gets_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
     fake = types.SimpleNamespace(init=lambda **options: made.append(FakeRun(**options)) or made[-1])
     monkeypatch.setitem(sys.modules, "wandb", fake)
-    run = logpi.train("probe:identity", listener=fan_out(WandB(mode="offline")), **SMALL)
+    run = logpi.train("probe:identity", callbacks=fan_out(WandB(mode="offline")), **SMALL)
     assert [one.options["config"]["seed"] for one in made] == [0, 1] and made[0].options["mode"] == "offline"
     rows = [row for row in run.history if row["seed"] == 1]
     assert [step for step, _ in made[1].rows] == [row["steps"] for row in rows]

@@ -28,7 +28,7 @@ class Unclosable(Fragile):
 
 def test_what_cannot_be_closed_costs_no_finished_run(tmp_path: Path) -> None:
     recorder = Recorder()
-    run = logpi.train(lambda: Unclosable("never"), out=tmp_path / "run", listener=recorder, **SMALL)
+    run = logpi.train(lambda: Unclosable("never"), out=tmp_path / "run", callbacks=recorder, **SMALL)
     assert run.summary["updates"] == 6 and [CLOSING in sentence for sentence in recorder.warnings] == [True]
     with pytest.warns(RuntimeWarning, match="could not be closed"):
         assert run.evaluate(2).returns.shape == (1, 2)
@@ -40,7 +40,7 @@ def test_what_cannot_be_closed_costs_no_finished_run(tmp_path: Path) -> None:
 def test_it_does_not_hide_what_went_wrong_before() -> None:
     recorder = Recorder()
     with pytest.raises(EnvironmentFault, match="the spring is broken"):
-        logpi.train(lambda: Unclosable("raises"), listener=recorder, **SMALL)
+        logpi.train(lambda: Unclosable("raises"), callbacks=recorder, **SMALL)
     assert [CLOSING in sentence for sentence in recorder.warnings] == [True]
 
 

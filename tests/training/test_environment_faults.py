@@ -86,7 +86,7 @@ def test_it_stops_and_says_where(how: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("how", SENTENCES)
 def test_it_is_restarted_counted_and_left_out(how: str) -> None:
     recorder, Fragile.made = Recorder(), 0
-    run = logpi.train(lambda: Fragile(how), on_env_error="restart", listener=recorder, **SMALL)
+    run = logpi.train(lambda: Fragile(how), on_env_error="restart", callbacks=recorder, **SMALL)
     broken = 3 * ((6 * 16) // 40)
     assert run.summary["restarts"] in (broken - 3, broken) and Fragile.made == 1 + 3 + run.summary["restarts"]
     assert len(recorder.warnings) == run.summary["restarts"] and "made anew" in recorder.warnings[0]
@@ -127,7 +127,7 @@ def test_no_choice_is_made_of_what_is_none(space, usual, fifth, shown) -> None:
     usual, fifth = ({"a": np.array(x["a"])} if isinstance(x, dict) else np.array(x) for x in (usual, fifth))
     with pytest.raises(EnvironmentFault, match=r"at step 5, on the action [01] .*an observation of " + shown):
         logpi.train(lambda: Astray(space, usual, fifth), **SMALL)
-    run = logpi.train(lambda: Astray(space, usual, fifth), on_env_error="restart", listener=Recorder(), **SMALL)
+    run = logpi.train(lambda: Astray(space, usual, fifth), on_env_error="restart", callbacks=Recorder(), **SMALL)
     assert run.summary["restarts"] > 5
 
 

@@ -136,10 +136,10 @@ def test_the_grouping_of_iterations_changes_nothing() -> None:
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_interrupted_and_resumed_bit_for_bit(seeds: int, whole: dict[str, bytes], tmp_path: Path) -> None:
     """Twice over: the last checkpoint of each part holds the experience."""
-    train(tmp_path / "run", seeds=seeds, checkpoint_every=1, listener=Recorder(3 * seeds, **interrupt))
+    train(tmp_path / "run", seeds=seeds, checkpoint_every=1, callbacks=Recorder(3 * seeds, **interrupt))
     assert held(tmp_path / "run") == {3: True, 2: False, 1: False}
     recorder = Recorder(4 * seeds, **interrupt)
-    resume(tmp_path / "run", checkpoint_every=1, listener=recorder)
+    resume(tmp_path / "run", checkpoint_every=1, callbacks=recorder)
     assert held(tmp_path / "run")[7] and recorder.warnings == []
     resume(tmp_path / "run")
     found = files(tmp_path / "run")
@@ -153,7 +153,7 @@ def test_killed_it_collects_experience_anew_and_says_so(tmp_path: Path) -> None:
     found = []
     for _ in range(2):
         recorder = Recorder()
-        run = resume(rewound(tmp_path / "run", 9), listener=recorder)
+        run = resume(rewound(tmp_path / "run", 9), callbacks=recorder)
         sentence = "experience is stored when a training ends, not on the way: it is collected anew here."
         assert recorder.warnings == [sentence] and iterations(run) == list(range(1, 11))
         found.append(files(tmp_path / "run"))
@@ -161,11 +161,11 @@ def test_killed_it_collects_experience_anew_and_says_so(tmp_path: Path) -> None:
 
 
 def test_damaged_experience_is_named_and_collected_anew(tmp_path: Path) -> None:
-    train(tmp_path / "run", listener=Recorder(1, **interrupt), checkpoint_every=1)
+    train(tmp_path / "run", callbacks=Recorder(1, **interrupt), checkpoint_every=1)
     path = listed(tmp_path / "run/checkpoints")[0] / EXPERIENCE
     path.write_bytes(path.read_bytes()[:-4] + b"\1\2\3\4")
     recorder = Recorder()
-    run = resume(tmp_path / "run", listener=recorder)
+    run = resume(tmp_path / "run", callbacks=recorder)
     assert "is passed over: the checksum" in recorder.warnings[0] and "collected anew" in recorder.warnings[1]
     assert iterations(run) == list(range(1, 11))
 
@@ -197,9 +197,9 @@ def test_on_the_host_what_follows_the_newest_rows_is_not_learned_from(tmp_path: 
         newest = np.asarray(buffer.rows["valid"])[int(buffer.slot) - 1]
         assert (not newest.any()) == anew and np.asarray(buffer.rows["valid"])[: int(buffer.slot) - 1].any()
         trainer.rollout.close(state.rollout)
-    train(tmp_path / "run", HOST, checkpoint_every=1, listener=Recorder(4, **interrupt))
+    train(tmp_path / "run", HOST, checkpoint_every=1, callbacks=Recorder(4, **interrupt))
     recorder = Recorder()
-    run = resume(tmp_path / "run", HOST, listener=recorder)
+    run = resume(tmp_path / "run", HOST, callbacks=recorder)
     assert len(recorder.warnings) == 1 and "new episodes" in recorder.warnings[0]
     assert iterations(run) == list(range(1, 11))
 
@@ -238,13 +238,13 @@ def test_nan_stops_with_the_last_good_state_and_experience(what: str, tmp_path: 
     stopped = stops_at(tmp_path / "run")
     assert 3 < stopped < 10 and held(tmp_path / "run")[stopped]  # in the second round at least, and full
     recorder = Recorder()
-    resume(tmp_path / "run", healthy, listener=recorder)
+    resume(tmp_path / "run", healthy, callbacks=recorder)
     assert files(tmp_path / "run") == files(tmp_path / "healthy") and recorder.warnings == []
 
 
 @pytest.mark.parametrize("what", ["reward", "obs"])
 def test_nan_can_be_skipped_and_is_never_replayed(what: str) -> None:
-    run = train(env=Spoiled(at=19.0, what=what), on_nan="skip", listener=Recorder())
+    run = train(env=Spoiled(at=19.0, what=what), on_nan="skip", callbacks=Recorder())
     dropped = [row["iteration"] for row in run.history if row.get("dropped")]
     assert dropped and iterations(run) == list(range(1, 11))
     assert all(row["replayed"] is not None for row in run.history if row["iteration"] not in dropped)
@@ -312,7 +312,7 @@ class Looking(Recorder):
 
 settings = dataclasses.replace(SETTINGS, algorithm=Rehearsing(experience=Replay(capacity={capacity})))
 action = Looking(3, lambda _: signal.raise_signal(signal.SIGINT)) if {stop} else Looking()
-(resume if {resumed} else train)(Path({folder!r}), settings=settings, checkpoint_every=1, listener=action)
+(resume if {resumed} else train)(Path({folder!r}), settings=settings, checkpoint_every=1, callbacks=action)
 assert not ({resumed} and action.warnings), action.warnings
 print(max(held), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 """
@@ -370,7 +370,7 @@ def test_where_one_seed_breaks_down_what_all_have_learned_is_stored(tmp_path: Pa
     assert iterations(run, 1) == [1, 2] and iterations(run, 0) == [1, 2, 3]
     assert held(tmp_path / "run") == {2: True}
     recorder = Recorder()
-    run = resume(tmp_path / "run", lambda: Fragile("not at all"), settings, listener=recorder)
+    run = resume(tmp_path / "run", lambda: Fragile("not at all"), settings, callbacks=recorder)
     assert iterations(run, 1) == iterations(run, 0) == [1, 2, 3, 4, 5, 6]
     assert len(recorder.warnings) == 1 and "new episodes" in recorder.warnings[0]
 
@@ -380,7 +380,7 @@ def test_in_the_middle_of_a_row_what_was_learned_before_is_stored(tmp_path: Path
     with pytest.raises(EnvironmentFault, match="the spring is broken"):
         train(tmp_path / "run", lambda: Fragile("raises", at=40), settings)
     assert iterations(logpi.load(tmp_path / "run", settings=settings)) == [2] and held(tmp_path / "run") == {2: True}
-    run = resume(tmp_path / "run", lambda: Fragile("not at all"), settings, listener=Recorder())
+    run = resume(tmp_path / "run", lambda: Fragile("not at all"), settings, callbacks=Recorder())
     assert iterations(run) == [2, 3, 6, 9, 10]  # then the rows are again those of a training that nothing happens to
 
 
@@ -477,7 +477,7 @@ def test_resumed_in_the_middle_the_rows_are_the_same(checkpoint_every: int, tmp_
         if update in held(tmp_path / "run"):
             assert iterations(resume(rewound(tmp_path / "run", update), settings=settings)) == [3, 6, 9, 10]
             assert files(tmp_path / "run") == files(tmp_path / "whole")
-    train(tmp_path / "run", settings=settings, checkpoint_every=1, listener=Recorder(2, **interrupt))
+    train(tmp_path / "run", settings=settings, checkpoint_every=1, callbacks=Recorder(2, **interrupt))
     assert iterations(logpi.load(tmp_path / "run", settings=settings)) == [3, 6]
     resume(tmp_path / "run", settings=settings)
     assert files(tmp_path / "run") == files(tmp_path / "whole")
@@ -513,7 +513,7 @@ def test_ctrl_c_takes_effect_between_two_updates_of_a_row(tmp_path: Path) -> Non
     done = run.summary["updates"]
     assert run.summary["interrupted"] and 0 < done < 100 and iterations(run) == [done]
     assert max(held(tmp_path / "run")) == done
-    run = resume(tmp_path / "run", lambda: Fragile("not at all"), settings, listener=Recorder())
+    run = resume(tmp_path / "run", lambda: Fragile("not at all"), settings, callbacks=Recorder())
     assert iterations(run) == [done, 200] and not run.summary["interrupted"]
 
 
@@ -533,8 +533,8 @@ def test_nan_in_the_middle_of_a_row_keeps_the_iterations_before_it(tmp_path: Pat
 
 def test_a_row_with_a_dropped_iteration_says_so() -> None:
     settings = dataclasses.replace(SETTINGS, log_every=3)
-    single = train(env=Spoiled(at=19.0), on_nan="skip", listener=Recorder()).history
-    rows = train(env=Spoiled(at=19.0), settings=settings, on_nan="skip", listener=Recorder()).history
+    single = train(env=Spoiled(at=19.0), on_nan="skip", callbacks=Recorder()).history
+    rows = train(env=Spoiled(at=19.0), settings=settings, on_nan="skip", callbacks=Recorder()).history
     expected = [any(row.get("dropped") for row in single[i : i + 3]) for i in range(0, 10, 3)]
     assert [row.get("dropped", False) for row in rows] == expected and len(set(expected)) == 2
     assert [row["steps"] for row in rows] == [single[i]["steps"] for i in (2, 5, 8, 9)]

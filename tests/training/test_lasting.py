@@ -27,9 +27,9 @@ from logpi.progress.console import ProgressTracker
 from logpi.progress.events import Compiled, Event, Planned
 from logpi.report import page
 from logpi.report.folders import tell
+from logpi.runs.journals import read_times, TIMES
 from logpi.runs.metrics import recent_return
 from logpi.runs.options import Every
-from logpi.runs.times import FILE, read_times
 from logpi.trajectory import Trajectory
 from tests.reliability.folders import run as blank_run
 
@@ -155,7 +155,7 @@ def test_a_run_of_an_own_model_says_so_from_the_start(tmp_path: Path) -> None:
 
     (tmp_path / "note").write_text("")  # of an empty folder, what an error leaves would be taken back
     with pytest.raises(KeyboardInterrupt):
-        logpi.train("CartPole-v1", steps=64, out=tmp_path, model=own, listener=killed, **SMALL)
+        logpi.train("CartPole-v1", steps=64, out=tmp_path, model=own, callbacks=killed, **SMALL)
     with pytest.raises(InputError, match="give one like it as model="):
         logpi.resume(tmp_path)
 
@@ -182,9 +182,9 @@ def test_times_that_lead_elsewhere_are_refused(what: str, tmp_path: Path) -> Non
     run = blank_run()
     run.save(tmp_path / "run")
     if what == "link":
-        (tmp_path / "run" / FILE).symlink_to(tmp_path / "elsewhere")
+        (tmp_path / "run" / TIMES).symlink_to(tmp_path / "elsewhere")
     else:
-        os.mkfifo(tmp_path / "run" / FILE)
+        os.mkfifo(tmp_path / "run" / TIMES)
     with pytest.raises(InputError, match=r"symbolic link|no plain file"):
         read_times(tmp_path / "run")
     assert not (tmp_path / "elsewhere").exists()

@@ -6,14 +6,14 @@ import pytest
 
 import logpi
 from logpi import InputError
-from logpi.progress.events import Advanced, as_listener, Compiled, Compiling, Event, fan_out, Finished, Planned
+from logpi.progress.events import Advanced, as_callbacks, Compiled, Compiling, Event, fan_out, Finished, Planned
 from logpi.runs.checkpoints import listed
 from tests.training.test_resume import files, train
 
 
 def test_a_function_hears_all_of_it_in_order(tmp_path: Path) -> None:
     heard: list[Event] = []
-    run = train(tmp_path, seeds=2, listener=heard.append)
+    run = train(tmp_path, seeds=2, callbacks=heard.append)
     first, *middle, last = heard
     assert isinstance(first, Planned) and (first.seeds, first.steps, first.out) == ((0, 1), 640, str(tmp_path))
     assert [type(event) for event in middle[:2]] == [Compiling, Compiled] and last == Finished(interrupted=False)
@@ -40,7 +40,7 @@ def test_a_listener_that_raises_ends_the_training_and_resume_goes_on(kind: type,
             raise ValueError("the disk of the listener is full")
 
     with pytest.raises(ValueError, match="of the listener"):
-        train(tmp_path / "run", listener=raises)
+        train(tmp_path / "run", callbacks=raises)
     if kind in (Planned, Compiling, Compiled):  # nothing has been learned yet
         assert not (tmp_path / "run").exists()
         return
@@ -49,7 +49,7 @@ def test_a_listener_that_raises_ends_the_training_and_resume_goes_on(kind: type,
     assert files(tmp_path / "run") == files(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("wrong", [3, "print", [print]])
+@pytest.mark.parametrize("wrong", [[3], ["print"], [[print]], int])
 def test_what_is_no_function_is_refused(wrong) -> None:
     with pytest.raises(InputError, match="must be a function of an event"):
-        as_listener(wrong)
+        as_callbacks(wrong)

@@ -51,8 +51,8 @@ def test_a_training_tells_it() -> None:
     """Three probabilities of a bandit, driven to a corner within a few updates."""
     recorder = Recorder()
     greedy = PPO(logpi.Adam(0.3), num_epochs=8, num_minibatches=1, clip=10.0)
-    logpi.train("probe:identity", greedy, steps=64 * 60, num_envs=4, rollout_length=16, listener=recorder)
+    logpi.train("probe:identity", greedy, steps=64 * 60, num_envs=4, rollout_length=16, callbacks=recorder)
     assert any("collapsed" in sentence for sentence in recorder.warnings)
     calm = Recorder()
-    logpi.train("probe:identity", steps=64 * 10, num_envs=4, rollout_length=16, listener=calm)
+    logpi.train("probe:identity", steps=64 * 10, num_envs=4, rollout_length=16, callbacks=calm)
     assert calm.warnings == []

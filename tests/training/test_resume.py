@@ -1,6 +1,5 @@
 """A training that was killed and resumed is, bit for bit, one that was never stopped."""
 
-import json
 import os
 import shutil
 import signal
@@ -92,7 +91,7 @@ sys.path.insert(0, {root!r})
 from pathlib import Path
 import logpi
 from tests.training.test_resume import Recorder, train
-train(Path({folder!r}), checkpoint_every=2, listener=Recorder(after={after}))
+train(Path({folder!r}), checkpoint_every=2, callbacks=Recorder(after={after}))
 """
 
 
@@ -112,7 +111,7 @@ def test_a_host_learner_goes_on_from_the_very_bits(tmp_path: Path) -> None:
     env = "gymnasium:CartPole-v1"
     train(tmp_path / "run", env, checkpoint_every=5, reward_scaling=RewardScaling())
     recorder = Recorder()
-    run = logpi.resume(rewound(tmp_path / "run", 5), listener=recorder)
+    run = logpi.resume(rewound(tmp_path / "run", 5), callbacks=recorder)
     assert any("new episodes" in sentence for sentence in recorder.warnings)
     assert [row["iteration"] for row in run.history] == list(range(1, 11))
     # Resumed twice from one checkpoint, environments too are seeded alike: the same bits.
@@ -125,16 +124,13 @@ def test_a_complete_run_stays_as_it_is(tmp_path: Path) -> None:
     train(tmp_path / "run")
     before, recorder = files(tmp_path / "run"), Recorder()
     seconds = logpi.load(tmp_path / "run").summary["train_seconds"]
-    assert logpi.resume(tmp_path / "run", listener=recorder).summary["train_seconds"] == seconds > 0
+    assert logpi.resume(tmp_path / "run", callbacks=recorder).summary["train_seconds"] == seconds > 0
     assert files(tmp_path / "run") == before and "nothing is left to do" in recorder.warnings[0]
 
 
-def test_the_newest_three_and_the_best_are_kept(tmp_path: Path) -> None:
-    run = train(tmp_path / "run", checkpoint_every=1, steps=64 * 30)
-    kept = [int(path.name) for path in listed(tmp_path / "run" / "checkpoints")]
-    assert kept[:3] == [30, 29, 28] and len(kept) in (3, 4)
-    scores = {k: json.loads((tmp_path / f"run/checkpoints/{k:08d}/manifest.json").read_text())["score"] for k in kept}
-    assert max(scores.values()) >= max(row["return_mean"] or 0 for row in run.history) * 0.3
+def test_the_newest_three_are_kept(tmp_path: Path) -> None:
+    train(tmp_path / "run", checkpoint_every=1, steps=64 * 30)
+    assert [int(path.name) for path in listed(tmp_path / "run" / "checkpoints")] == [30, 29, 28]
 
 
 def flip(path: Path) -> None:
@@ -160,7 +156,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(reason: str, t
     (tmp_path / "run/checkpoints/.new-x").mkdir()  # of a process that died while it wrote
     DAMAGES[reason](newest)
     recorder = Recorder()
-    logpi.resume(tmp_path / "run", listener=recorder)
+    logpi.resume(tmp_path / "run", callbacks=recorder)
     assert [reason in sentence and newest.name in sentence for sentence in recorder.warnings] == [True]
     assert files(tmp_path / "run") == whole
     assert not list((tmp_path / "run/checkpoints").glob(".*"))
@@ -176,7 +172,7 @@ def test_without_any_good_checkpoint_it_is_refused(tmp_path: Path) -> None:
 def test_a_run_that_never_came_to_a_checkpoint_begins_anew(tmp_path: Path) -> None:
     train(tmp_path / "run")
     whole, recorder = files(tmp_path / "run"), Recorder()
-    logpi.resume(rewound(tmp_path / "run", 0), listener=recorder)
+    logpi.resume(rewound(tmp_path / "run", 0), callbacks=recorder)
     assert files(tmp_path / "run") == whole and "begins anew" in recorder.warnings[0]
 
 
@@ -205,7 +201,7 @@ def test_a_full_disk_costs_checkpoints_not_the_training(tmp_path: Path, monkeypa
     recorder = Recorder()
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "write_arrays", full)
-        run = train(tmp_path / "run", checkpoint_every=5, listener=recorder)
+        run = train(tmp_path / "run", checkpoint_every=5, callbacks=recorder)
     assert len(run.history) == 10 and all("No space left" in sentence for sentence in recorder.warnings)
     assert len(recorder.warnings) >= 2 and not list((tmp_path / "run/checkpoints").iterdir())
     assert logpi.load(tmp_path / "run").history == run.history

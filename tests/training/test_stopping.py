@@ -38,7 +38,7 @@ def test_a_signal_raises_what_was_learned(number: signal.Signals, tmp_path: Path
     sentences = {}
     for out in (None, tmp_path / "run"):
         with pytest.raises(KeyboardInterrupt) as stop:
-            logpi.train("CartPole-v1", steps=10**9, out=out, listener=stopping(number), **SMALL)
+            logpi.train("CartPole-v1", steps=10**9, out=out, callbacks=stopping(number), **SMALL)
         run, sentences[out] = stop.value.run, str(stop.value)
         assert stop.value.signal == number and type(stop.value) is KeyboardInterrupt
         assert run.summary["interrupted"] and run.history and len(run.policies) == 1
@@ -59,7 +59,7 @@ def listen(event):
         os.kill(os.getpid(), signal.SIGINT)
 for seed in range(3):
     print("training", seed, flush=True)
-    logpi.train("CartPole-v1", seed=seed, steps=10**9, num_envs=2, rollout_length=8, width=4, listener=listen)
+    logpi.train("CartPole-v1", seed=seed, steps=10**9, num_envs=2, rollout_length=8, width=4, callbacks=listen)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
     assert done.stdout == "training 0\n" and done.returncode == -signal.SIGINT
@@ -114,7 +114,7 @@ def test_an_interrupted_notebook_keeps_its_last_numbers(monkeypatch: pytest.Monk
     monkeypatch.setattr(lines, "_draw", lambda shown: drawn.append("\n".join(shown)))
     listener = fan_out(PlainProgress(lines=lines, every=0.0), stopping(signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
-        logpi.train("CartPole-v1", steps=10**9, listener=listener, **SMALL)
+        logpi.train("CartPole-v1", steps=10**9, callbacks=listener, **SMALL)
     *_, numbers, last = drawn[-1].splitlines()
     assert "steps/s" in numbers and "return" in numbers and last.startswith("interrupted")
 

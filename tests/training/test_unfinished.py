@@ -68,7 +68,7 @@ def test_a_summary_from_before_does_not_speak_for_what_was_resumed(tmp_path: Pat
     with pytest.raises(TrainingFault):
         train(tmp_path, Failing)
     with pytest.raises(SystemExit):
-        logpi.resume(tmp_path, environment=Failing, on_nan="skip", listener=Recorder(2, sys.exit))
+        logpi.resume(tmp_path, environment=Failing, on_nan="skip", callbacks=Recorder(2, sys.exit))
     assert read_config(tmp_path).summary and not (tmp_path / "fault.json").exists()
     assert not is_complete(read_config(tmp_path), tmp_path) and tell(tmp_path).status == "unfinished"
 

@@ -27,7 +27,7 @@ from logpi.errors import (
     said,
     TrainingFault,
 )
-from logpi.progress.events import as_listener
+from logpi.progress.events import as_callbacks
 from logpi.report.document import subjects_of
 from logpi.runs.options import Every
 
@@ -178,7 +178,7 @@ WRONG_ARGUMENTS: dict[str, Any] = {
     "what cannot be printed for a time": lambda: Every.parse(Rude()),  # pyright: ignore[reportArgumentType]
     "a truth for a time": lambda: Every.parse(True),
     "what cannot be printed for an environment": lambda: logpi.train(Rude()),
-    "a class for a listener": lambda: as_listener(int),
+    "a class for a listener": lambda: as_callbacks(int),
     "a class for a credit": lambda: audit.objective(lambda *_: 0.0, credit=int),
     "no runs": lambda: report.page([]),
     "no folders": lambda: subjects_of("folders", ()),

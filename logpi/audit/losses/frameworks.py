@@ -19,14 +19,14 @@ STEP = 1e-5  # of central differences: their error is its square, their rounding
 Batches = dict[str, np.ndarray]  # by role; the first axis counts the batches
 
 
-class Evaluated(NamedTuple):
+class LossValues(NamedTuple):
     """A loss on several batches, and d loss / d log_prob."""
 
     value: Float[np.ndarray, " batches"]
     derivative: Float[np.ndarray, "batches *rows"]
 
 
-Evaluate = Callable[[Batches], Evaluated]
+Evaluate = Callable[[Batches], LossValues]
 
 
 def evaluation_of(loss: Any, framework: str, trial: Batches) -> tuple[Evaluate, tuple[str, ...], str]:
@@ -91,9 +91,9 @@ def _jax(loss: Callable[..., Any], roles: tuple[str, ...], trial: Batches) -> Ev
     def put(batches: Batches) -> tuple[Any, dict[str, Any]]:
         return jnp.asarray(batches["log_prob"]), {n: jnp.asarray(batches[n]) for n in roles if n != "log_prob"}
 
-    def evaluate(batches: Batches) -> Evaluated:
+    def evaluate(batches: Batches) -> LossValues:
         with jax.enable_x64(True), jax.numpy_rank_promotion("allow"):  # silent broadcasting is for the audit to find
-            return Evaluated(*(np.asarray(x, np.float64) for x in many(*put(batches))))
+            return LossValues(*(np.asarray(x, np.float64) for x in many(*put(batches))))
 
     many = jax.jit(jax.vmap(jax.value_and_grad(one)))
     with jax.enable_x64(True), jax.numpy_rank_promotion("allow"):
@@ -160,10 +160,10 @@ def _is_derivative(found: Any, log_prob: np.ndarray) -> bool:
 def _one_by_one(
     one: Callable[[dict[str, np.ndarray]], tuple[float, np.ndarray]], roles: tuple[str, ...], trial: Batches
 ) -> Evaluate:
-    def evaluate(batches: Batches) -> Evaluated:
+    def evaluate(batches: Batches) -> LossValues:
         count = len(batches["log_prob"])
         found = [one({name: batches[name][i] for name in roles}) for i in range(count)]
-        return Evaluated(np.array([value for value, _ in found]), np.stack([slope for _, slope in found]))
+        return LossValues(np.array([value for value, _ in found]), np.stack([slope for _, slope in found]))
 
     evaluate(trial)
     return evaluate

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from ...errors import said
 from ..reports import Check
 from .auditor import arrays, Auditor, some_groups
-from .frameworks import Batches, Evaluate, Evaluated
+from .frameworks import Batches, Evaluate, LossValues
 from .sequences import Sequences
 
 NUMBER = 32  # of random batches
@@ -88,7 +88,7 @@ def _mask(evaluate: Evaluate, batches: Batches, base: np.ndarray) -> list[Check]
     ]  # fmt: skip
 
 
-def _finite(found: Evaluated) -> Check:
+def _finite(found: LossValues) -> Check:
     is_spoiled = ~np.isfinite(found.value) & np.isfinite(found.derivative.reshape(len(found.value), -1)).all(axis=1)
     return Check(
         "finite_loss", float(np.mean(is_spoiled)), 0.0, 0.0, "share of batches with a gradient whose loss is NaN or "

@@ -3,6 +3,9 @@
 import math
 from typing import Any
 
+import numpy as np
+
+from ...runs.journals import evaluation_curve
 from ..charts import Chart, IntervalRow, Intervals, Line, Lines
 from ..folders import Told
 from ..measure import Examination
@@ -48,6 +51,11 @@ def _one(told: Told, found: Series, alone: bool) -> list[Line]:
             lines.append(line)
     name = told.name if not alone else "interquartile mean" if several else "mean"
     lines.append(Line(name, found.steps, found.middle, low, high, found.seconds, told.index))
+    steps, mean, low, high = evaluation_curve(told.run.evaluations, len(told.run.seeds))
+    if len(steps):
+        seconds = None if found.seconds is None else np.interp(steps, found.steps, found.seconds)
+        name = "evaluated on the way" if alone else f"{told.name}, evaluated on the way"
+        lines.append(Line(name, steps, mean, low, high, seconds, told.index, "second"))
     return lines
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from logpi.errors import InputError
-from logpi.runs.times import FILE, read_times, Times
+from logpi.runs.journals import read_times, TIMES, Times
 
 
 def test_each_round_is_a_line(tmp_path: Path) -> None:
@@ -31,10 +31,10 @@ def test_a_training_of_which_nothing_came_leaves_no_file(tmp_path: Path) -> None
 
 
 def test_a_line_in_part_is_left_out_and_a_wrong_one_named(tmp_path: Path) -> None:
-    (tmp_path / FILE).write_text('{"iteration": 1, "seconds": 2}\n{"itera')
+    (tmp_path / TIMES).write_text('{"iteration": 1, "seconds": 2}\n{"itera')
     assert read_times(tmp_path) == [{"iteration": 1, "seconds": 2}]
-    (tmp_path / FILE).write_text('{"iteration": "x", "seconds": 2}\n')
-    with pytest.raises(InputError, match="is no time"):
+    (tmp_path / TIMES).write_text('{"iteration": "x", "seconds": 2}\n')
+    with pytest.raises(InputError, match="is no line of it"):
         read_times(tmp_path)
 
 
