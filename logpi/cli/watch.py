@@ -1,4 +1,4 @@
-"""`logpi watch`: a policy acting in Gymnasium's own environment, in a window or as a video."""
+"""`logpi watch`: a policy acting in an environment that draws itself, in a window or as a video."""
 
 import contextlib
 import os
@@ -27,7 +27,6 @@ FLAGS = [
     Flag("seed", int | None, "which seed's policy; by default the first of the run", None, metavar="S"),
     Flag("env", str | None, "the run's environment, where no name tells it", None, metavar="FILE.py:NAME"),
 ]
-_WITHOUT_PICTURES = {"gymnax": "gymnax draws none of its environments", "probe": "a probe has nothing to draw"}
 
 
 def watch_command(arguments: Sequence[str]) -> int:
@@ -46,7 +45,7 @@ def watch_command(arguments: Sequence[str]) -> int:
         run = load(values["run"], environment=environment_of(values["env"]), best=values["best"])
     index = _index(run, values["seed"])
     with _opened(run, "rgb_array" if video else "human") as env:
-        frames = _Frames(env, run.agent(index), values["deterministic"], bool(video))
+        frames = _Frames(env, run, run.agent(index), values["deterministic"], bool(video))
         played = frames.play(values["episodes"])
         if video is None:
             for _ in played:
@@ -77,6 +76,7 @@ def _has_display() -> bool:
 def _prepare_drawing(*, to_file: bool) -> None:
     """Tells the libraries that draw what there is, unless they have been told."""
     os.environ.setdefault("SDL_AUDIODRIVER", "dummy")  # Pygame looks for loudspeakers otherwise, and complains
+    os.environ.setdefault("MPLBACKEND", "agg")  # matplotlib opens a window of its own otherwise
     if to_file:
         if not _has_display():
             os.environ.setdefault("MUJOCO_GL", "egl")  # MuJoCo looks for a window otherwise
@@ -94,14 +94,12 @@ def _index(run: Any, seed: int | None) -> int:
 @contextlib.contextmanager
 def _opened(run: Any, render_mode: str) -> Generator[Any]:
     """The environment that a run was trained in, or the original of it, if it can be drawn in this mode."""
-    from ..spaces.membership import fits
+    from ..runs.run import own_source
 
     with transient(f"opening {run.env} ..."):
-        source = _drawable(run, render_mode)
-        for mine, theirs in ((run.obs_space, source.obs_space), (run.action_space, source.action_space)):
-            if not fits(mine, theirs):
-                raise InputError(f"{run.env} cannot be watched: {source.name} has {theirs}, the policy {mine}.")
-        env = source.make.one()
+        source = own_source(run, run.environment)
+        suite = source.named.suite if source.named else ""
+        env = _of_gymnax(run, source, render_mode) if suite == "gymnax" else _original(run, source, suite, render_mode)
     if env.render_mode != render_mode:
         env.close()
         raise InputError(f"{run.env} shows nothing: make it with render_mode={render_mode!r}.")
@@ -111,31 +109,50 @@ def _opened(run: Any, render_mode: str) -> Generator[Any]:
         env.close()
 
 
-def _drawable(run: Any, render_mode: str) -> Any:
-    """Where a run's environment comes from, made to be drawn; Gymnasium's original of one that draws nothing."""
+def _of_gymnax(run: Any, source: Any, render_mode: str) -> Any:
+    from ..envs.adapters.gymnax_pictures import painter_of, pictured
+
+    with _drawing(run.env):
+        painter = painter_of(run.env, source.env)
+    _check_spaces(run, source)
+    return pictured(source.env, painter, render_mode)
+
+
+def _original(run: Any, source: Any, suite: str, render_mode: str) -> Any:
+    """One of Gymnasium's environments, made to be drawn: the original of one that draws nothing."""
     from ..envs import HostSource, resolve
     from ..envs.sources import FunctionMaker
-    from ..runs.run import own_source
 
-    source = own_source(run, run.environment)
     if source.named is None:
         if not isinstance(source, HostSource) or not isinstance(source.make, FunctionMaker):
             raise InputError(f"{run.env} cannot be watched: give the function that makes one of Gymnasium's.")
-        return source
-    suite, _, id = source.named.name.partition(":")
-    if suite in _WITHOUT_PICTURES:
-        raise InputError(f"{run.env} cannot be watched: {_WITHOUT_PICTURES[suite]}.")
-    options: Any = source.named.options
-    if options and suite != "gymnasium":
-        raise InputError(f"{run.env} cannot be watched: Gymnasium's original does not know its options {options}.")
-    return resolve(f"gymnasium:{id}", **options | {"render_mode": render_mode})
+        original: Any = source
+    elif suite == "probe":
+        raise InputError(f"{run.env} cannot be watched: a probe has nothing to draw.")
+    else:
+        options: Any = source.named.options
+        if options and suite != "gymnasium":
+            raise InputError(f"{run.env} cannot be watched: Gymnasium's original does not know its options {options}.")
+        id = source.named.name.removeprefix(f"{suite}:")
+        original = resolve(f"gymnasium:{id}", **options | {"render_mode": render_mode})
+    _check_spaces(run, original)
+    return original.make.one()
+
+
+def _check_spaces(run: Any, source: Any) -> None:
+    from ..spaces.membership import fits
+
+    for mine, theirs in ((run.obs_space, source.obs_space), (run.action_space, source.action_space)):
+        if not fits(mine, theirs):
+            raise InputError(f"{run.env} cannot be watched: {source.name} has {theirs}, the policy {mine}.")
 
 
 class _Frames:
     """Plays episodes, and hands out what they look like; nothing, where the environment shows itself."""
 
-    def __init__(self, env: Any, agent: Any, deterministic: bool, drawn: bool):
+    def __init__(self, env: Any, run: Any, agent: Any, deterministic: bool, drawn: bool):
         self._env, self._agent, self._deterministic, self._drawn = env, agent, deterministic, drawn
+        self._name = run.env
 
     def play(self, episodes: int) -> Iterator[Any]:
         """The frames of all episodes, one after the other."""
@@ -144,13 +161,13 @@ class _Frames:
 
     def _episode(self, episode: int) -> Iterator[Any]:
         self._agent.reset(episode)
-        with _drawing(self._env):
+        with _drawing(self._name, self._env):
             obs, _ = self._env.reset(seed=episode)
         total, steps, ended = 0.0, 0, False
         yield from self._picture()
         while not ended and steps < MAX_STEPS:
             action = self._agent(obs, self._deterministic)
-            with _drawing(self._env):
+            with _drawing(self._name, self._env):
                 obs, reward, terminated, truncated, _ = self._env.step(action)
             total, steps, ended = total + float(reward), steps + 1, terminated or truncated
             yield from self._picture()
@@ -158,22 +175,24 @@ class _Frames:
 
     def _picture(self) -> Iterator[Any]:
         if self._drawn:
-            with _drawing(self._env):
+            with _drawing(self._name, self._env):
                 frame = self._env.render()
             if frame is None:
-                raise InputError(f"{self._env.spec.id} draws nothing: it cannot be watched.")
+                raise InputError(f"{self._name} draws nothing: it cannot be watched.")
             yield frame
 
 
 @contextlib.contextmanager
-def _drawing(env: Any) -> Generator[None]:
+def _drawing(name: str, env: Any = None) -> Generator[None]:
     """Turns what may go wrong while an environment draws itself into a sentence."""
     try:
         yield
+    except InputError:
+        raise
     except Exception as error:
         if type(error).__name__ == "DependencyNotInstalled" or isinstance(error, ImportError):
-            raise InputError(f'{env.spec.id} cannot be drawn ({said(error)}): pip install "logpi[video]".') from None
+            raise InputError(f'{name} cannot be drawn ({said(error)}): pip install "logpi[video]".') from None
         cure = "choose another environment, or a machine with a display"
-        if "mujoco" in str(env.spec.entry_point):
+        if "mujoco" in str(getattr(env, "spec", "")):
             cure = "set MUJOCO_GL to what this machine has: egl, osmesa or glfw"
-        raise InputError(f"{env.spec.id} cannot be drawn ({type(error).__name__}: {said(error)}): {cure}.") from None
+        raise InputError(f"{name} cannot be drawn ({type(error).__name__}: {said(error)}): {cure}.") from None

@@ -116,7 +116,14 @@ def test_a_seed_that_was_not_trained(fails: Callable[..., str], trained: Path, t
     assert "--seed is 7, but the run has the seeds 0, 1." in sentence
 
 
-@pytest.mark.parametrize(("env", "why"), [("gymnax:Catch-bsuite", "gymnax draws none"), ("probe:recall", "a probe")])
+@pytest.mark.parametrize(
+    ("env", "why"),
+    [
+        ("gymnax:MemoryChain-bsuite", "gymnax has no picture of it: those of classic control and MinAtar, "),
+        ("gymnax:Catch-bsuite", "gymnax:Catch-bsuite has Box"),
+        ("probe:recall", "a probe"),
+    ],
+)
 def test_environments_without_pictures(
     env: str, why: str, fails: Callable[..., str], copied: Path, tmp_path: Path
 ) -> None:

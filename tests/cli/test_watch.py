@@ -1,6 +1,7 @@
 """`logpi watch`: videos that open, and episodes that are told."""
 
 import io
+import json
 import sys
 from pathlib import Path
 
@@ -50,6 +51,20 @@ def test_a_window(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("pygame")
     assert main(["watch", str(trained)]) == 0  # SDL's dummy driver stands for the display
     assert "episode 1: return " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("video", [None, "cartpole.gif"])
+def test_a_run_in_gymnax(video: str | None, copied: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Played by gymnax's own program: a policy of the same spaces stands for one that was trained there."""
+    pytest.importorskip("pygame")
+    config = json.loads((copied / "config.json").read_text())
+    (copied / "config.json").write_text(json.dumps(config | {"env": "gymnax:CartPole-v1"}))
+    arguments = ["--video", str(tmp_path / video)] if video else []
+    assert main(["watch", str(copied), *arguments]) == 0
+    assert "episode 1: return " in capsys.readouterr().err
+    if video:
+        with pytest.importorskip("PIL.Image").open(tmp_path / video) as opened:
+            assert opened.size == (600, 400) and opened.n_frames > 3
 
 
 def test_a_video_that_fails_leaves_nothing(tmp_path: Path) -> None:
