@@ -59,7 +59,7 @@ SHARED_FLAGS = [  # of `logpi train` and `logpi resume`
 _HOW = [
     Flag("from_run", str | None, "repeat this run; other flags change it", None, ("--from",), "RUN"),
     Flag("env_option", tuple[str, ...], "an option of the environment; may be repeated", (), metavar="NAME=VALUE"),
-    Flag("processes", bool, "each environment of Gymnasium's in a process of its own", False),
+    Flag("processes", int | None, "how many processes share environments of Gymnasium's", None, metavar="N"),
     Flag("seed", int, "seed of the first run", 0, metavar="S"),
     Flag("seeds", int | None, "how many seeds, from --seed on; they run side by side", None, metavar="K"),
     Flag("out", str | None, "folder for the run; by default runs/ENV-ALGORITHM-TIME", None, metavar="DIR"),
@@ -126,8 +126,9 @@ def _trained(values: dict[str, Any], settings: Any, folder: Path, again: Any) ->
         compilation_cache()
         options, processes = environment_options(values["env_option"]), values["processes"]
         if again is None:
-            source = resolve(environment_of(values["env"]), processes=processes, **options)
-        elif options or processes:
+            apart = {} if processes is None else {"processes": processes}
+            source = resolve(environment_of(values["env"]), **apart, **options)
+        elif options or processes is not None:
             raise InputError("--env-option and --processes go with an environment: name it beside --from.")
         else:
             source = own_source(again)

@@ -1,4 +1,4 @@
-"""One environment of Gymnasium's, watched: what goes wrong in it is told with its number, seed, step and action.
+"""Environments of Gymnasium's, watched: what goes wrong in it is told with its number, seed, step and action.
 
 A module of its own, and without JAX, because a process that steps an environment imports little else of logpi.
 """
@@ -8,7 +8,7 @@ import functools
 import operator
 import warnings
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -123,6 +123,35 @@ class Watched:
         when = "as it was reset" if action is None else f"at step {self._step}, on the action {shown_action(action)}"
         seed = "" if self._seed is None else f" (seed {self._seed})"
         return f"Environment {self._index} of {self._name}{seed} {what}in episode {self._episode} {when}"
+
+
+class Block:
+    """Environments that one process steps in turn, as one of Gymnasium's whose rewards and flags are arrays of them."""
+
+    def __init__(self, functions: Sequence[Callable[[], Any]]):
+        from gymnasium.vector import AutoresetMode, SyncVectorEnv
+
+        self.env: Any = SyncVectorEnv(functions, autoreset_mode=AutoresetMode.NEXT_STEP)
+        self.observation_space, self.action_space = self.env.observation_space, self.env.action_space
+        self.metadata, self.render_mode = dict(self.env.metadata), self.env.render_mode
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """New episodes everywhere; environment i of them gets `seed + i`."""
+        return self.env.reset(seed=seed, options=options)[0], {}
+
+    def step(self, action: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        """A step of each. `info` has why each was restarted, empty for those that were not, or nothing."""
+        obs, reward, terminated, truncated, info = self.env.step(action)
+        restarted = {RESTARTED: tuple(why or "" for why in info[RESTARTED])} if info else {}
+        return obs, reward, terminated, truncated, restarted
+
+    def get_wrapper_attr(self, name: str) -> Any:
+        """What the process is asked for by a name."""
+        return getattr(self.env, name)
+
+    def close(self) -> None:
+        """Gives them back."""
+        self.env.close()
 
 
 _HELD: weakref.WeakValueDictionary[int, Watched] = weakref.WeakValueDictionary()  # what is stepped, and by whom

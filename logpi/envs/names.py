@@ -5,7 +5,7 @@ import difflib
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import InputError, missing, said, shown
+from ..errors import check_whole, InputError, missing, said, shown
 from .adapters.functional import phys2d, TWINS
 from .base import AbstractEnv
 from .known import brought_by, envpool_ids, EXTRAS, is_installed
@@ -20,7 +20,9 @@ from .sources import (
     GivenVector,
     GymnasiumMaker,
     HostSource,
+    in_processes,
     looked_at,
+    processes_of,
     quiet,
 )
 
@@ -28,7 +30,7 @@ from .sources import (
 _OTHER_SPACES = ("Blackjack-v1", "tabular/CliffWalking-v0")
 
 
-def resolve(env: Any, /, *, processes: bool = False, **options: Any) -> EnvSource:
+def resolve(env: Any, /, *, processes: bool | int = False, **options: Any) -> EnvSource:
     """The environment that a user means.
 
     - A name: `CartPole-v1` and `Pendulum-v1` mean the twins in JAX that Gymnasium brings; any other id means EnvPool's
@@ -37,27 +39,41 @@ def resolve(env: Any, /, *, processes: bool = False, **options: Any) -> EnvSourc
       (`probe:recall`, `probe:recall-box`).
     - A function without arguments that makes a Gymnasium environment; a Gymnasium vector environment; an `AbstractEnv`.
 
-    `options` go to the environment. `processes` gives each of Gymnasium's environments a process of its own.
+    `options` go to the environment. `processes` is how many processes share Gymnasium's environments, each as many as
+    the others; True is one for each.
 
-    Raises `InputError` for a name that there is not, with the nearest ones, and for one that needs an extra.
+    Raises `InputError` for a name that there is not, with the nearest ones, for one that needs an extra, and for
+    processes of environments that are not stepped one by one.
     """
+    processes = processes if isinstance(processes, bool) else check_whole("processes", processes, 1)
     if isinstance(env, CompiledSource | HostSource):
         return env
+    source = in_processes(_resolved(env, options, apart=bool(processes)), processes)
+    if processes and not processes_of(source):
+        raise InputError(
+            f"processes is {processes}, but {source.name} has none: it is compiled, has threads, or is a vector "
+            "environment already; leave it out."
+        )
+    return source
+
+
+def _resolved(env: Any, options: dict[str, Any], *, apart: bool) -> EnvSource:
+    """The environment; where it is to be `apart`, in a process, a name means Gymnasium's original."""
     if isinstance(env, str):
         suite = suite_of(env)
         if suite and (id := env.removeprefix(f"{suite}:")):
-            return _in_suite(suite, env, id, options, processes)
-        return _by_bare_name(env, options, processes)
+            return _in_suite(suite, env, id, options)
+        return _by_bare_name(env, options, apart)
     if options:
         raise InputError(
             f"{', '.join(options)}: options go with a name; give a function that makes the environment so."
         )
     if isinstance(env, AbstractEnv):
         return CompiledSource(type(env).__name__, env)
-    return _given(env, processes)
+    return _given(env)
 
 
-def _given(env: Any, processes: bool) -> HostSource:
+def _given(env: Any) -> HostSource:
     """A source from what a user made with Gymnasium."""
     import gymnasium
     from gymnasium.vector import VectorEnv
@@ -81,39 +97,39 @@ def _given(env: Any, processes: bool) -> HostSource:
         raise InputError(f"The function {label} made {shown(made)}, but it must make a gymnasium.Env.")
     name = made.spec.id if made.spec else label
     with looked_at(made) as spaces, quiet():
-        maker = FunctionMaker(env, name, processes, shared=can_be_shared(spaces[0]))
+        maker = FunctionMaker(env, name, shared=can_be_shared(spaces[0]))
         return HostSource(name, *spaces, maker, named=named_as(made))
 
 
-def _in_suite(suite: str, name: str, id: str, options: dict[str, Any], processes: bool, note: str = "") -> EnvSource:
-    source = _SUITES[suite](name, id, options, processes)
+def _in_suite(suite: str, name: str, id: str, options: dict[str, Any], note: str = "") -> EnvSource:
+    source = _SUITES[suite](name, id, options)
     return dataclasses.replace(source, note=note, named=named(suite, id, options))
 
 
-def _by_bare_name(name: str, options: dict[str, Any], processes: bool) -> EnvSource:
-    if name in TWINS and not options and not processes and is_installed("flax"):
+def _by_bare_name(name: str, options: dict[str, Any], apart: bool) -> EnvSource:
+    if name in TWINS and not options and not apart and is_installed("flax"):
         note = f"{name} runs compiled (Gymnasium's own JAX twin); gymnasium:{name} is the original."
-        return _in_suite("phys2d", name, name, options, processes, note)
+        return _in_suite("phys2d", name, name, options, note)
     if ":" in name:
-        return _in_suite("gymnasium", name, name, options, processes)
+        return _in_suite("gymnasium", name, name, options)
     import gymnasium
 
     spec = gymnasium.registry.get(name)
     gymnasiums_own = spec is not None and str(spec.entry_point).startswith("gymnasium.")
-    if not processes and (spec is None or gymnasiums_own) and name not in _OTHER_SPACES and _in_envpool(name, options):
+    if not apart and (spec is None or gymnasiums_own) and name not in _OTHER_SPACES and _in_envpool(name, options):
         note = f"{name} runs in EnvPool; gymnasium:{name} is the original." if gymnasiums_own else ""
-        return _in_suite("envpool", name, name, options, processes, note)
+        return _in_suite("envpool", name, name, options, note)
     if spec is None:
         raise _unknown(name, name, _all_names())
-    return _in_suite("gymnasium", name, name, options, processes)
+    return _in_suite("gymnasium", name, name, options)
 
 
-def _gymnasium(name: str, id: str, options: dict[str, Any], processes: bool) -> HostSource:
+def _gymnasium(name: str, id: str, options: dict[str, Any]) -> HostSource:
     import gymnasium
 
     if ":" not in id and id not in gymnasium.registry:
         raise _unknown(name, id, {known: f"gymnasium:{known}" for known in gymnasium.registry})
-    maker = GymnasiumMaker(id, options, processes)
+    maker = GymnasiumMaker(id, options)
     try:
         with looked_at(maker.one()) as spaces:
             return HostSource(name, *spaces, dataclasses.replace(maker, shared=can_be_shared(spaces[0])))
@@ -139,7 +155,7 @@ def _gymnasium_failed(id: str, options: dict[str, Any], error: Exception) -> Inp
     return InputError(f"Gymnasium cannot make {id}{given} ({type(error).__name__}: {said(error)}): choose another.")
 
 
-def _envpool(name: str, id: str, options: dict[str, Any], _processes: bool) -> HostSource:
+def _envpool(name: str, id: str, options: dict[str, Any]) -> HostSource:
     if not is_installed("envpool"):
         raise missing(name, "EnvPool", "envpool")
     from .adapters.envpool import option_names, spaces
@@ -155,7 +171,7 @@ def _envpool(name: str, id: str, options: dict[str, Any], _processes: bool) -> H
     return HostSource(name, obs_space, action_space, EnvPoolMaker(id, options))
 
 
-def _gymnax(name: str, id: str, options: dict[str, Any], _processes: bool) -> CompiledSource:
+def _gymnax(name: str, id: str, options: dict[str, Any]) -> CompiledSource:
     if not is_installed("gymnax"):
         raise missing(name, "gymnax", "gymnax")
     from .adapters.gymnax import gymnax_env, gymnax_ids
@@ -165,13 +181,13 @@ def _gymnax(name: str, id: str, options: dict[str, Any], _processes: bool) -> Co
     return CompiledSource(name, gymnax_env(id, **options))
 
 
-def _phys2d(name: str, id: str, options: dict[str, Any], _processes: bool) -> CompiledSource:
+def _phys2d(name: str, id: str, options: dict[str, Any]) -> CompiledSource:
     if id not in TWINS:
         raise _unknown(name, id, {known: f"phys2d:{known}" for known in TWINS})
     return CompiledSource(name, phys2d(id, **options))
 
 
-def _probe(name: str, id: str, options: dict[str, Any], _processes: bool) -> CompiledSource:
+def _probe(name: str, id: str, options: dict[str, Any]) -> CompiledSource:
     probe, _, kind = id.rpartition("-")
     if kind not in KINDS:
         probe, kind = id, "discrete"
@@ -183,7 +199,7 @@ def _probe(name: str, id: str, options: dict[str, Any], _processes: bool) -> Com
         raise InputError(f"{name} does not take these options ({said(error)}).") from None
 
 
-_SUITES: dict[str, Callable[[str, str, dict[str, Any], bool], EnvSource]] = {
+_SUITES: dict[str, Callable[[str, str, dict[str, Any]], EnvSource]] = {
     "gymnasium": _gymnasium,
     "envpool": _envpool,
     "gymnax": _gymnax,

@@ -13,7 +13,7 @@ from ..spaces.kinds import Dict, Space, Tuple
 from ..spaces.membership import dtype_of
 from .base import AbstractEnv
 from .named import Named
-from .vector import AbstractVectorEnv, GymnasiumVector, vectorize
+from .vector import AbstractVectorEnv, GymnasiumVector, shared_by, vectorize
 
 Size = TypeVar("Size")
 
@@ -83,7 +83,7 @@ class GymnasiumMaker:
 
     id: str
     options: dict[str, Any] = dataclasses.field(default_factory=dict, hash=False)
-    processes: bool = False
+    processes: bool | int = False
     restart: bool = False  # one that breaks down, in place of raising what it raised
     shared: bool = True  # whether observations can lie in memory that processes share
 
@@ -111,7 +111,7 @@ class FunctionMaker:
 
     function: Callable[[], Any]
     name: str
-    processes: bool = False
+    processes: bool | int = False
     restart: bool = False  # one that breaks down, in place of raising what it raised
     shared: bool = True  # whether observations can lie in memory that processes share
 
@@ -168,6 +168,31 @@ class EnvPoolMaker:
 
         with quiet():
             return EnvPoolVector(self.id, num_envs, seed, **self.options)
+
+
+def in_processes(source: EnvSource, processes: bool | int) -> EnvSource:
+    """The same environments, in processes of their own where they are Gymnasium's and have none; others stay."""
+    if isinstance(source, HostSource) and isinstance(source.make, GymnasiumMaker | FunctionMaker):
+        make = dataclasses.replace(source.make, processes=source.make.processes or processes)
+        return dataclasses.replace(source, make=make)
+    return source
+
+
+def processes_of(source: EnvSource) -> bool | int:
+    """What was asked for: how many processes share the environments, True for one each, False for none."""
+    make = source.make if isinstance(source, HostSource) else None
+    return make.processes if isinstance(make, GymnasiumMaker | FunctionMaker) else False
+
+
+def check_processes(source: EnvSource, num_envs: int) -> None:
+    """Raises `InputError` unless the processes that were asked for can have equally many environments each."""
+    processes = processes_of(source)
+    if processes and shared_by(processes, num_envs) < min(processes, num_envs):
+        good = [count for count in range(1, num_envs + 1) if num_envs % count == 0]
+        raise InputError(
+            f"processes is {processes}, but {num_envs} environments cannot be shared equally by so many: give one of "
+            f"{', '.join(map(str, good))}, or another num_envs."
+        )
 
 
 def restarting(source: EnvSource) -> EnvSource:

@@ -6,11 +6,12 @@ import contextlib
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import jax
 import numpy as np
 from jaxtyping import Bool, Float, PyTree
 
@@ -19,7 +20,7 @@ from ..spaces.actions import typed_for
 from ..spaces.gymnasium import from_gymnasium
 from ..spaces.kinds import Space
 from ..spaces.membership import caster, reader
-from .guard import RESTARTED, shown_action, Watched
+from .guard import Block, RESTARTED, shown_action, Watched
 
 Rewards = Float[np.ndarray, " num_envs"]
 Flags = Bool[np.ndarray, " num_envs"]
@@ -147,8 +148,8 @@ class GymnasiumVector(AbstractVectorEnv):
 
     def close(self) -> None:
         """Closes the environments, if they are ours."""
-        if self._ours and self._cut_off:
-            _end(self._env)
+        if self._ours and self._cut_off and isinstance(self._env, BlockVector):
+            self._env.end()
         elif self._ours:
             self._env.close()
 
@@ -170,29 +171,94 @@ def vectorize(
     num_envs: int,
     seed: int | None = None,
     *,
-    processes: bool = False,
+    processes: bool | int = False,
     restart: bool = False,
     name: str | None = None,
     shared: bool = True,
 ) -> GymnasiumVector:
-    """`num_envs` environments of Gymnasium's from a function that makes one; each in a process of its own if asked.
+    """`num_envs` environments of Gymnasium's from a function that makes one; in processes of their own if asked.
 
-    A process pays where a step takes longer than about a millisecond; `shared` says whether its observations can lie in
-    memory that processes share. With `restart`, an environment that breaks down is made anew. Raises `InputError` where
-    the function hands out one environment twice.
+    `processes` is how many share the environments, each as many as the others, so perhaps fewer than asked for; True is
+    one for each. They pay where a step takes longer than about a millisecond. `shared` says whether observations can
+    lie in memory that processes share. With `restart`, an environment that breaks down is made anew. Raises
+    `InputError` where the function hands out one environment twice.
     """
-    from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+    from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
     called = name or getattr(make_one, "__name__", "the environment")
     functions: list[Any] = [functools.partial(Watched, make_one, i, restart, called) for i in range(num_envs)]
     if processes:
-        # Not by fork: a copy of a process that runs JAX's threads may hang.
-        check_main()
-        mode = AutoresetMode.NEXT_STEP
-        env = AsyncVectorEnv(functions, shared_memory=shared, autoreset_mode=mode, context="forkserver")
+        env: Any = BlockVector(functions, shared_by(processes, num_envs), shared)
     else:
         env = SyncVectorEnv(functions, autoreset_mode=AutoresetMode.NEXT_STEP)
-    return GymnasiumVector(env, seed, name)
+    return GymnasiumVector(env, seed, called if processes else name)
+
+
+def shared_by(processes: bool | int, num_envs: int) -> int:
+    """How many processes share the environments, equally, where so many at most are asked for; True is one for each."""
+    most = num_envs if processes is True else min(processes, num_envs)
+    return next(count for count in range(most, 0, -1) if num_envs % count == 0)
+
+
+class BlockVector:
+    """Environments in processes, a block in each, behind what a vector environment of Gymnasium's shows.
+
+    Gymnasium starts a process for each of its environments, and takes a block for one. It is told not to reset them: a
+    block resets its own.
+    """
+
+    def __init__(self, functions: Sequence[Callable[[], Any]], processes: int, shared: bool):
+        from gymnasium.vector import AsyncVectorEnv, AutoresetMode
+
+        # Not by fork: a copy of a process that runs JAX's threads may hang.
+        check_main()
+        self.num_envs, self._size = len(functions), len(functions) // processes
+        self._starts = range(0, self.num_envs, self._size)
+        blocks: list[Any] = [functools.partial(Block, functions[i : i + self._size]) for i in self._starts]
+        self._blocks: Any = AsyncVectorEnv(
+            blocks,
+            shared_memory=shared,
+            autoreset_mode=AutoresetMode.DISABLED,
+            context="forkserver",
+        )
+        self.metadata = self._blocks.metadata | {"autoreset_mode": AutoresetMode.NEXT_STEP}
+        self.render_mode = self._blocks.render_mode
+        for name in ("single_observation_space", "single_action_space"):
+            setattr(self, name, self._blocks.get_attr(name)[0])
+
+    def reset(self, *, seed: int | None = None) -> tuple[PyTree[np.ndarray], dict[str, Any]]:
+        """New episodes everywhere; environment i gets `seed + i`."""
+        obs, _ = self._blocks.reset(seed=None if seed is None else [seed + start for start in self._starts])
+        return self._flat(obs), {}
+
+    def step(self, action: np.ndarray) -> tuple[Any, ...]:
+        """A step of all."""
+        *outcome, info = self._blocks.step(action.reshape(-1, self._size, *action.shape[1:]))
+        told = info.get(RESTARTED, [])
+        why = np.array([text for block in told for text in block or [""] * self._size], object)
+        return *self._flat(outcome), {RESTARTED: why, f"_{RESTARTED}": why.astype(bool)}
+
+    def render(self) -> list[np.ndarray]:
+        """A picture of each."""
+        return [frame for block in self._blocks.render() for frame in block]
+
+    def close(self) -> None:
+        """Ends the processes, once they have closed their environments."""
+        self._blocks.close()
+
+    def end(self) -> None:
+        """Ends the processes of which one was lost: `close` would wait for answers given already."""
+        for process in self._blocks.processes:
+            process.terminate()
+            process.join()
+        for pipe in self._blocks.parent_pipes:
+            if pipe is not None:
+                pipe.close()
+        self._blocks.closed = True
+
+    def _flat(self, arrays: PyTree[np.ndarray]) -> PyTree[np.ndarray]:
+        """Arrays (processes, environments of each, ...) as (num_envs, ...)."""
+        return jax.tree.map(lambda x: x.reshape(self.num_envs, *x.shape[2:]), arrays)
 
 
 def check_main() -> None:
@@ -216,19 +282,3 @@ def check_main() -> None:
             f"Environments in processes of their own are asked for in line {frame.f_lineno} of {path}, which each of "
             "the processes would run again: put what the script does under `if __name__ == '__main__':`."
         )
-
-
-def _end(env: Any) -> None:
-    """Ends the processes of an `AsyncVectorEnv` that lost one: its own `close` would wait for answers given already."""
-    from gymnasium.vector import AsyncVectorEnv
-
-    if not isinstance(env, AsyncVectorEnv):
-        env.close()
-        return
-    for process in env.processes:
-        process.terminate()
-        process.join()
-    for pipe in env.parent_pipes:
-        if pipe is not None:
-            pipe.close()
-    env.closed = True

@@ -24,12 +24,13 @@ _DAMAGED = ": the run folder is damaged"
 _KINDS = {
     "env": str, "model": str, "versions": dict, "seeds": tuple, "settings": Settings,
     "obs_space": spaces.Space, "action_space": spaces.Space, "measurements": tuple,
-    "run_id": str, "fault_tolerance": FaultTolerance, "evaluation_plan": EvaluationPlan | None,
+    "run_id": str, "fault_tolerance": FaultTolerance, "processes": int,  # which a truth is too
+    "evaluation_plan": EvaluationPlan | None,
 }  # fmt: skip
 # Of schema 2, whose algorithms all measured the same.
 _ADDED = {"measurements": PPO.measurements}
 # What folders of an older logpi do not say.
-_LATER = {"run_id": "", "fault_tolerance": FaultTolerance(), "evaluation_plan": None}
+_LATER = {"run_id": "", "fault_tolerance": FaultTolerance(), "processes": False, "evaluation_plan": None}
 
 
 def read_entries(folder: Path) -> dict[str, Any]:
@@ -132,6 +133,8 @@ def _check(path: Path, found: dict[str, Any]) -> None:
             raise InputError(f"{path} has {shown(text)} for {name}, which is no plain text: the run folder is damaged.")
     if not all(isinstance(measurement, Measurement) for measurement in found["measurements"]):
         raise InputError(f"{path} has {shown(found['measurements'])} for measurements: the run folder is damaged.")
+    if found["processes"] < 0:
+        raise InputError(f"{path} has {found['processes']} for processes{_DAMAGED}.")
     if not isinstance(found["settings"].network, Network):
         raise InputError(f"{path} has no good network: the run folder is damaged.")
     if not all(isinstance(version, str) for version in found["versions"].values()):

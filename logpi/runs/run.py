@@ -16,6 +16,7 @@ from .. import spaces
 from ..algorithms import AbstractAlgorithm, PPO, Spec
 from ..envs import EnvSource, resolve
 from ..envs.named import Named, named
+from ..envs.sources import in_processes
 from ..errors import check_flag, check_path, check_whole, InputError, said, shown
 from ..evaluation.evaluate import evaluate_policies, Evaluation
 from ..measurements import Measurement
@@ -87,6 +88,7 @@ class Run:
     named: Named | None = BY_ENV  # what makes that environment again, `env` if not given; `None` where no name does
     run_id: str = ""  # of this training alone: its checkpoints bear it too
     fault_tolerance: FaultTolerance = dataclasses.field(default_factory=FaultTolerance)
+    processes: bool | int = False  # how many share environments of Gymnasium's; True is one for each
     evaluation_plan: EvaluationPlan | None = None
     evaluations: Sequence[dict[str, Any]] = ()  # on the way: one row for each and each seed, as `evaluations.jsonl`
     bests: tuple[Best, ...] = ()  # of each seed, where there were evaluations on the way
@@ -111,7 +113,7 @@ class Run:
         """What `config.json` holds."""
         names = (
             "seeds", "model", "settings", "obs_space", "action_space", "measurements", "summary", "versions", "run_id",
-            "fault_tolerance", "evaluation_plan",
+            "fault_tolerance", "processes", "evaluation_plan",
         )  # fmt: skip
         told = {"env": self.env, "named": self.named and {"suite": self.named.suite, "options": self.named.options}}
         return told | {name: getattr(self, name) for name in names}
@@ -275,7 +277,9 @@ def status(run: Run, folder: Path | None, *, stopped: bool = False) -> str:
 
 
 def own_source(run: Run, given: Any = None) -> EnvSource:
-    """The environment that a run was trained in: the one given, or what its folder names, with the options it had.
+    """The environment that a run was trained in: the one given, or what its folder names, with its options.
+
+    It has the processes that it had then.
 
     Raises `InputError` where neither tells it: in any other the policy would be played in silence. Also where a module
     would have to be imported for it that nobody has asked for.
@@ -283,7 +287,7 @@ def own_source(run: Run, given: Any = None) -> EnvSource:
     if given is not None:
         # MODULE:ENV of the run's own is leave to import the module: the environment is as it was.
         same = isinstance(given, str) and ":" in given and run.named == named("gymnasium", given, run.options)
-        return resolve(given, **(run.options if same else {}))
+        return in_processes(resolve(given, **(run.options if same else {})), run.processes)
     if run.named is None:
         raise InputError(
             f"The run was trained in an environment of your own ({run.env}), which no name tells: {AGAIN}."
@@ -293,7 +297,7 @@ def own_source(run: Run, given: Any = None) -> EnvSource:
         source = resolve(run.named.name, **run.options)
     except InputError as error:
         raise InputError(f"{said(error)}: register or install it, or {AGAIN}.") from None
-    return dataclasses.replace(source, name=run.env)
+    return in_processes(dataclasses.replace(source, name=run.env), run.processes)
 
 
 def check_spaces(run: Run, name: str, rollout: AbstractRollout) -> None:
@@ -378,5 +382,5 @@ def read_config(folder: Path) -> Run:
     return Run(
         entries["env"], entries["settings"], entries["seeds"], (), entries["obs_space"], entries["action_space"], [],
         entries["summary"], entries["versions"], entries["measurements"], entries["model"],
-        **{name: entries[name] for name in ("named", "run_id", "fault_tolerance", "evaluation_plan")},
+        **{name: entries[name] for name in ("named", "run_id", "fault_tolerance", "processes", "evaluation_plan")},
     )  # fmt: skip

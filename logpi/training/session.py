@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 
+from ..envs.sources import processes_of
 from ..errors import check_flag, check_path, InputError, interruption, shown
 from ..measurements import Measurement
 from ..progress.events import Compiled, Compiling, Planned, Warned
@@ -304,7 +305,7 @@ class Session:
             task.source.name, task.settings, task.seeds, (), task.rollout.obs_space, task.rollout.action_space, (), {},
             versions(), self._measurements, self.model_name,
             None if isinstance(task.environment, str) else task.environment, task.source.named, task.run_id,
-            task.fault_tolerance, self._plan,
+            task.fault_tolerance, processes_of(task.source), self._plan,
         )  # fmt: skip
         if at is None:
             return run

@@ -11,9 +11,8 @@ import jax
 
 from ..algorithms import AbstractAlgorithm
 from ..envs import EnvSource, HostSource, resolve, restarting
-from ..envs.sources import GivenVector
+from ..envs.sources import check_processes, GivenVector
 from ..errors import (
-    check_flag,
     check_kind,
     check_path,
     check_whole,
@@ -76,7 +75,7 @@ def train(
     algorithm: AbstractAlgorithm | Literal["ppo", "a2c", "reinforce"] | None = None,
     *,
     env_options: dict[str, Any] | None = None,
-    processes: bool = False,
+    processes: bool | int = False,
     steps: int | None = None,
     seed: int = 0,
     seeds: int | Sequence[int] | None = None,
@@ -104,7 +103,8 @@ def train(
     - `env`: a name ("CartPole-v1", "gymnasium:...", "envpool:...", "gymnax:..."), a function that makes a Gymnasium
       environment, or an `AbstractEnv`.
     - `env_options`: options of the environment that is named, which the run keeps: `{"is_slippery": False}`.
-      `processes`: each of Gymnasium's environments in a process of its own, for those that take long for a step.
+      `processes`: how many processes share Gymnasium's environments, for those that take long for a step; True is one
+      for each. The run keeps that too.
     - `algorithm`: a name ("ppo", "a2c", "reinforce"), for which the preset of this environment is taken; or `PPO(...)`,
       `A2C(...)`, `REINFORCE(...)`, whose own numbers replace all the preset's. "ppo" if not given.
     - `steps`: agent steps for each seed. `num_envs`, `rollout_length`, `network`, `actions`, `reward_scaling`: as in
@@ -200,11 +200,11 @@ def _run(task: Task, progress: Any, callbacks: Any) -> Run:
         return Session(dataclasses.replace(task, listener=heard)).run()
 
 
-def _opened(env: Any, options: dict[str, Any] | None, processes: bool, restart: bool) -> EnvSource:
+def _opened(env: Any, options: dict[str, Any] | None, processes: bool | int, restart: bool) -> EnvSource:
     check_kind("env_options", options, dict, '{"is_slippery": False}', optional=True)
     if wrong := [name for name in options or {} if not isinstance(name, str) or name == "processes"]:
         raise InputError(f"env_options has {shown(wrong[0])}, which is no option of an environment: leave it out.")
-    source = resolve(env, processes=check_flag("processes", processes), **(options or {}))
+    source = resolve(env, processes=processes, **(options or {}))
     return restarting(source) if restart else source
 
 
@@ -225,6 +225,7 @@ def _rollout(source: EnvSource, settings: Settings, seeds: int) -> AbstractRollo
             f"{seeds} seeds would step in the one vector environment {source.name} at once: train one seed after the "
             "other, or give the function that makes one environment."
         )
+    check_processes(source, settings.num_envs)
     check_network(settings.network, source.obs_space, seeds)
     check_experience(settings.algorithm.experience.capacity, source.obs_space, source.action_space, seeds)
     return make_rollout(source, settings.num_envs, settings.rollout_length, ACTION_MAPS[settings.actions])
