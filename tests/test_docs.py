@@ -26,6 +26,9 @@ PAGES = {
     path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
     for path in sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 }
+MAIN = 'if __name__ == "__main__":'
+# Of blocks in "py", which need what no extra of logpi's brings: they run where it is installed, and this short.
+NEEDS = {"docs/from_sb3.md": (("ale_py", "cv2"), ("steps=1_000_000", "steps=64, num_envs=2, rollout_length=16"))}
 # What makes a command of the pages a matter of seconds; it stands behind what the page says, and the last one counts.
 SHORTER = {
     "train": "--steps 256 --envs 2 --rollout-length 32 --num-minibatches 1 --num-epochs 1 --evaluate-episodes 2",
@@ -56,6 +59,26 @@ def test_the_blocks_of_a_page_run(name: str, tmp_path: Path, monkeypatch: pytest
     script.write_text("\n".join(blocks(name, "python")), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     runpy.run_path(str(script))
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if blocks(name, "py")])
+def test_blocks_that_need_more_run_where_it_is(name: str, tmp_path: Path) -> None:
+    packages, (long, short) = NEEDS[name]
+    code = "\n".join(blocks(name, "py"))
+    assert long in code
+    for package in packages:
+        pytest.importorskip(package)
+    (tmp_path / "page.py").write_text(f"import gymnasium as gym\n\nimport logpi\n\n{code.replace(long, short)}")
+    runpy.run_path(str(tmp_path / "page.py"))
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if MAIN in PAGES[name]])
+def test_what_a_page_guards_runs_as_a_script(name: str, tmp_path: Path) -> None:
+    """A block that starts processes, which import the script again: alone, as each would do the whole page anew."""
+    for block in blocks(name, "python"):
+        if MAIN in block:
+            (tmp_path / "page.py").write_text(f"import logpi\n\n{block}")
+            assert "run" in runpy.run_path(str(tmp_path / "page.py"), run_name="__main__")
 
 
 @pytest.fixture(scope="module")
