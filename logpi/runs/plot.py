@@ -1,7 +1,8 @@
-"""The learning curves of a run, drawn with matplotlib."""
+"""The learning curves of a run, drawn with matplotlib; small and without it, the return alone."""
 
 import dataclasses
 import functools
+import html
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,9 +11,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from ..errors import check_path, InputError, missing, said
+from ..errors import check_path, InputError, missing, printable, said
 from ..measurements import Measurement, RETURN, RETURN_SQUARES
 from ..statistics.curves import band, Curve, Curves, middle, Points
+from ..statistics.intervals import Interval
 from .journals import evaluation_curve
 from .metrics import as_columns, curve_of
 
@@ -20,6 +22,7 @@ POINTS = 240  # along a curve
 SMOOTHING = 0.01  # standard deviation of the Gaussian that a point is an average under, as a share of the training
 # Okabe and Ito's colours, which everyone can tell apart.
 _BLUE, _ORANGE, _GREY, _INK = "#0072B2", "#D55E00", "#8C8C8C", "#262626"
+SVG_SIZE = (320, 90)  # of a small curve, in pixels
 PANELS = 6  # measurements beside each other, at most
 _STYLE: Any = {
     "font.size": 9.0,
@@ -107,6 +110,47 @@ def plot_curves(
         if path is not None:
             _write(figure, path)
     return in_notebooks(figure)
+
+
+def as_html(lines: Sequence[str], seeds: Sequence[int], rows: Sequence[dict[str, Any]]) -> str:
+    """Lines of text, the return at the end of the rows with its interval, and a small curve, for a notebook.
+
+    Curve, band and numbers are those of `plot_curves`. Without returns it is the lines alone.
+    """
+    found = Drawing("", as_columns(seeds, rows, ("steps", "episodes", RETURN.name, RETURN_SQUARES.name)), 0)
+    curves = found.of(RETURN.name)
+    means, errors = np.stack([each.mean for each in curves]), np.stack([each.error for each in curves])
+    central, (low, high) = middle(means), band(means, errors)
+    known = np.flatnonzero(np.isfinite(central))
+    picture = ""
+    if len(known) > 1:
+        last = Interval(*(float(points[known[-1]]) for points in (central, low, high)))
+        over = f"interquartile mean of {len(seeds)} seeds" if len(seeds) > 1 else "mean"
+        lines = [*lines, f"return at the end of the training, {over}: {last}{' (95 %)' * last.known}"]
+        low, high = (np.where(np.isfinite(points), points, central) for points in (low, high))
+        picture = _as_svg(found.steps[known], *(points[known] for points in (central, low, high)), found.edges[-1])
+    return "<div>" + "<br/>".join(html.escape(printable(line)) for line in lines) + f"</div>{picture}"
+
+
+def _as_svg(at: Points, central: Points, low: Points, high: Points, steps: float) -> str:
+    """A curve in its band, known `at` some of so many steps, with the least and the most of it beside it."""
+    bottom, top = low.min(), high.max()
+    across = SVG_SIZE[0] * at / steps
+
+    def path(points: Points) -> list[str]:
+        down = SVG_SIZE[1] * (1 - (points - bottom) / (top - bottom or 1.0))
+        return [f"{x:.1f},{y:.1f}" for x, y in zip(across, down, strict=True)]
+
+    width, height = SVG_SIZE
+    text = 'font-size="11" font-family="sans-serif" fill="currentColor"'
+    return (
+        f'<svg width="{width + 80}" height="{height + 28}" viewBox="-70 -8 {width + 80} {height + 28}" role="img">'
+        f'<polygon points="{" ".join(path(low) + path(high)[::-1])}" fill="{_BLUE}" fill-opacity="0.2"/>'
+        f'<polyline points="{" ".join(path(central))}" fill="none" stroke="{_BLUE}" stroke-width="2"/>'
+        f'<text x="-6" y="4" text-anchor="end" {text}>{top:,.4g}</text>'
+        f'<text x="-6" y="{height + 4}" text-anchor="end" {text}>{bottom:,.4g}</text>'
+        f'<text x="{width}" y="{height + 16}" text-anchor="end" {text}>{steps:,.0f} steps</text></svg>'
+    )
 
 
 def in_notebooks(figure: Any) -> Any:

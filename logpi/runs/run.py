@@ -33,7 +33,7 @@ from .folder import claimed, clear_folder, is_held, policy_file, write_config
 from .journals import read_evaluations, write_evaluations
 from .metrics import read_rows, rewrite_rows
 from .options import EvaluationPlan, FaultTolerance
-from .plot import plot_curves
+from .plot import as_html, plot_curves
 from .schema import name_of_kind
 from .settings import Settings
 
@@ -104,6 +104,14 @@ class Run:
         count = f"{steps:,}" if isinstance(steps, int | float) else shown(steps)  # a file may say anything
         name = name_of_kind(self.settings.algorithm)
         return f"<Run of {name} on {self.env}, {seeds} {self.seeds[0]}: {count} steps>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows of it: how far it came, its settings, its return with an interval, its curve."""
+        seconds, settings = self.summary.get("train_seconds"), self.settings
+        took = f", trained in {seconds:,.1f} s" if isinstance(seconds, int | float) else ""
+        algorithm = " ".join(repr(settings.algorithm).split()).replace("( ", "(").replace(" )", ")")
+        said = f"{algorithm}, num_envs={settings.num_envs}, rollout_length={settings.rollout_length}"
+        return as_html([f"{self!r}, {status(self, None)}{took}", said, settings.source], self.seeds, self.history)
 
     def __getstate__(self) -> dict[str, Any]:
         """What another process gets of it: all but agents, which hold compiled programs and are made anew there."""

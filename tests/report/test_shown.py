@@ -1,5 +1,8 @@
 """Results show themselves where a cell of a notebook, or a line of a terminal, ends with them."""
 
+import dataclasses
+from xml.etree import ElementTree
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +15,7 @@ from logpi.evaluation.evaluate import Evaluation
 from logpi.explain import figure
 from logpi.runs.plot import plot_curves
 from logpi.statistics.intervals import Interval, iqm_interval, mean_interval
+from tests.reliability.folders import run as blank_run
 
 PNG = b"\x89PNG\r\n"
 ROWS = [
@@ -31,6 +35,19 @@ def test_a_plot_is_a_picture() -> None:
     assert drawn._repr_png_().startswith(PNG)
     drawn.axes[0].set_title("Another")  # a figure as any, drawn when it is shown
     assert drawn._repr_png_().startswith(PNG)
+
+
+def test_a_run_is_its_words_and_a_small_curve() -> None:
+    """The numbers are those of the figure; whatever a folder says is text."""
+    seeds = (0, 1)
+    rows = [row | {"seed": seed, "return_mean": row["return_mean"] + seed} for seed in seeds for row in ROWS]
+    shown = dataclasses.replace(blank_run(), seeds=seeds, history=rows, env="<b>")._repr_html_()
+    root = ElementTree.fromstring(f"<all>{shown}</all>")
+    assert "<Run of PPO on <b>, 2 seeds, from 0: 8 steps>" in (text := "".join(root.itertext()))
+    assert "interquartile mean of 2 seeds: 8.5 [8.0, 9.0] (95 %)" in text and "512 steps" in text
+    assert len(root.findall(".//polyline")) == 1 and root.find(".//b") is None
+    bare = ElementTree.fromstring(f"<all>{dataclasses.replace(blank_run(), history=[])._repr_html_()}</all>")
+    assert "PPO(" in "".join(bare.itertext()) and bare.find(".//svg") is None
 
 
 def test_so_are_the_figures_of_pages() -> None:
