@@ -140,7 +140,7 @@ class AbstractOnPolicy(AbstractAlgorithm):
     segment_length: eqx.AbstractVar[int | None]
 
     def __check_init__(self):
-        check_part("optimiser", self.optimiser, "Adam()")
+        check_part("optimiser", self.optimiser, "Adam() or Optax(optax.adam(3e-4))")
         check_part("credit", self.credit, "GAE()", function=True)
         check_part("advantages", self.advantages, "Standardised()", function=True)
         check_fields(self, check_whole, "segment_length", low=1, optional=True)

@@ -134,7 +134,15 @@ def _original(run: Any, source: Any, suite: str, render_mode: str) -> Any:
         if options and suite != "gymnasium":
             raise InputError(f"{run.env} cannot be watched: Gymnasium's original does not know its options {options}.")
         id = source.named.name.removeprefix(f"{suite}:")
-        original = resolve(f"gymnasium:{id}", **options | {"render_mode": render_mode})
+        try:
+            original = resolve(f"gymnasium:{id}", **options | {"render_mode": render_mode})
+        except InputError as error:
+            if "TypeError" not in str(error):
+                raise
+            raise InputError(
+                f"{run.env} cannot be watched, as it takes no render_mode ({said(error)}): let its __init__ take one, "
+                "keep it in self.render_mode, and draw in render()."
+            ) from None
     _check_spaces(run, original)
     return original.make.one()
 

@@ -38,6 +38,11 @@ class Adam(AbstractOptimiser):
     epsilon: float = 1e-5
 
     def __check_init__(self):
+        if callable(self.learning_rate):
+            raise InputError(
+                f"learning_rate is {shown(self.learning_rate)}, but Adam takes a number, which `anneal` makes smaller, "
+                "linearly: give another schedule of steps as optimiser=Optax(optax.adam(schedule))."
+            )
         check_fields(self, check_between, "learning_rate", low=0, high=1e6)
         check_fields(self, check_between, "anneal", low=0, high=1)
         check_fields(self, check_between, "max_grad_norm", "epsilon", low=0)

@@ -277,10 +277,8 @@ def _rose(told: Told, _: float) -> str | None:
         return None
     start, low, high = float(found.middle[known][0]), *(float(b[known][-1]) for b in found.band)
     over = f" over {len(scores)} seeds" if len(scores) > 1 else ""
-    return (
-        f"The return rose from {shown(start)} to {shown(float(found.middle[known][-1]))} "
-        f"[{shown(low)}, {shown(high)}]{over}."
-    )
+    within = f" [{shown(low)}, {shown(high)}]" if np.isfinite([low, high]).all() else ""  # one episode has none
+    return f"The return rose from {shown(start)} to {shown(float(found.middle[known][-1]))}{within}{over}."
 
 
 RULES = (

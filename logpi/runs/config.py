@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -163,9 +164,11 @@ def own_env(name: str) -> str:
     parts = name.split(":")
     inside = parts[1:] if len(parts) > 1 and parts[0] in SUITES else parts
     if len(inside) > 1 and inside[0] not in sys.modules:
+        plain = ":".join(inside)
         raise InputError(
             f"The run names the environment {shown(name)}, for which the module {shown(inside[0])} would be imported: "
-            "if you trust it, name the environment yourself (environment= in Python, --env where a command has it)."
+            f"if you trust it, name the environment yourself (environment={plain!r} in Python, --env "
+            f"{shlex.quote(plain)} on the command line)."
         )
     return name
 

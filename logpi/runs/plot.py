@@ -53,7 +53,8 @@ class Drawing:
     title: str
     columns: dict[int, dict[str, Float[np.ndarray, " _"]]]
     planned: float  # steps that the axes reach to, at least
-    evaluated: Float[np.ndarray, "4 evaluations"]  # on the way: steps, mean return, its bounds
+    # On the way: steps, mean return, its bounds.
+    evaluated: Float[np.ndarray, "4 evaluations"] = dataclasses.field(default_factory=lambda: np.empty((4, 0)))
 
     @property
     def edges(self) -> Float[np.ndarray, " edges"]:

@@ -69,8 +69,11 @@ def test_a_module_of_the_current_folder_is_found_and_its_options_are_kept(
     assert main(["train", "corridors:Corridor-v0", "--env-option", "length=3", *TINY, "--out", "run"]) == 0
     assert logpi.load("run").options == {"length": 3}
     forgotten(monkeypatch)
-    assert "the module 'corridors' would be imported" in fails("evaluate", "run")
+    sentence = fails("evaluate", "run")
+    assert "the module 'corridors' would be imported" in sentence and "--env corridors:Corridor-v0 on the" in sentence
     assert evaluated(capsys, "run", "--env", "corridors:Corridor-v0") == 3.0  # and not 5, as without the option
+    sentence = fails("watch", "run", "--env", "corridors:Corridor-v0", "--video", "a.gif")
+    assert "corridors:Corridor-v0 cannot be watched, as it takes no render_mode" in sentence
     forgotten(monkeypatch)
     assert main(["train", "corridors.py:Corridor", *TINY, "--out", "class"]) == 0
     forgotten(monkeypatch)

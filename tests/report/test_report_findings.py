@@ -54,6 +54,13 @@ def test_a_rule_says_what_it_sees(name: str, tmp_path: Path) -> None:
     assert any(re.search(pattern, text) for text in found), found
 
 
+def test_a_rise_to_one_episode_has_no_interval(tmp_path: Path) -> None:
+    history = rows(seeds=1, updates=16, episodes=1, return_squares=lambda t, seed: rising(t, seed) ** 2)
+    assert any(
+        re.search(r"rose from \S+ to [\d.]+\.$", text) for text in sentences(folder(tmp_path / "run", history, 1))
+    )
+
+
 def test_a_good_training_has_nothing_but_good_news(tmp_path: Path) -> None:
     found = findings(tell(folder(tmp_path / "run", rows())))
     assert [finding.level for finding in found] == ["good"]
