@@ -136,8 +136,8 @@ def train(
     environment stopped it; their `run` is what was learned too, as that of what a callback raised.
     """
     _prepare_jax()
-    tolerance = FaultTolerance().changed(checkpoint_every, on_nan, on_env_error, step_timeout)
-    source = _opened(env, env_options, processes, tolerance.restart)
+    options = FaultTolerance().changed(checkpoint_every, on_nan, on_env_error, step_timeout)
+    source = _opened(env, env_options, processes, options.restart)
     named = {
         "steps": steps, "num_envs": num_envs, "rollout_length": rollout_length, "network": network, "actions": actions,
         "reward_scaling": reward_scaling,
@@ -146,9 +146,7 @@ def train(
     settings = _fitting(source, settings, named, chosen_settings(source.name, algorithm, settings, named, changes))
     rollout = _rollout(source, settings, len(chosen := _chosen_seeds(seed, seeds)))
     plan = evaluation_plan(evaluate_every, stop_at, settings.num_updates)
-    return _run(
-        Task(source, settings, chosen, rollout, model, env, out, overwrite, tolerance, plan), progress, callbacks
-    )
+    return _run(Task(source, settings, chosen, rollout, model, env, out, overwrite, options, plan), progress, callbacks)
 
 
 def resume(
