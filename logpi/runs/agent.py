@@ -9,7 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PyTree
+from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from .. import spaces
 from ..errors import check_flag, check_whole, InputError
@@ -27,7 +27,7 @@ class Agent:
     """A policy outside of any loop: an observation in, an action for the environment out.
 
     A policy with memory remembers from call to call; `reset` starts a new episode. It plays one episode at a time: for
-    several side by side, make one for each.
+    several side by side, make one for each; of a policy without memory, `batch` takes many observations at once.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class Agent:
         compute_inline()
         self.model = policy
         self._is_choice = isinstance(action_space, spaces.Discrete)  # a number in place of an array without axes
+        self._obs_space = obs_space
         self._read, self._cast, self._typed = reader(obs_space), caster(obs_space), typed_for(action_space)
         self._to_env = functools.partial(ACTION_MAPS[actions], action_space)
         self._programs: _AgentPrograms | None = None  # they depend on what is seen
@@ -49,7 +50,7 @@ class Agent:
     def reset(self, seed: int | None = None) -> None:
         """Forgets the episode so far; with `seed`, draws the same actions again."""
         if seed is not None:
-            self._key, self._count, self._noise = jax.random.key(check_whole("seed", seed, 0)), 0, []
+            self._key, self._count, self._block = jax.random.key(check_whole("seed", seed, 0)), 0, -1
         self._memory = self.model.initial_memory()
 
     def __call__(self, obs: PyTree[Any], deterministic: bool = False) -> np.ndarray | np.generic:
@@ -72,12 +73,36 @@ class Agent:
         typed = self._typed(action)
         return typed[()] if self._is_choice else typed
 
+    def batch(self, obs: PyTree[Any], deterministic: bool = False) -> np.ndarray:
+        """Actions (n, ...) for n observations side by side (n, ...): those that n calls in turn would give.
+
+        Each n compiles once. Raises `InputError` for a policy with memory, which plays one episode at a time, and where
+        a call would.
+        """
+        if jax.tree.leaves(self._memory):
+            raise InputError("The policy remembers, so it plays one episode at a time: make an Agent for each.")
+        parts = jax.tree.leaves(obs, is_leaf=lambda part: isinstance(part, list))
+        try:
+            seen = self._cast(reader(self._obs_space, np.shape(next(iter(parts), 0))[:1] or (1,))(obs))
+        except ValueError as error:
+            raise InputError(f"The policy was given observations {error}: give a batch of such as it knows.") from None
+        _check_finite(seen)
+        likeliest = check_flag("deterministic", deterministic)
+        action = self._side_by_side(self.model, self._key, np.uint32(self._count), seen, likeliest)
+        self._count += 0 if likeliest else len(action)
+        return self._typed(action)
+
+    @functools.cached_property
+    def _side_by_side(self) -> Callable[..., Any]:
+        return eqx.filter_jit(functools.partial(_acts, self._to_env))
+
     def _next_noise(self, programs: "_AgentPrograms") -> list[Any]:
         """The random numbers of the next action: a row of a block, which is drawn when its first row is needed."""
-        row = self._count % BLOCK
-        if row == 0:
-            block = programs.noise(self._key, np.uint32(self._count))
-            self._noise = [n if jnp.issubdtype(n.dtype, jax.dtypes.prng_key) else np.asarray(n) for n in block]
+        block, row = divmod(self._count, BLOCK)
+        if block != self._block:
+            drawn = programs.noise(self._key, np.uint32(block * BLOCK))
+            self._noise = [n if jnp.issubdtype(n.dtype, jax.dtypes.prng_key) else np.asarray(n) for n in drawn]
+            self._block = block
         self._count += 1
         return [numbers[row] for numbers in self._noise]
 
@@ -108,6 +133,25 @@ class Agent:
         act = bound(lambda leaves, noise, seen, memory: rest(noise, leaves, seen, memory), leaves)
         self._programs = _AgentPrograms(jax.jit(noise), act, mode)
         return self._programs
+
+
+def _acts(
+    to_env: Callable[..., Any],
+    policy: AbstractPolicy,
+    key: PRNGKeyArray,
+    first: Any,
+    seen: PyTree[Array],
+    likeliest: bool,
+) -> PyTree[Array]:
+    """Actions for observations (n, ...), the first with the random numbers of the `first` call of an agent."""
+
+    def one(seen: PyTree[Array], number: Any) -> PyTree[Array]:
+        distribution, _ = policy(seen, policy.initial_memory())
+        own = jax.random.fold_in(key, number)
+        return to_env(distribution.mode() if likeliest else distribution.sample_and_log_prob(own)[0])
+
+    count = len(jax.tree.leaves(seen)[0])
+    return jax.vmap(one)(seen, first + jnp.arange(count, dtype=np.uint32))
 
 
 class _AgentPrograms(NamedTuple):

@@ -49,6 +49,35 @@ def test_it_is_one_and_the_same_however_it_is_named(memory: str) -> None:
         assert all((np.asarray(leaf) == 0).all() for leaf in jax.tree.leaves(one.policy._memory))
 
 
+@pytest.mark.parametrize("action_space", [Discrete(3), Box((2,), -1.0, 1.0)])
+def test_a_batch_is_as_many_calls(action_space) -> None:
+    """The same actions, drawn or likeliest, and the same ones after it; observations may have parts."""
+    obs_space = Dict((("a", Box((4,))), ("b", Discrete(3))))
+    one, other = made(obs_space, action_space), made(obs_space, action_space)
+    rows = [{"a": SEEN * i, "b": i % 3} for i in range(1, 11)]
+    batch = {"a": np.stack([row["a"] for row in rows]), "b": np.array([row["b"] for row in rows])}
+    for likeliest in (False, True, False):
+        calls = [one(row, likeliest) for row in rows]
+        many = other.batch(batch, likeliest)
+        np.testing.assert_allclose(many, np.stack(calls), rtol=1e-5)
+        assert many.dtype == np.asarray(calls[0]).dtype
+    np.testing.assert_allclose(other(rows[0]), one(rows[0]), rtol=1e-5)
+
+
+def test_what_is_no_batch_is_told() -> None:
+    policy = made()
+    assert policy.batch([[0.1, 0.2, 0.3, 0.4]] * 3, deterministic=True).shape == (3,)  # lists serve
+    for nothing in (None, 3.0, {}):
+        with pytest.raises(InputError, match="The policy was given observations"):
+            policy.batch(nothing)
+    with pytest.raises(InputError, match=r"of shape \(4,\), but its space has \(4, 4\)"):
+        policy.batch(SEEN)
+    with pytest.raises(InputError, match="NaN or infinity"):
+        policy.batch(np.full((2, 4), np.nan, np.float32))
+    with pytest.raises(InputError, match="The policy remembers"):
+        made(memory="gru").batch(SEEN[None])
+
+
 def test_a_seed_draws_the_same_again() -> None:
     policy = made()
     first = [policy(SEEN) for _ in range(40)]
