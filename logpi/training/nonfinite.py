@@ -42,7 +42,7 @@ class Fault:
         cure = _CURES.get(self.quantity, _CURE)
         return TrainingFault(
             f"The {self.quantity} {what} in rollout {self.update} of seed {self.seed}{where}{acted}; training stopped "
-            f"there, and the update before it is saved: {cure}, or drop such updates (--on-nan skip)."
+            f"there, and what was learned before it is kept: {cure}, or drop such updates (--on-nan skip)."
         )
 
 
