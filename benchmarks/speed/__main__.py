@@ -1,6 +1,7 @@
 """`python -m benchmarks.speed [TASK ...]`: logpi and its peers in alternation, and the ratios with their spread."""
 
 import argparse
+import functools
 import json
 import sys
 from pathlib import Path
@@ -22,7 +23,15 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="an eighth of the steps")
     parser.add_argument("--write", action="store_true", help=f"keep the results in {RESULTS.name} and {RECORDS.name}")
     parser.add_argument("--gate", action="store_true", help="exit with status 1 if a target is missed")
+    parser.add_argument(
+        "--python",
+        action="append",
+        default=[],
+        metavar="NAME=PATH",
+        help="an interpreter that has the peer NAME (rejax, sb3, sbx), in place of an environment made of its pins",
+    )
     args = parser.parse_args()
+    args.pythons = dict(each.partition("=")[::2] for each in args.python)
     unknown = [name for name in args.tasks if name not in TASKS]
     if unknown:
         parser.error(f"there is no task {', '.join(unknown)}; there are {', '.join(TASKS)}")
@@ -45,7 +54,8 @@ def main() -> int:
     rounds = args.rounds or (1 if args.quick else 5)
     records = {}
     for name in args.tasks or TASKS:
-        record = measure(TASKS[name], rounds, args.repetitions, args.quick, lambda line: print(line, file=sys.stderr))
+        say = functools.partial(print, file=sys.stderr, flush=True)
+        record = measure(TASKS[name], rounds, args.repetitions, args.quick, say, args.pythons)
         records[name] = record
         print(report.section(TASKS[name], record), flush=True)
         if args.write:

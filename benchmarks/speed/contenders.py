@@ -4,7 +4,8 @@ import json
 import os
 import sys
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ class Call:
     repetitions: int
     quick: bool
     scratch: Path
+    pythons: Mapping[str, str] = field(default_factory=dict)  # interpreters to take in place of pinned environments
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Script:
 
     def command(self, call: Call) -> list[str]:
         """The command line. A script with `steps` gets the arguments of `peers/protocol.py`; another, a seed alone."""
-        python = environments.python_of(self.venv) if self.venv else sys.executable
+        python = call.pythons.get(self.venv) or environments.python_of(self.venv) if self.venv else sys.executable
         command = [str(python), str(HERE / "peers" / self.script), "--seed", str(call.seed)]
         if self.steps is None:
             return command
@@ -52,7 +54,7 @@ class Script:
 
     def prepare(self, call: Call) -> None:
         """Makes the virtual environment where it is missing."""
-        if self.venv:
+        if self.venv and self.venv not in call.pythons:
             environments.ensure(self.venv)
 
     def check(self, call: Call, answer: dict[str, Any]) -> None:

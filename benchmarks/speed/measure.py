@@ -7,7 +7,7 @@ import platform
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,14 @@ from .tasks import Task
 LONGEST_CALL_SECONDS = 900
 
 
-def measure(task: Task, rounds: int, repetitions: int, quick: bool, say: Callable[[str], None]) -> dict[str, Any]:
+def measure(
+    task: Task,
+    rounds: int,
+    repetitions: int,
+    quick: bool,
+    say: Callable[[str], None],
+    pythons: Mapping[str, str],
+) -> dict[str, Any]:
     """All rounds of a task: in each, every contender once, in the same order. A record that JSON can hold.
 
     A contender that fails is left out from then on, and the record holds the last line of the reason under `failures`.
@@ -28,7 +35,7 @@ def measure(task: Task, rounds: int, repetitions: int, quick: bool, say: Callabl
     with tempfile.TemporaryDirectory(prefix="logpi-speed-") as scratch:
         for number in range(-task.uncounted_rounds, rounds):
             for contender in [contender for contender in task.contenders if contender.name not in failures]:
-                call = Call(task.name, max(number, 0), repetitions, quick, Path(scratch))
+                call = Call(task.name, max(number, 0), repetitions, quick, Path(scratch), pythons)
                 try:
                     answer = call_once(contender, call)
                 except (RuntimeError, ValueError, subprocess.TimeoutExpired) as error:

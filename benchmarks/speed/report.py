@@ -15,7 +15,8 @@ def ratios(task: Task, record: Record, target: Target) -> list[float]:
     None where one of the two could not be measured.
     """
     ours, theirs = (record["measurements"].get(name, []) for name in (target.ours, target.theirs))
-    return [a[task.quantity] / b[task.quantity] for a, b in zip(ours, theirs, strict=False)]
+    quantity = target.other or task.quantity
+    return [a[quantity] / b[quantity] for a, b in zip(ours, theirs, strict=False)]
 
 
 def is_met(task: Task, record: Record, target: Target) -> bool:
@@ -56,7 +57,7 @@ def document(records: dict[str, Record]) -> str:
 
 
 def _ratio_in_words(task: Task, record: Record, target: Target) -> str:
-    found, text = ratios(task, record, target), f"{target.ours} / {target.theirs}"
+    found, text = ratios(task, record, target), _name(target)
     if not found:
         return f"{text} was not measured, wanted {_bound(task, target)}"
     spread = f"{statistics.median(found):.2f} [{min(found):.2f}, {max(found):.2f}]"
@@ -65,8 +66,12 @@ def _ratio_in_words(task: Task, record: Record, target: Target) -> str:
     return f"{text} = {spread}, wanted {_bound(task, target)}{below}"
 
 
+def _name(target: Target) -> str:
+    return f"{target.ours} / {target.theirs}" + (f", {target.other.replace('_', ' ')}" if target.other else "")
+
+
 def _bound(task: Task, target: Target) -> str:
-    return f"{'>=' if task.higher_is_better else '<='} {target.bound:g}"
+    return f"{'>=' if task.at_least(target) else '<='} {target.bound:g}"
 
 
 def _contender_table(task: Task, record: Record) -> str:
@@ -86,6 +91,8 @@ def _notes(answers: Sequence[Record]) -> str:
     last, returns = answers[-1], [answer["return_mean"] for answer in answers if answer.get("return_mean") is not None]
     shown = ("vec_env", "torch_threads", "environment_alone", "update_alone", "other_seconds")
     notes = [f"{key.replace('_', ' ')} {last[key]}" for key in shown if key in last]
+    memory = [answer["peak_memory"] for answer in answers if "peak_memory" in answer]
+    notes += [f"peak memory {statistics.median(memory):.0f} MB"] if memory else []
     return ", ".join(notes + ([f"returns {min(returns):.0f} to {max(returns):.0f}"] if returns else []))
 
 
@@ -95,7 +102,7 @@ def _target_table(task: Task, record: Record) -> str:
         found = ratios(task, record, target)
         numbers = [f"{x:.2f}" for x in (statistics.median(found), min(found), max(found))] if found else ["-"] * 3
         verdict = "met" if is_met(task, record, target) else "MISSED"
-        rows.append((f"{target.ours} / {target.theirs}", *numbers, _bound(task, target), verdict))
+        rows.append((_name(target), *numbers, _bound(task, target), verdict))
     return table(rows)
 
 

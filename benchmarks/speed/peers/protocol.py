@@ -4,6 +4,8 @@ import argparse
 import importlib.metadata
 import json
 import platform
+import resource
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
@@ -45,6 +47,12 @@ def _version(package: str) -> str:
         return "of the working tree"
 
 
+def peak_memory() -> float:
+    """The most that this process has had in memory so far, in MB. Processes that it started do not count."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)
+
+
 class Timing(NamedTuple):
     """One timed run: agent steps of all seeds together, and the seconds that they took."""
 
@@ -71,6 +79,7 @@ def answer(
         "train_seconds": round(median.seconds, 4),
         "steps_per_second": round(median.rate, 1),
         "repetitions": [round(run.rate, 1) for run in runs],
+        "peak_memory": peak_memory(),
         "versions": versions(*packages),
     }
     print(json.dumps(line | more), flush=True)

@@ -1,13 +1,14 @@
 """logpi's PPO on the settings of the peers, asked for as any user would ask, with none of its presets."""
 
 import jax
+from pictures import Pictures
 from protocol import answer, arguments, timed, Timing
 from settings import Setting, SETTINGS
 
 import logpi
 
 # EnvPool steps all environments on threads of its own; the compiled twin of CartPole-v1 is what logpi takes by itself.
-ENVIRONMENTS = {"HalfCheetah-v5": "envpool:HalfCheetah-v5"}
+ENVIRONMENTS = {"HalfCheetah-v5": "envpool:HalfCheetah-v5", "Pictures": Pictures}
 
 
 def algorithm(setting: Setting) -> "logpi.PPO":
@@ -26,13 +27,13 @@ def algorithm(setting: Setting) -> "logpi.PPO":
 
 def settings_of(setting: Setting, steps: int) -> "logpi.Settings":
     """All that a preset would decide otherwise: neither observations nor rewards are scaled."""
-    width, depth = setting.hidden[0], len(setting.hidden)
+    hidden = {"width": setting.hidden[0], "depth": len(setting.hidden), "activation": "tanh"} if setting.hidden else {}
     return logpi.Settings(
         algorithm(setting),
         steps=steps,
         num_envs=setting.num_envs,
         rollout_length=setting.rollout_length,
-        network=logpi.Network(width=width, depth=depth, activation="tanh"),
+        network=logpi.Network(**hidden),
     )
 
 
@@ -54,7 +55,7 @@ def main() -> None:
         runs.append(Timing(summary["steps"], summary["train_seconds"]))
         compiling.append(summary["compile_seconds"])
         others.append(round(wall - compiling[-1] - runs[-1].seconds, 3))
-    packages = ["logpi", "jax", "equinox"] + (["envpool"] if setting.env in ENVIRONMENTS else [])
+    packages = ["logpi", "jax", "equinox"] + (["envpool"] if str(env).startswith("envpool:") else [])
     answer("logpi", args.task, compiling[0], runs, packages, other_seconds=others)
 
 

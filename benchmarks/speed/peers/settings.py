@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Setting:
-    """An environment and the hyperparameters of PPO on it. Networks: actor and critic apart, `hidden` units, tanh."""
+    """An environment and the hyperparameters of PPO on it. Networks: actor and critic apart, `hidden` units, tanh.
+
+    With `hidden` empty, the one network of Mnih et al. 2015 for both, each with one layer behind it.
+    """
 
     env: str
     num_envs: int
@@ -53,5 +56,15 @@ SETTINGS = {
         num_epochs=10,
         learning_rate=3e-4,
         entropy_coef=0.0,
+    ),
+    "pictures": Setting(
+        env="Pictures",
+        num_envs=8,
+        rollout_length=128,
+        num_minibatches=4,
+        num_epochs=4,
+        learning_rate=3e-4,
+        entropy_coef=0.0,
+        hidden=(),
     ),
 }

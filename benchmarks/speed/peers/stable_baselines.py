@@ -4,19 +4,22 @@ import os
 from typing import Any
 
 import torch
+from pictures import Pictures
 from protocol import answer, arguments, timed, Timing
 from settings import Setting
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
 
-TASKS = ("cartpole4", "halfcheetah")
+TASKS = ("cartpole4", "halfcheetah", "pictures")
+ENVIRONMENTS = {"Pictures": Pictures}
 VECTOR_ENVS = {"DummyVecEnv": DummyVecEnv, "SubprocVecEnv": SubprocVecEnv}
 PROBE_STEPS = 6_144
 
 
 def hyperparameters(setting: Setting) -> dict[str, Any]:
-    """`setting` in the words of Stable-Baselines3. The networks are its default: two of 64 x 64 with tanh."""
-    return {
+    """`setting` in the words of Stable-Baselines3. The networks are its default, for numbers or pictures."""
+    hidden = {"policy_kwargs": {"net_arch": list(setting.hidden)}} if setting.hidden else {}
+    return hidden | {
         "n_steps": setting.rollout_length,
         "batch_size": setting.minibatch_size,
         "n_epochs": setting.num_epochs,
@@ -28,7 +31,6 @@ def hyperparameters(setting: Setting) -> dict[str, Any]:
         "ent_coef": setting.entropy_coef,
         "vf_coef": setting.value_coef,
         "max_grad_norm": setting.max_grad_norm,
-        "policy_kwargs": {"net_arch": list(setting.hidden)},
         "device": "cpu",
     }
 
@@ -56,18 +58,20 @@ def run(peer: str, ppo: type, thread_counts: list[int], packages: list[str]) -> 
     """Warms up (and compiles, where something is compiled), finds the peer's fastest way of running, then times it."""
     args = arguments(TASKS)
     setting: Setting = args.setting
+    env = ENVIRONMENTS.get(setting.env, setting.env)
     envs = {
-        name: make_vec_env(setting.env, setting.num_envs, seed=args.seed, vec_env_cls=kind)
+        name: make_vec_env(env, setting.num_envs, seed=args.seed, vec_env_cls=kind)
         for name, kind in VECTOR_ENVS.items()
     }
-    model = ppo("MlpPolicy", envs["DummyVecEnv"], seed=args.seed, **hyperparameters(setting))
+    policy = "MlpPolicy" if setting.hidden else "CnnPolicy"
+    model = ppo(policy, envs["DummyVecEnv"], seed=args.seed, **hyperparameters(setting))
     compile_seconds = learn(model, setting.steps_per_iteration)
-    _, name, threads = fastest(model, envs, thread_counts, setting.whole_iterations(PROBE_STEPS))
+    _, name, threads = fastest(model, envs, thread_counts, setting.whole_iterations(min(PROBE_STEPS, args.steps // 4)))
     model.set_env(envs[name])
     torch.set_num_threads(threads)
     runs = [Timing(args.steps, learn(model, args.steps)) for _ in range(args.repetitions)]
-    for env in envs.values():
-        env.close()
+    for each in envs.values():
+        each.close()
     answer(peer, args.task, compile_seconds, runs, packages, vec_env=name, torch_threads=threads)
 
 
