@@ -1,8 +1,12 @@
 """What an interaction leaves behind. Data only: nothing here knows an algorithm."""
 
+import math
+
 import equinox as eqx
 import jax
 from jaxtyping import Array, Bool, Float, PyTree
+
+PORTION = 2**21  # numbers, 8 MB of them: what is made of so many fits a cache
 
 
 class Trajectory(eqx.Module):
@@ -39,3 +43,15 @@ def rows(tree: PyTree[Array]) -> PyTree[Array]:
 def at_time(tree: PyTree[Array], time: int | slice) -> PyTree[Array]:
     """(streams, time, ...) to (streams, ...): every leaf at one time, or over a slice of times."""
     return jax.tree.map(lambda x: x[:, time], tree)
+
+
+def portions(tree: PyTree[Array]) -> PyTree[Array]:
+    """(rows, ...) to (portions, rows, ...): the fewest of equal size that hold at most `PORTION` numbers, or one row.
+
+    Bytes count as much as floats, which they become. Only pictures are so large that there is more than one portion.
+    """
+    leaves = jax.tree.leaves(tree)
+    rows = leaves[0].shape[0]
+    fewest = max(1, math.ceil(sum(x.size for x in leaves) / PORTION))
+    number = next((n for n in range(fewest, rows) if rows % n == 0), max(rows, 1))
+    return jax.tree.map(lambda x: x.reshape(number, rows // number, *x.shape[1:]), tree)

@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 from ..errors import InputError
 from ..parameters import trainable
 from ..statistics.gradient_noise import signal_and_variance
+from ..trajectory import portions
 from .optimisers import AbstractOptimiser
 
 Objective = Callable[[PyTree, PyTree], tuple[Array, PyTree]]  # (model, batch) -> value per row, record per row
@@ -83,18 +84,31 @@ class EpochsInfo(eqx.Module):
 
 
 def gradient(objective: Objective, model: PyTree, batch: PyTree) -> tuple[PyTree, PyTree]:
-    """Of the weighted mean of an objective over the rows of a batch, and the weighted means of its record."""
-    dynamic, static = eqx.partition(model, trainable(model))
+    """Of the weighted mean of an objective over the rows of a batch, and the weighted means of its record.
 
-    def mean(dynamic):
-        values, record = objective(eqx.combine(dynamic, static), batch)
+    Rows that take much memory, as pictures do, are taken a portion at a time.
+    """
+    dynamic, static = eqx.partition(model, trainable(model))
+    total = jnp.maximum(jnp.sum(batch.weight), 1e-8)
+
+    def mean(dynamic, rows):
+        values, record = objective(eqx.combine(dynamic, static), rows)
         columns, structure = jax.tree.flatten(record)
         # All means in one product: on a small batch, each sum of its own would cost as much as a layer.
-        rows = jnp.stack([x.ravel() for x in (values, *jax.lax.stop_gradient(columns))])
-        means = rows @ batch.weight.ravel() / jnp.maximum(jnp.sum(batch.weight), 1e-8)
+        stacked = jnp.stack([x.ravel() for x in (values, *jax.lax.stop_gradient(columns))])
+        means = stacked @ rows.weight.ravel() / total
         return means[0], jax.tree.unflatten(structure, list(means[1:]))
 
-    return jax.grad(mean, has_aux=True)(dynamic)
+    of_rows, taken = jax.grad(mean, has_aux=True), portions(batch)
+    first = jax.tree.map(lambda x: x[0], taken)
+    if jax.tree.leaves(taken)[0].shape[0] == 1:
+        return of_rows(dynamic, batch)
+    nothing = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(of_rows, dynamic, first))
+
+    def add(so_far, rows):
+        return jax.tree.map(jnp.add, so_far, of_rows(dynamic, rows)), None
+
+    return jax.lax.scan(add, nothing, taken)[0]
 
 
 def apply_gradient(learner: Learner, gradient: PyTree, optimiser: AbstractOptimiser) -> Learner:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
 from ..distributions import AbstractDistribution, Point
-from ..trajectory import rows
+from ..trajectory import portions, rows
 
 Memory = PyTree[Array]  # `()` for a model without memory
 
@@ -92,7 +92,12 @@ def unroll(
     (streams, time + 1, ...). The only code that knows whether a model remembers.
     """
     if not jax.tree.leaves(memory):  # streams and time are one batch: twice as fast as a batch of batches
-        outputs, _ = jax.vmap(model.evaluate, in_axes=(0, None))(rows(obs), memory)
+        evaluate = jax.vmap(model.evaluate, in_axes=(0, None))
+        few = portions(rows(obs))
+        if jax.tree.leaves(few)[0].shape[0] == 1:
+            outputs, _ = evaluate(rows(obs), memory)
+        else:
+            outputs = rows(jax.lax.map(lambda obs: evaluate(obs, memory)[0], few))
         return jax.tree.map(lambda o: o.reshape(*start.shape, *o.shape[1:]), outputs), memory
 
     def one_stream(obs, start, memory):

@@ -8,7 +8,7 @@ import optax
 import pytest
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from logpi import Adam, InputError, Optax
+from logpi import Adam, InputError, Optax, trajectory
 from logpi.learners.steps import (
     accumulated_step,
     apply_gradient,
@@ -48,6 +48,16 @@ def objective(model, batch):
 def close(first, second, **tolerance) -> None:
     for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True):
         np.testing.assert_allclose(a, b, **({"rtol": 1e-5, "atol": 1e-6} | tolerance))
+
+
+@pytest.mark.parametrize(("most", "number"), [(4 * 4, 6), (4 * 5, 6), (4 * 7, 4), (3, 24)])
+def test_a_gradient_added_up_over_portions(monkeypatch, most, number):
+    """Of 24 rows of four numbers, whatever their weights; a portion has one row at least."""
+    batch = rows(24)
+    whole = gradient(objective, PARAMS, batch)
+    monkeypatch.setattr(trajectory, "PORTION", most)
+    assert trajectory.portions(batch).weight.shape == (number, 24 // number)
+    close(gradient(objective, PARAMS, batch), whole)
 
 
 @pytest.mark.parametrize("scale", [0.01, 10.0], ids=["short", "cut"])
