@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import math
 import threading
 from collections.abc import Callable
 from time import monotonic as now
@@ -17,12 +18,16 @@ from jaxtyping import Array, Bool, PRNGKeyArray, PyTree
 from ..envs.guard import shown_action
 from ..envs.vector import AbstractVectorEnv
 from ..errors import EnvironmentFault, said
+from ..jaxprs.compilation import compiler_options
 from ..jaxprs.hoisting import hoist_keys
 from ..models import AbstractPolicy, initial_memories, Memory
 from ..spaces.actions import clip_to
 from ..spaces.kinds import Space
 from ..trajectory import Trajectory
 from .base import AbstractRollout, act, Keep, whole
+
+LARGE = 2**20  # bytes
+ALIGNED = 64  # bytes, to which JAX aligns its arrays
 
 
 @dataclasses.dataclass
@@ -250,7 +255,8 @@ def _make_programs(layout: _Layout, num_envs: int, length: int, space: Space, to
     def act_at(arrays, obs, start, memory, noise, time):
         return rest([n[time] for n in noise], arrays, obs, start, memory)
 
-    return _Programs(jax.jit(noise), jax.jit(act_at))
+    options = compiler_options(jax.make_jaxpr(step)(keys, *jax.tree.unflatten(layout.inputs, layout.shapes)))
+    return _Programs(jax.jit(noise), jax.jit(act_at, compiler_options=options))
 
 
 class _Rows:
@@ -264,7 +270,7 @@ class _Rows:
         """The row at a time; the first says what the arrays are like."""
         if not self._columns:
             leaves, self._structure = jax.tree.flatten(row)
-            self._columns = [np.empty((*self._shape, *leaf.shape[1:]), leaf.dtype) for leaf in leaves]
+            self._columns = [_empty((*self._shape, *leaf.shape[1:]), leaf.dtype) for leaf in leaves]
         for column, leaf in zip(self._columns, self._structure.flatten_up_to(row), strict=True):
             column[:, time] = leaf
 
@@ -275,6 +281,16 @@ class _Rows:
     def columns(self) -> PyTree[np.ndarray]:
         """All rows, in the structure of one."""
         return jax.tree.unflatten(self._structure, self._columns)
+
+
+def _empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """An array of anything. JAX takes a large one as it is, where it would copy another of NumPy's."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    if size < LARGE:
+        return np.empty(shape, dtype)
+    block = np.empty(size + ALIGNED, np.uint8)
+    start = -block.ctypes.data % ALIGNED
+    return block[start : start + size].view(dtype).reshape(shape)
 
 
 def _is_array(leaf: Any) -> bool:

@@ -14,6 +14,7 @@ from jaxtyping import Array, Bool, Int, PRNGKeyArray, PyTree
 from ..algorithms import AbstractAlgorithm, Spec
 from ..errors import EnvironmentFault, InputError
 from ..evaluation.episodes import EpisodeRows, follow, no_episodes, OpenEpisodes
+from ..jaxprs.compilation import compiler_options, give_back
 from ..measurements import CLIPPED_ACTIONS, Measurement
 from ..models import AbstractPolicy
 from ..parameters import trainable
@@ -304,7 +305,9 @@ class CompiledLoop:
         program = jax.jit(functools.partial(_iterations, static), donate_argnums=1)
         self._every = trainer.every
         self._no_row = no_row(trainer.names) if self._every > 1 else None
-        self._program = program.lower(*self._arguments(arrays), self._no_row, jnp.zeros((), jnp.int32)).compile()
+        traced = program.trace(*self._arguments(arrays), self._no_row, jnp.zeros((), jnp.int32))
+        self._program = traced.lower().compile(compiler_options(traced.jaxpr))
+        give_back()
         self.late_compile_seconds = 0.0  # that went into compiling while the training was timed
         self.compile_seconds = time.perf_counter() - started
 
@@ -398,8 +401,10 @@ class HostLoop:
                     return eqx.filter(state, eqx.is_array), metrics
 
                 program = jax.jit(learn, donate_argnums=2)
-                arguments = trainer_arrays, _with(arrays, buffer=None), arrays.buffer, trajectory, key
-                self._program = functools.partial(program.lower(*arguments).compile(), trainer_arrays)
+                traced = program.trace(trainer_arrays, _with(arrays, buffer=None), arrays.buffer, trajectory, key)
+                compiled = traced.lower().compile(compiler_options(traced.jaxpr))
+                give_back()
+                self._program = functools.partial(compiled, trainer_arrays)
                 self.compile_seconds = time.perf_counter() - started
         return self._program
 

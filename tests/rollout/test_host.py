@@ -15,6 +15,7 @@ from logpi.errors import InputError
 from logpi.jaxprs.hoisting import hoist_keys
 from logpi.models import Network
 from logpi.rollout import HostRollout
+from logpi.rollout.host import _empty, LARGE
 from logpi.spaces.actions import bounds, clip_to, rescale_to, typed_for
 from logpi.spaces.gymnasium import from_gymnasium
 from logpi.spaces.kinds import Box
@@ -235,3 +236,13 @@ def test_large_whole_numbers_keep_their_size() -> None:
     vector = vectorize(lambda: env, 1)
     env.reset = lambda **_: (np.array([2**31, 2**40]), {})
     np.testing.assert_array_equal(vector.reset(), [[2.0**31, 2.0**40]])
+
+
+@pytest.mark.parametrize("shape", [(4, LARGE // 8), (3, LARGE // 8 + 1), (2, 3)], ids=str)
+def test_a_large_array_is_not_copied_on_its_way_to_jax(shape) -> None:
+    array = _empty(shape, np.float32)
+    assert array.shape == shape and array.dtype == np.float32
+    array[...] = 1.5
+    on_device = jax.device_put(array)
+    assert array.nbytes < LARGE or on_device.unsafe_buffer_pointer() == array.ctypes.data
+    np.testing.assert_array_equal(on_device, np.full(shape, 1.5, np.float32))

@@ -5,10 +5,12 @@ import subprocess
 import sys
 import weakref
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from logpi.jaxprs.compilation import bounded_jit, KEPT
+from logpi.jaxprs.compilation import bounded_jit, compiler_options, KEPT
 
 traces = []
 
@@ -77,3 +79,23 @@ def test_estimates_of_fresh_functions_let_go_of_them() -> None:
     """In a process of its own, where nothing checks types: what does holds functions too."""
     found = subprocess.run([sys.executable, "-c", FRESH], capture_output=True, text=True, check=True)
     assert found.stdout.split() == ["3", str(KEPT), "0"]
+
+
+def convolved(x):
+    kernels = jnp.linspace(-1.0, 1.0, 2 * 2 * 3 * 4).reshape(2, 2, 3, 4)
+    return jax.lax.conv_general_dilated(x, kernels, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+def test_only_what_convolves_is_compiled_in_another_way_and_gives_the_same() -> None:
+    """Wherever in it: the options of XLA are experimental, so that what they compute is looked at."""
+
+    def looped(x):
+        return jax.lax.map(lambda one: convolved(one) @ jnp.ones((4, 2)), x)
+
+    x = jnp.sin(jnp.arange(2 * 3 * 5 * 6 * 3.0)).reshape(2, 3, 5, 6, 3)
+    assert compiler_options(jax.make_jaxpr(lambda x: jnp.sin(x) @ x.swapaxes(-1, -2))(x)) == {}
+    traced = jax.jit(looped).trace(x)
+    options = compiler_options(traced.jaxpr)
+    assert options, "this version of XLA does not know the options for convolutions"
+    found = traced.lower().compile(options)(x)
+    np.testing.assert_allclose(found, traced.lower().compile()(x), rtol=1e-5, atol=1e-5)
