@@ -142,7 +142,10 @@ def _resume(told: Told) -> str:
     """What goes on with a run: the command, as it is typed, or Python where the command lacks something."""
     if not told.run.named or told.run.model != "network" or own_parts(told.run.settings):
         return "logpi.resume, in Python,"
-    return "logpi resume " + ("RUN" if told.folder is None else shlex.quote(str(told.folder)))
+    plan = told.run.evaluation_plan
+    reached = told.status == "ended early" and plan is not None and plan.stop_at is not None
+    folder = "RUN" if told.folder is None else shlex.quote(str(told.folder))
+    return f"logpi resume {folder}{' --stop-at none' if reached else ''}"
 
 
 def _dropped(told: Told, threshold: float) -> str | None:

@@ -13,6 +13,7 @@ import pytest
 import logpi
 from logpi import EvaluationPlan, InputError
 from logpi.progress.events import Advanced, Evaluated, Event
+from logpi.report.digest import summary
 from logpi.runs.run import Best
 from logpi.training import evaluating
 from tests.training.test_resume import train
@@ -144,6 +145,7 @@ def test_one_ends_a_training_that_has_reached_its_return(tmp_path: Path) -> None
     run = train(tmp_path / "run", evaluate_every=plan)
     assert run.summary["stopped"] == "the mean return has reached 8, with a confidence of 95 %"
     assert run.summary["updates"] == 0 and len(run.evaluations) == 1 and run.evaluations[0]["episodes"] > 4
+    assert "--stop-at none goes on" in summary(tmp_path / "run", 500)
     again = logpi.resume(tmp_path / "run")
     assert again.summary["updates"] == 0 and list(again.evaluations) == list(run.evaluations)
     on = logpi.resume(tmp_path / "run", stop_at=None)
