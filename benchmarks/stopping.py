@@ -77,7 +77,7 @@ def stopped_after(
         for look, update in enumerate(range(0, UPDATES + 1, EVERY)):
             means.clear()
             line: Any = evaluating.evaluate((0, update, 0), nobody, nobody, lambda: False)
-            episodes += line["episodes"]
+            episodes = line["evidence"]["count"]
             naive = look if naive is None and means[0] >= THRESHOLD else naive
             if evaluating.reached([0]):
                 return look, episodes, naive

@@ -45,13 +45,15 @@ def at_time(tree: PyTree[Array], time: int | slice) -> PyTree[Array]:
     return jax.tree.map(lambda x: x[:, time], tree)
 
 
-def portions(tree: PyTree[Array]) -> PyTree[Array]:
-    """(rows, ...) to (portions, rows, ...): the fewest of equal size that hold at most `PORTION` numbers, or one row.
+def portions(tree: PyTree[Array]) -> PyTree[Array] | None:
+    """(rows, ...) to (portions, rows, ...), of equal size and with about `PORTION` numbers each; `None` if all are one.
 
     Bytes count as much as floats, which they become. Only pictures are so large that there is more than one portion.
+    Of a number of rows that has no divisor of about the right size, portions are larger, for tiny ones take long.
     """
     leaves = jax.tree.leaves(tree)
-    rows = leaves[0].shape[0]
-    fewest = max(1, math.ceil(sum(x.size for x in leaves) / PORTION))
-    number = next((n for n in range(fewest, rows) if rows % n == 0), max(rows, 1))
-    return jax.tree.map(lambda x: x.reshape(number, rows // number, *x.shape[1:]), tree)
+    rows, wanted = leaves[0].shape[0], math.ceil(sum(x.size for x in leaves) / PORTION)
+    several = [n for n in (*range(wanted, 4 * wanted), *range(wanted, 1, -1)) if 1 < n <= rows and rows % n == 0]
+    if wanted <= 1 or not several:
+        return None
+    return jax.tree.map(lambda x: x.reshape(several[0], rows // several[0], *x.shape[1:]), tree)

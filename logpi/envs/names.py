@@ -46,9 +46,8 @@ def resolve(env: Any, /, *, processes: bool | int = False, **options: Any) -> En
     processes of environments that are not stepped one by one.
     """
     processes = processes if isinstance(processes, bool) else check_whole("processes", processes, 1)
-    if isinstance(env, CompiledSource | HostSource):
-        return env
-    source = in_processes(_resolved(env, options, apart=bool(processes)), processes)
+    given = isinstance(env, CompiledSource | HostSource)
+    source = in_processes(env if given else _resolved(env, options, apart=bool(processes)), processes)
     if processes and not processes_of(source):
         raise InputError(
             f"processes is {processes}, but {source.name} has none: it is compiled, has threads, or is a vector "

@@ -77,17 +77,19 @@ def run_episodes(
     rollout: AbstractRollout,
     episodes: int,
     key: PRNGKeyArray,
-    look: Callable[[], None] = lambda: None,
+    look: Callable[[], object] = lambda: None,
+    opened: Callable[[Any], object] = lambda _: None,
 ) -> tuple[Float[np.ndarray, " episodes"], Float[np.ndarray, " episodes"]]:
     """Returns and lengths of `episodes` fresh episodes.
 
-    Every environment plays its share to the end. `look` is called after each rollout; what it raises ends them. Raises
-    `InputError` where an episode does not end, or the policy gives its actions no probability.
+    Every environment plays its share to the end. `look` is called after each rollout; what it raises ends them.
+    `opened` hears of the state of the environments. Raises `InputError` where an episode does not end, or the policy
+    gives its actions no probability.
     """
     wanted = shares(episodes, rollout.num_envs)
     found: list[list[tuple[float, float]]] = [[] for _ in wanted]
     most = -(-int(wanted.max()) * MAX_EPISODE_STEPS // rollout.length)
-    with contextlib.closing(rollouts(policy, rollout, most, key, _has_nan)) as played:
+    with contextlib.closing(rollouts(policy, rollout, most, key, _has_nan, opened)) as played:
         for broken, rows in played:
             if broken:
                 raise InputError("The policy's probabilities are not numbers: it is broken, so train it again.")

@@ -14,7 +14,7 @@ from ..trajectory import Trajectory
 from .episodes import EpisodeRows, follow, no_episodes, OpenEpisodes
 
 
-def _nothing(_trajectory: Trajectory) -> None:
+def _nothing(_: Any) -> None:
     return None
 
 
@@ -24,14 +24,17 @@ def rollouts(
     count: int,
     key: PRNGKeyArray,
     keep: Callable[[Trajectory], Any] = _nothing,
+    opened: Callable[[Any], object] = _nothing,
 ) -> Generator[tuple[Any, EpisodeRows], None, None]:
     """Up to `count` rollouts, the first of new episodes: what `keep` makes of each, and where episodes ended in it.
 
-    `keep` is compiled along: what it leaves out of the trajectory of a compiled rollout need not be stored. The
-    environments are closed at the end; whoever may stop before it puts `contextlib.closing` around.
+    `keep` is compiled along: what it leaves out of the trajectory of a compiled rollout need not be stored. `opened`
+    hears of the state that the environments begin with. They are closed at the end; whoever may stop before it puts
+    `contextlib.closing` around.
     """
     first_key, key = jax.random.split(key)
     state, begun, following = rollout.begin(policy, first_key), no_episodes(rollout.num_envs), _Following(keep)
+    opened(state)
     try:
         for chunk in range(count):
             (kept, rows, begun), state = rollout.run(policy, state, jax.random.fold_in(key, chunk), following, begun)

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import functools
+import os
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
@@ -38,16 +39,22 @@ def _known() -> bool:
     return True
 
 
-def give_back() -> None:
-    """Hands memory that is free back to the system: what compiling took now, and from now on any block of 1 MB or more.
-
-    glibc would keep the first, and the second leave behind as a hole that the next one does not fit, since arrays are
-    aligned: with a network of two million weights, 20 MB more in every iteration.
-    """
+def give_back_memory() -> None:
+    """Hands what compiling took back to the system, which glibc would keep, and sees to it that large blocks are."""
     with contextlib.suppress(AttributeError, OSError, TypeError):  # there is no glibc
-        libc = ctypes.CDLL(None)
-        libc.mallopt(_MMAP_THRESHOLD, 2**20)
-        libc.malloc_trim(0)
+        _map_large_blocks()
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+@functools.cache
+def _map_large_blocks() -> None:
+    """From now on glibc gives blocks of 1 MB or more back when they are free, unless the user says how large.
+
+    It would leave each behind as a hole that the next one does not fit, since arrays are aligned: with a network of two
+    million weights, 20 MB more in every iteration.
+    """
+    if "MALLOC_MMAP_THRESHOLD_" not in os.environ:
+        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, 2**20)
 
 
 class _Rest(eqx.Module):

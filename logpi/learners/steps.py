@@ -100,9 +100,9 @@ def gradient(objective: Objective, model: PyTree, batch: PyTree) -> tuple[PyTree
         return means[0], jax.tree.unflatten(structure, list(means[1:]))
 
     of_rows, taken = jax.grad(mean, has_aux=True), portions(batch)
-    first = jax.tree.map(lambda x: x[0], taken)
-    if jax.tree.leaves(taken)[0].shape[0] == 1:
+    if taken is None:
         return of_rows(dynamic, batch)
+    first = jax.tree.map(lambda x: x[0], taken)
     nothing = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(of_rows, dynamic, first))
 
     def add(so_far, rows):

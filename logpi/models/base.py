@@ -94,7 +94,7 @@ def unroll(
     if not jax.tree.leaves(memory):  # streams and time are one batch: twice as fast as a batch of batches
         evaluate = jax.vmap(model.evaluate, in_axes=(0, None))
         few = portions(rows(obs))
-        if jax.tree.leaves(few)[0].shape[0] == 1:
+        if few is None:
             outputs, _ = evaluate(rows(obs), memory)
         else:
             outputs = rows(jax.lax.map(lambda obs: evaluate(obs, memory)[0], few))

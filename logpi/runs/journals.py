@@ -22,7 +22,8 @@ TIMES, EVALUATIONS = "times.jsonl", "evaluations.jsonl"
 _TIME = {"iteration": (int,), "seconds": (int, float)}
 _EVALUATION = {
     "seed": (int,), "iteration": (int,), "steps": (int,), "episodes": (int,),
-    "return_mean": (int, float, type(None)), "best": (bool,),
+    **dict.fromkeys(("return_mean", "return_low", "return_high", "length_mean"), (int, float, type(None))),
+    "best": (bool,),
 }  # fmt: skip
 
 

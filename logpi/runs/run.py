@@ -140,8 +140,8 @@ class Run:
         """
         if not self.bests:
             raise InputError(
-                "The run has no best policies, for nothing was evaluated on the way: train with evaluate_every=50 "
-                "(--evaluate-every 50)."
+                "The run has no best policies, for nothing was evaluated on the way, or no mean return was a number: "
+                "train with evaluate_every=50 (--evaluate-every 50)."
             )
         return dataclasses.replace(self, models=tuple(best.networks for best in self.bests))
 
@@ -247,10 +247,10 @@ class Run:
         rewrite_rows(folder, self.history)
         for seed, model in zip(self.seeds, self.models, strict=True):
             save_arrays(folder / policy_file(seed), model)
-        if self.bests:
+        if self.evaluations:
             write_evaluations(folder, self.evaluations)
-            for seed, best in zip(self.seeds, self.bests, strict=True):
-                best.save(folder / policy_file(seed, best=True))
+        for seed, best in zip(self.seeds, self.bests, strict=False):  # of all seeds, or of none
+            best.save(folder / policy_file(seed, best=True))
 
 
 def is_complete(run: Run, folder: Path | None = None) -> bool:
@@ -349,15 +349,22 @@ def load(
     models = tuple(_read_model(folder / policy_file(seed), like) for seed in config.seeds)
     run = dataclasses.replace(
         config, models=models, history=read_rows(folder), environment=environment,
-        evaluations=read_evaluations(folder), bests=_bests(folder, config.seeds, like),
+        evaluations=read_evaluations(folder), bests=_bests(folder, config.seeds, like, needed=check_flag("best", best)),
     )  # fmt: skip
-    return run.best if check_flag("best", best) else run
+    return run.best if best else run
 
 
-def _bests(folder: Path, seeds: Sequence[int], like: PyTree) -> tuple[Best, ...]:
-    """Those of all seeds; none where a seed has none."""
+def _bests(folder: Path, seeds: Sequence[int], like: PyTree, needed: bool) -> tuple[Best, ...]:
+    """Those of all seeds; none where a seed has none, or where one is damaged and they are not `needed`."""
     paths = [folder / policy_file(seed, best=True) for seed in seeds]
-    return tuple(Best.load(path, like) for path in paths) if all(map(os.path.lexists, paths)) else ()
+    if not all(map(os.path.lexists, paths)):
+        return ()
+    try:
+        return tuple(Best.load(path, like) for path in paths)
+    except InputError:
+        if needed:
+            raise
+        return ()
 
 
 def _read_model(path: Path, like: PyTree) -> PyTree:

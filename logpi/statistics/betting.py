@@ -24,6 +24,7 @@ class Evidence:
     capital: tuple[float, ...] = (0.0,) * len(SHARES)  # of the gambler, by shares; at first all is kept back
     lowest: float = math.inf  # value so far
     highest: float = -math.inf
+    count: int = 0  # of values so far
 
     @property
     def total(self) -> float:
@@ -49,4 +50,5 @@ class Evidence:
             odds = (values - threshold) / (threshold - low)
             won = np.maximum(1.0 + np.outer(SHARES, odds), 0.0).prod(1)
             capital = tuple((np.array(capital) * won).tolist())
-        return Evidence(capital, min(self.lowest, float(values.min())), max(self.highest, float(values.max())))
+        lowest, highest = min(self.lowest, float(values.min())), max(self.highest, float(values.max()))
+        return Evidence(capital, lowest, highest, self.count + len(values))

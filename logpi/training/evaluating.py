@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -43,12 +44,19 @@ def evaluation_rollout(run: Run, plan: EvaluationPlan, trained_in: EnvSource) ->
             "give evaluate_every=logpi.EvaluationPlan(..., env=...) again."
         )
     source = trained_in if plan.env is None else resolve(plan.env)
-    if source is trained_in and isinstance(source, HostSource) and isinstance(source.make, GivenVector):
+    if (vector := _given_vector(source)) is not None and vector is _given_vector(trained_in):
         raise InputError(
             f"evaluate_every would step the one vector environment {source.name} amid its training: give "
             "logpi.EvaluationPlan(..., env=...) another."
         )
     return run.playing(source, plan.episodes)
+
+
+def _given_vector(source: EnvSource) -> Any:
+    """The vector environment of the user's own that a source is, of which there is one; else `None`."""
+    if not isinstance(source, HostSource) or not isinstance(source.make, GivenVector):
+        return None
+    return source.make.env
 
 
 class Evaluating:
@@ -68,7 +76,11 @@ class Evaluating:
         self.lines, self.bests = list(kept), bests
         folder, check = (None, lambda: None) if held is None else (held.path, held.check)
         self._journal = Journal(folder, EVALUATIONS, self.lines, check)
+        self._opened: Any = None  # the state of the environments that episodes are played in
         self._unsaved: set[int] = set()  # seeds whose best policy the disk did not take
+        # What the next best of a seed has to exceed, as the lines have it: a file may be of what is done again.
+        found = {line["seed"]: line["return_mean"] for line in kept if line["best"] and line["seed"] in bests}
+        self._bar = {seed: _in_32_bits(mean) for seed, mean in found.items()}
         self._last = {line["seed"]: line["iteration"] for line in kept}
         self._evidence = {line["seed"]: found for line in kept if (found := _evidence_of(line)) is not None}
 
@@ -100,20 +112,22 @@ class Evaluating:
         except _GivenUp:
             return None
         mean = mean_interval(returns)
+        earned = _in_32_bits(mean.value)
         line = {
             "seed": seed, "iteration": iteration, "steps": steps, "episodes": len(returns),
             "return_mean": finite(mean.value), "return_low": finite(mean.low), "return_high": finite(mean.high),
             "length_mean": finite(float(lengths.mean())),
-            "best": seed not in self.bests or float(np.float32(mean.value)) > self.bests[seed].return_mean,
+            "best": math.isfinite(earned) and earned > self._bar.get(seed, -math.inf),
         }  # fmt: skip
         if self._plan.stop_at is not None:
             self._evidence[seed] = evidence
             line["evidence"] = as_json(dataclasses.asdict(evidence))
-        self._last[seed] = iteration
+        self._opened, self._last[seed] = None, iteration
         self.lines.append(line)
         self._journal.add(line)
         if line["best"]:
-            self.bests[seed] = Best(networks, iteration, float(np.float32(mean.value)))
+            self._bar[seed] = earned
+            self.bests[seed] = Best(networks, iteration, earned)
             with contextlib.suppress(OSError):  # it is tried again at the end
                 self._save(seed)
         return line
@@ -121,22 +135,33 @@ class Evaluating:
     def _played(
         self, seed: int, iteration: int, policy: AbstractPolicy, look: Callable[[], None]
     ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"], Evidence]:
-        """Returns and lengths of fresh episodes, more of them while they speak for a stop, and the evidence for it."""
+        """Returns and lengths of fresh episodes, and the evidence for a stop, for which there may be more episodes.
+
+        They go on while they speak for it. A mean over as many as there happen to be good ones would be biased.
+        """
         plan, found = self._plan, []
         acting = Deterministic(policy) if plan.deterministic else policy
         key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), _KEYS), iteration)
         planned = 1 + -(-self._total // plan.every)  # evaluations in all, the one before the first update too
         evidence = self._evidence.get(seed, Evidence()).staked(1 / planned)
         for batch in range(MOST_BATCHES):
-            found.append(run_episodes(acting, self._rollout, plan.episodes, jax.random.fold_in(key, batch), look))
+            batch_key = jax.random.fold_in(key, batch)
+            found.append(run_episodes(acting, self._rollout, plan.episodes, batch_key, look, self._open))
             returns = found[-1][0]
-            if plan.stop_at is None or not np.isfinite(returns).all():
+            if plan.stop_at is None or self._is_enough(evidence) or not np.isfinite(returns).all():
                 break
             evidence = evidence.after(returns, plan.stop_at, plan.lowest_return)
             if self._is_enough(evidence) or returns.mean() <= plan.stop_at:
                 break
-        returns, lengths = (np.concatenate(each) for each in zip(*found, strict=True))
-        return returns, lengths, evidence
+        return *found[0], evidence
+
+    def _open(self, state: Any) -> None:
+        self._opened = state
+
+    def check_alive(self, seconds: float) -> None:
+        """Raises `EnvironmentFault` where an environment that is played in has not answered for so long."""
+        if self._opened is not None:
+            self._rollout.check_alive(self._opened, seconds)
 
     def _is_enough(self, evidence: Evidence) -> bool:
         return evidence.total * (1 - self._plan.confidence) >= 1
@@ -164,6 +189,11 @@ class Evaluating:
             self._save(seed)
 
 
+def _in_32_bits(x: float) -> float:
+    with np.errstate(over="ignore"):
+        return float(np.float32(x))
+
+
 def _evidence_of(line: dict[str, Any]) -> Evidence | None:
     """As a line holds it; `None` where it holds none."""
     held = line.get("evidence")
@@ -172,7 +202,5 @@ def _evidence_of(line: dict[str, Any]) -> Evidence | None:
     capital: Any = held["capital"]
     if not isinstance(capital, list) or len(capital) != len(SHARES):
         return None
-    numbers = [*capital, held["lowest"], held["highest"]]
-    if not all(type(x) in (int, float) for x in numbers):
-        return None
-    return Evidence(tuple(capital), held["lowest"], held["highest"])
+    rest: list[Any] = [held[name] for name in ("lowest", "highest", "count")]
+    return Evidence(tuple(capital), *rest) if all(type(x) in (int, float) for x in [*capital, *rest]) else None

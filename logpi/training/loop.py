@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Int, PRNGKeyArray, PyTree
 from ..algorithms import AbstractAlgorithm, Spec
 from ..errors import EnvironmentFault, InputError
 from ..evaluation.episodes import EpisodeRows, follow, no_episodes, OpenEpisodes
-from ..jaxprs.compilation import compiler_options, give_back
+from ..jaxprs.compilation import compiler_options, give_back_memory
 from ..measurements import CLIPPED_ACTIONS, Measurement
 from ..models import AbstractPolicy
 from ..parameters import trainable
@@ -307,7 +307,7 @@ class CompiledLoop:
         self._no_row = no_row(trainer.names) if self._every > 1 else None
         traced = program.trace(*self._arguments(arrays), self._no_row, jnp.zeros((), jnp.int32))
         self._program = traced.lower().compile(compiler_options(traced.jaxpr))
-        give_back()
+        give_back_memory()
         self.late_compile_seconds = 0.0  # that went into compiling while the training was timed
         self.compile_seconds = time.perf_counter() - started
 
@@ -403,7 +403,7 @@ class HostLoop:
                 program = jax.jit(learn, donate_argnums=2)
                 traced = program.trace(trainer_arrays, _with(arrays, buffer=None), arrays.buffer, trajectory, key)
                 compiled = traced.lower().compile(compiler_options(traced.jaxpr))
-                give_back()
+                give_back_memory()
                 self._program = functools.partial(compiled, trainer_arrays)
                 self.compile_seconds = time.perf_counter() - started
         return self._program

@@ -42,6 +42,7 @@ from ..runs.journals import evaluations_up_to, Times
 from ..runs.metrics import check_measurements, MetricsLog, rewrite_rows, Rows, rows_up_to
 from ..runs.options import EvaluationPlan
 from ..runs.run import Best, read_config, Run
+from ..runs.schema import differences, to_json
 from ..spaces.actions import is_far, note_on
 from ..spaces.encoding import layout_note
 from .evaluating import Evaluating, evaluation_rollout
@@ -180,6 +181,8 @@ class Session:
                 removed(folder / left)
         steps = None if mark is None else mark.steps
         evaluations, bests = evaluations_up_to(folder, iterations), self._bests(folder, trainer, resumed)
+        if any(differences(to_json(config.evaluation_plan), to_json(self._plan))):  # it was bet on something else
+            evaluations = [{name: x for name, x in line.items() if name != "evidence"} for line in evaluations]
         return resumed, Before(kept, steps, evaluations, bests)
 
     def _bests(self, folder: Path, trainer: Trainer, states: list[TrainingState]) -> dict[int, Best]:

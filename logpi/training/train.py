@@ -27,7 +27,7 @@ from ..rollout import AbstractRollout
 from ..rollout.base import compute_inline
 from ..rollout.make import make_rollout
 from ..rollout.memory import check_experience, check_network
-from ..runs.config import given_settings, MOST_SEEDS
+from ..runs.config import given_settings, MOST_SEEDS, own_env
 from ..runs.options import evaluation_plan, EvaluationPlan, Every, FaultTolerance, KEPT
 from ..runs.presets import algorithm_name, GENERAL, preset
 from ..runs.run import check_spaces, own_source, read_config, Run
@@ -184,6 +184,8 @@ def resume(
     if config.model != "network" and model is None:
         raise InputError(f"{folder} holds a model of your own ({config.model}): give one like it as model=.")
     plan = evaluation_plan(evaluate_every, stop_at, settings.num_updates, config.evaluation_plan)
+    if plan is not None and isinstance(plan.env, str) and not isinstance(evaluate_every, EvaluationPlan):
+        own_env(plan.env)  # as the folder names it
     task = Task(
         source, settings, config.seeds, rollout, model, environment, folder, True, fault_tolerance, plan,
         resume=True, run_id=config.run_id,

@@ -151,8 +151,14 @@ class Underway:
         count = max(1, min(self.count, *room))
         count += -(self.iteration + count) % every
         count = count if self.count >= every else min(self.count, count)
+
+        def most(iteration: int) -> int:
+            """Of a seed, which after a fault may be further than others: no further than its own next evaluation."""
+            own = total if self.evaluating is None else self.evaluating.room(iteration)
+            return min(count, total - iteration, own)
+
         results = side_by_side(
-            lambda one: self.loop.advance(one[1], min(count, total - int(one[1].iteration)), self.begun.get(one[0])),
+            lambda one: self.loop.advance(one[1], most(int(one[1].iteration)), self.begun.get(one[0])),
             list(zip(self.task.seeds, self.states, strict=True)),
             self._look,
         )
@@ -184,7 +190,8 @@ class Underway:
                 at = (seed, int(state.iteration), self.log.mark.steps.get(seed, 0))
                 if evaluating.due(seed, at[1]):
                     policy = self.trainer.algorithm.policy(networks)
-                    rows.append(evaluating.evaluate(at, policy, networks, self.interruption.is_set))
+                    given = (at, policy, networks, self.interruption.is_set)
+                    rows += side_by_side(lambda given: evaluating.evaluate(*given), [given], self._look)
         except InputError as error:
             self.raised = error
             raise
@@ -233,6 +240,8 @@ class Underway:
         try:
             for state in self.states:
                 self.task.rollout.check_alive(state.rollout, self.task.fault_tolerance.step_timeout)
+            if self.evaluating is not None:
+                self.evaluating.check_alive(self.task.fault_tolerance.step_timeout)
         except EnvironmentFault:
             self.left_behind = True
             raise

@@ -169,6 +169,13 @@ def test_one_that_hangs_is_named_and_nobody_waits_for_it(tmp_path: Path) -> None
     assert [row["iteration"] for row in logpi.load(tmp_path / "run").history] == [1, 2]
 
 
+def test_one_that_hangs_as_the_policy_is_evaluated_is_not_waited_for_either(tmp_path: Path) -> None:
+    plan = logpi.EvaluationPlan(2, episodes=4, env=lambda: Fragile("hangs"))
+    with pytest.raises(EnvironmentFault, match=r"has not answered for \d s, at step \d+ of a rollout"):
+        logpi.train(lambda: Fragile("never"), evaluate_every=plan, out=tmp_path / "run", step_timeout=1.0, **SMALL)
+    assert logpi.load(tmp_path / "run").summary["updates"] == 0
+
+
 def test_where_one_cannot_be_restarted_it_is_said() -> None:
     with pytest.raises(InputError, match="cannot be restarted one by one"):
         logpi.train("envpool:CartPole-v1", on_env_error="restart", **SMALL)

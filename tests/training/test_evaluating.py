@@ -1,7 +1,9 @@
 """Evaluations on the way: when they are, what is kept of them, and when they end a training."""
 
 import dataclasses
+import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +94,8 @@ def test_one_that_is_interrupted_is_made_when_the_training_goes_on(
     def interrupted(*arguments: Any) -> Any:
         played.append(arguments)
         if len(played) == 4:  # the second seed, at update 3
-            signal.raise_signal(signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.2)  # until the main thread has met it
         return play(*arguments)
 
     monkeypatch.setattr(evaluating, "run_episodes", interrupted)
@@ -134,7 +137,8 @@ def test_a_damaged_best_policy_is_named_and_looked_for_anew(whole: Any, tmp_path
     path = tmp_path / "run" / "policy-seed0-best.safetensors"
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     with pytest.raises(InputError, match=r"-best\.safetensors has numbers of another checksum"):
-        logpi.load(tmp_path / "run")
+        logpi.load(tmp_path / "run", best=True)
+    assert same(logpi.load(tmp_path / "run").models, run.models)
     warned: list[Any] = []
     assert logpi.resume(tmp_path / "run", callbacks=warned.append).evaluations == run.evaluations
     assert any("best policy so far is passed over" in getattr(event, "sentence", "") for event in warned)
@@ -144,7 +148,11 @@ def test_one_ends_a_training_that_has_reached_its_return(tmp_path: Path) -> None
     plan = dataclasses.replace(PLAN, stop_at=8.0)  # an untrained policy earns some 22
     run = train(tmp_path / "run", evaluate_every=plan)
     assert run.summary["stopped"] == "the mean return has reached 8, with a confidence of 95 %"
-    assert run.summary["updates"] == 0 and len(run.evaluations) == 1 and run.evaluations[0]["episodes"] > 4
+    assert (
+        run.summary["updates"] == 0
+        and len(run.evaluations) == 1
+        and run.evaluations[0]["episodes"] == 4 < run.evaluations[0]["evidence"]["count"]
+    )
     assert "--stop-at none goes on" in summary(tmp_path / "run", 500)
     again = logpi.resume(tmp_path / "run")
     assert again.summary["updates"] == 0 and list(again.evaluations) == list(run.evaluations)
@@ -153,6 +161,37 @@ def test_one_ends_a_training_that_has_reached_its_return(tmp_path: Path) -> None
     assert on.evaluation_plan == dataclasses.replace(plan, stop_at=None)
     assert logpi.load(tmp_path / "run").evaluation_plan == on.evaluation_plan
     assert on.history == train(tmp_path / "other").history
+
+
+def test_another_plan_starts_with_no_evidence(tmp_path: Path) -> None:
+    """What was bet on another threshold says nothing of this one."""
+    train(tmp_path / "run", evaluate_every=dataclasses.replace(PLAN, stop_at=8.0))
+    run = logpi.resume(tmp_path / "run", stop_at=400)
+    assert run.summary["updates"] == 10 and not run.summary["stopped"]
+    assert ["evidence" in row for row in run.evaluations] == [False, True, True, True, True]
+
+
+def test_returns_that_are_no_numbers_are_no_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*arguments: Any) -> Any:
+        returns, lengths = play(*arguments)
+        return (returns * np.nan if len(played) < 2 else returns), played.append(0) or lengths
+
+    play, played = evaluating.run_episodes, []
+    monkeypatch.setattr(evaluating, "run_episodes", broken)
+    run = train(tmp_path / "run", evaluate_every=PLAN)
+    assert [row["return_mean"] is None for row in run.evaluations] == [True, True, False, False, False]
+    assert run.bests[0].iteration >= 6 and not run.evaluations[0]["best"]
+    assert logpi.load(tmp_path / "run", best=True).models
+
+
+def test_no_module_is_imported_that_only_a_folder_names(tmp_path: Path) -> None:
+    train(tmp_path / "run", evaluate_every=PLAN, checkpoint_every=5)
+    config = tmp_path / "run" / "config.json"
+    text = config.read_text()
+    config.write_text(text.replace('"env": null', '"env": "hostile_module:Env-v0"'))
+    assert config.read_text() != text
+    with pytest.raises(InputError, match="the module 'hostile_module' would be imported"):
+        logpi.resume(tmp_path / "run")
 
 
 def test_a_return_that_is_not_reached_ends_nothing() -> None:
@@ -211,10 +250,27 @@ def test_bad_plans(given: dict[str, Any], sentence: str) -> None:
         EvaluationPlan(1, **given)
 
 
+def test_seeds_that_are_apart_each_stop_at_their_own_evaluation(whole: Any, tmp_path: Path) -> None:
+    """After a fault one seed is further than another."""
+    apart: list[Any] = []
+
+    def put_apart(event: Event) -> None:
+        if isinstance(event, Evaluated) and not apart:
+            at = event.training
+            apart.append(at.loop.advance(at.states[1], 2, None).state)
+            at.states[1] = apart[0]
+
+    run = train(tmp_path / "run", seeds=2, evaluate_every=PLAN, callbacks=put_apart)
+    mine = {seed: [row["iteration"] for row in run.evaluations if row["seed"] == seed] for seed in (0, 1)}
+    assert mine == {0: [0, 3, 6, 9, 10], 1: [0, 3, 6, 9, 10]}
+
+
 def test_a_vector_environment_of_the_users_is_not_stepped_amid_its_training() -> None:
     envs = gymnasium.vector.SyncVectorEnv([lambda: gymnasium.make("CartPole-v1")] * 2)
     with pytest.raises(InputError, match="would step the one vector environment"):
         logpi.train(envs, steps=64, rollout_length=16, evaluate_every=1)
+    with pytest.raises(InputError, match="would step the one vector environment"):
+        logpi.train(envs, steps=64, rollout_length=16, evaluate_every=dataclasses.replace(PLAN, env=envs))
     plan = dataclasses.replace(PLAN, env="CartPole-v1")
     assert len(logpi.train(envs, steps=64, rollout_length=16, evaluate_every=plan).evaluations) == 2
 

@@ -232,7 +232,7 @@ def test_a_checkpoint_that_stood_aside_is_put_back(at: int, tmp_path: Path, monk
 
         monkeypatch.setattr(Path, "rename", failing)
         with pytest.raises(OSError, match="No space"):
-            write_checkpoint(place, STATE, 7, None, {"more": jnp.zeros(2)}, run_id="mine")
+            write_checkpoint(place, STATE, 7, {"more": jnp.zeros(2)}, run_id="mine")
     assert [p.name for p in place.iterdir()] == ["00000007"] and not damage(path, run_id="mine")
 
 
@@ -270,7 +270,7 @@ def test_no_operation_of_a_checkpoint_can_lose_one(how: str, trap: Trap, tmp_pat
         checkpoint(place, 1, "mine", 1.0)
         checkpoint(place, 2, "mine", 2.0)
         with trap.under(tmp_path, how, k), contextlib.suppress(OSError, Killed):
-            write_checkpoint(place, {"w": STATE["w"] + 2.0}, 2, None, {"more": jnp.zeros(2)}, run_id="mine")
+            write_checkpoint(place, {"w": STATE["w"] + 2.0}, 2, {"more": jnp.zeros(2)}, run_id="mine")
             checkpoint(place, 3, "mine", 3.0)
         put_in_order(place)
         found = load_newest(run, STATE, pytest.fail, "mine")
