@@ -108,7 +108,9 @@ def drawn_log_prob(dist: FromNumpyro, event: Array) -> Float[Array, ""]:
             nearest = end + inwards * gap
             is_on = event <= nearest if inwards > 0 else event >= nearest
             event = jnp.where(is_on, nearest, event)
-            collected += jnp.sum(jnp.where(is_on, _collected(dist.distribution, end, inwards * gap), 0.0))
+            # Of a draw that lies inside, its own density is asked for, and not one at an end that may have none.
+            next_one = jnp.where(is_on, end + 2 * inwards * gap, event)
+            collected += jnp.sum(jnp.where(is_on, _collected(dist.distribution, event, next_one, gap), 0.0))
     if own_name(entries) == "Dirichlet":  # an entry is c x^(a - 1) near 0, and clipped there
         tiny, power = jnp.asarray(precision.tiny), entries.concentration
         with jax.numpy_rank_promotion("allow"):
@@ -117,32 +119,18 @@ def drawn_log_prob(dist: FromNumpyro, event: Array) -> Float[Array, ""]:
     return dist.log_prob(event) + collected
 
 
-def _where_known(entries: Any, points: list[Array]) -> list[Array]:
-    """The points, or one inside of the support in place of those where the log-density is not finite.
+def _collected(distribution: Any, near: Array, far: Array, gap: Array) -> Array:
+    r"""What to add to the log-density at the distance `gap` from an end for the log of the probability up to there.
 
-    Of a transformed distribution NumPyro knows the support of the last transform only, (0, inf) for the exponential of
-    a number between 0 and 1. Its density at such an end has no derivative, and one of NaN would not go away.
-    """
-    still = jax.lax.stop_gradient(entries)
-    inside = jnp.broadcast_to(still.sample(jax.random.key(0)), points[0].shape)
-    known = jnp.all(jnp.isfinite(jnp.stack([still.log_prob(point) for point in points])), axis=0)
-    return [jnp.where(known, point, inside) for point in points]
-
-
-def _collected(distribution: Any, end: Array, step: Array) -> Array:
-    r"""What to add to the log-density at `end + step` for the log of the probability between, for each entry.
-
-    A density $c \, d^{a - 1}$ at a distance d has $c \, d^a / a$ below it: a is read off at d and 2 d.
+    For each entry, of numbers at this distance and at twice of it. A density $c \, d^{a - 1}$ at a distance d has
+    $c \, d^a / a$ below it: a is read off at both.
     """
     entries, shape = corrected(entries_of(distribution)), shape_of(distribution)
     if entries.event_shape:
         return jnp.zeros(())
-    points = [jnp.broadcast_to(end + k * step, shape) for k in (1, 2)]
-    if hasattr(entries, "transforms"):  # NumPyro's transformed distributions
-        points = _where_known(entries, points)
-    near, far = (entries.log_prob(point) for point in points)
+    near, far = (entries.log_prob(jnp.broadcast_to(point, shape)) for point in (near, far))
     power = 1 + (far - near) / math.log(2)
     is_power = power > 0  # a density that falls towards the end by another law has next to nothing there
     power = jnp.where(is_power, power, 1.0)
-    share = jnp.where(is_power, jnp.exp(near) * jnp.abs(step) / power, 0.0)
+    share = jnp.where(is_power, jnp.exp(near) * gap / power, 0.0)
     return jnp.where(jax.lax.stop_gradient(share) > MOST, jnp.nan, -jnp.log(power))
