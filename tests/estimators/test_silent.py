@@ -9,9 +9,10 @@ from scipy import special
 
 import logpi
 from logpi import InputError
-from logpi.distributions import FromNumpyro
+from logpi.distributions import as_distribution, FromNumpyro
 from logpi.distributions.probabilities import log_prob_of_draw
 from logpi.estimation.programs import facts, Pieces
+from tests.audit import families
 
 KEY = jax.random.key(0)
 TABLE = jnp.asarray([5.0, 1.0, 2.0])
@@ -136,6 +137,29 @@ def test_a_choice_never_drawn_has_no_known_score():
 def test_a_log_probability_that_is_not_that_of_the_draws_is_refused(of):
     with pytest.raises(InputError, match=r"not that of the events it draws.*without mask\(\)"):
         traced(jnp.sum, of, None)
+
+
+@pytest.mark.parametrize(
+    "of",
+    [
+        lambda q: dist.Normal(0.0, q),
+        lambda q: dist.Normal(q * jnp.ones(3), 1.0).to_event(1),
+        lambda q: dist.MultivariateNormal(q * jnp.ones(2), jnp.eye(2)),
+        lambda q: dist.MixtureSameFamily(dist.Categorical(logits=jnp.zeros(2)), dist.Normal(q * jnp.ones(2), 1.0)),
+        lambda q: dist.Beta(q, 1.0),
+    ],
+    ids=["Normal", "to_event", "vectors", "mixture", "Beta"],
+)
+def test_a_distribution_that_vmap_made_is_refused(of):
+    """It has lost its shape: the gradient of E sum(x^2) of one sample each was (0.002, 0.002), and is (0.2, 0.4)."""
+    with pytest.raises(InputError, match=r"more axes than its batch_shape .*make it of whole arrays"):
+        traced(lambda x: jnp.sum(x**2), lambda t: jax.vmap(of)(t * jnp.asarray([0.1, 0.2])), None)
+    traced(lambda x: jnp.sum(x**2), of, None)
+
+
+def test_what_numpyro_makes_has_the_axes_that_it_says():
+    named = [*families.NUMBERS.values(), *families.COUNTS.values(), *families.ARRAYS.values()]
+    assert all(as_distribution(d) for d in named)
 
 
 def test_families_are_known_by_their_class_and_not_by_their_name():
@@ -277,6 +301,19 @@ def test_a_step_that_is_rounded_away_is_refused():
     J = expectation(lambda x: x, lambda p: dist.Normal(p, 1.0), 16, logpi.SPSA())
     with pytest.raises(InputError, match="its draws are rounded"):
         logpi.estimate(J, 1e8, KEY)
+
+
+@pytest.mark.parametrize("name", ["MultivariateNormal", "MultivariateStudentT"])
+def test_vectors_that_their_floats_cannot_tell_apart_are_refused(name):
+    """At 1e8, where the floats are 8 apart, the gradient of the mean came out as 0.007 ± 0.003, and is 1."""
+
+    def of(p):
+        given = {"df": 5.0, "scale_tril": jnp.eye(2)} if "Student" in name else {"scale_tril": jnp.eye(2)}
+        return getattr(dist, name)(loc=p, **given)
+
+    J = expectation(lambda x: jnp.sum(x - 1e8), of, 16)
+    with pytest.raises(InputError, match=f"scale of {name} is 1, .* its draws are rounded"):
+        logpi.estimate(J, jnp.full(2, 1e8), KEY)
 
 
 @pytest.mark.parametrize("name", ["shape", "sample_shape"])

@@ -113,6 +113,27 @@ def _check_draws(distribution: Any) -> None:
                 "would be wrong: give the distribution itself, without mask() or censoring, and weigh in f what "
                 "is to count."
             )
+        if _is_behind(part):
+            raise InputError(
+                f"the parameters of {type(part).__name__} have more axes than its batch_shape {part.batch_shape}, so "
+                "that its draws would share their noise (jax.vmap around a distribution of NumPyro leaves its shape "
+                "behind): make it of whole arrays, as Normal(locs, scales).to_event(1)."
+            )
+
+
+def _is_behind(distribution: Any) -> bool:
+    """Whether a parameter has an axis that is of neither its own kind nor the shape of a NumPyro distribution."""
+    if not own_name(distribution):
+        return False
+    fields, shape = vars(distribution), distribution.batch_shape
+    for name, constraint in distribution.arg_constraints.items():
+        try:
+            own = max(constraint.event_dim, len(distribution.event_shape))
+        except NotImplementedError:  # a constraint that depends on others
+            continue
+        if jnp.ndim(fields.get(name, 0)) > len(shape) + own:
+            return True
+    return False
 
 
 def entries_of(distribution: Any) -> Any:

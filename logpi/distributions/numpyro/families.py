@@ -107,6 +107,8 @@ def _drawable(part: Any) -> Iterator[Constraint]:
         yield Constraint(name, "rate", part.rate, lambda rate: rate <= MOST_RATE, None, MOST_RATE, cure)
     if "loc" in part.arg_constraints and "scale" in part.arg_constraints and jnp.ndim(part.loc) == jnp.ndim(part.scale):
         yield wide_enough(name, part.loc, part.scale)
+    if "loc" in part.arg_constraints and "scale_tril" in part.arg_constraints:
+        yield wide_enough(name, part.loc, jnp.linalg.norm(part.scale_tril, axis=-1))
 
 
 def _bernoulli_logits(distribution: Any) -> Float[Array, "*shape"] | None:
