@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Generator, Iterable
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -12,13 +12,22 @@ from jaxtyping import Array, Bool, Float, PyTree
 
 from .errors import InputError
 
-_doubts: ContextVar[list[str] | None] = ContextVar("doubts", default=None)
+
+class Doubts(NamedTuple):
+    """Derivatives that are right only if something holds which nobody knows."""
+
+    strangers: list[str]  # what these distributions are called
+    keys: list[Any]  # of the draws that were seen
+    shared: list[Any]  # those of them that came again
+
+
+_doubts: ContextVar[Doubts | None] = ContextVar("doubts", default=None)
 
 
 @contextlib.contextmanager
-def doubts() -> Generator[list[str]]:
-    """A list of what is doubted inside of it: derivatives that are right only if something holds which nobody knows."""
-    found: list[str] = []
+def doubts() -> Generator[Doubts]:
+    """What is doubted inside of it."""
+    found = Doubts([], [], [])
     token = _doubts.set(found)
     try:
         yield found
@@ -29,8 +38,15 @@ def doubts() -> Generator[list[str]]:
 def doubt(what: str) -> None:
     """Notes for whoever traces this program that a derivative in it is to be measured before it is believed."""
     found = _doubts.get()
-    if found is not None and what not in found:
-        found.append(what)
+    if found is not None and what not in found.strangers:
+        found.strangers.append(what)
+
+
+def doubt_shared(key: Any) -> None:
+    """Notes the key of a draw; one that comes again leaves a doubt, for its draws are one."""
+    found = _doubts.get()
+    if found is not None:
+        (found.shared if any(key is other for other in found.keys) else found.keys).append(key)
 
 
 def when_differentiated(arrays: Iterable[Array], act: Callable[[list[Array]], None]) -> Float[Array, ""]:

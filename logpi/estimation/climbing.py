@@ -24,7 +24,7 @@ from ..parameters import apart, as_parameters, check_key, flatten, holds_anythin
 from .derivative_check import unchecked
 from .expectations import checked_facts, Expectation
 from .host_functions import host_failures
-from .programs import check_hashable, check_program, MOST_SAMPLES, Pieces, Program
+from .programs import check_hashable, check_program, differentiated, MOST_SAMPLES, Pieces, Program
 from .tuning import check_optimiser
 
 BLOCK = 10  # steps between two looks at the terminal and at the noise
@@ -166,7 +166,7 @@ def _climb(
     rows, stopped = [], f"all {steps} steps taken"
     try:
         while int(state.done) < steps and not (stop_in_noise and int(state.signal.quiet) >= PATIENCE):
-            with host_failures() as failures, unchecked():
+            with host_failures() as failures, unchecked(), differentiated():
                 state, block = jax.block_until_ready(_block(state, key, upwards, direction, replicates))
             block = np.asarray(block)
             rows.append(block[: int(state.done) - sum(map(len, rows))])

@@ -21,9 +21,10 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..distributions.threefry import fold_in, split
 from ..errors import InputError, said
+from ..jaxprs.discontinuities import COMPARED, LEFT_OUT
 from ..jaxprs.interpreter import known_value
 from ..parameters import widened
-from .programs import Facts, Pieces
+from .programs import Facts, Pieces, SHARED, STILL
 
 DRAWS = 2**16  # events in all, along each step
 FEWEST_PAIRS, MOST_PAIRS = 256, 4096  # calls of the program on each side
@@ -36,6 +37,12 @@ STEPS = 3  # directions at once, where there are more parameters
 STEP = 0.1  # as a share of each parameter; of one that is 0, by itself
 SEED = 20  # of the keys: a program is judged the same way every time
 MOST_VERDICTS = 256
+CURES = {
+    LEFT_OUT: "give the sum of the log-probabilities of all draws before a cost to logpi.cost, or draw by='pathwise'",
+    COMPARED: "a baseline must not depend on any event that its log_prob accounts for (leave the own draw out)",
+    SHARED: "split the key, as in k1, k2 = jax.random.split(key)",
+    STILL: "give the log-probabilities of logpi.sample to logpi.cost, or leave stop_gradient out",
+}
 
 _verdicts: dict[Any, str | None] = {}
 _unchecked: ContextVar[bool] = ContextVar("unchecked", default=False)
@@ -123,6 +130,9 @@ def _judged(pieces: Pieces, key: PRNGKeyArray, known: Facts, pairs: int) -> str 
 
 
 def _sentence(known: Facts, measured: str) -> str:
+    if known.faults:
+        cures = "; ".join(CURES[fault] for fault in known.faults)
+        return f"the program has {' and '.join(known.faults)}; {measured}: {cures}."
     if known.strangers:
         names = " and ".join(known.strangers)
         return (

@@ -19,7 +19,7 @@ from ..parameters import check_key
 from ..statistics.tails import heavy_tail
 from .expectations import checked_facts, Expectation, raise_broken_limit
 from .host_functions import host_failures
-from .programs import ENOUGH, Facts, FEWEST, Pieces, Program
+from .programs import differentiated, ENOUGH, Facts, FEWEST, Pieces, Program
 from .replicates import check_finite, Measured, run, with_exact
 
 MOST = 2**30  # replicates: they are counted in 32 bits
@@ -133,7 +133,7 @@ def _measured(
     asked: tuple[Program, PyTree], pieces: Pieces, known: Facts, key: PRNGKeyArray, count: int, name: str = "key"
 ) -> Measured:
     """One run of `count` replicates, its gradient in the structure of the parameters; raises what went wrong in it."""
-    with host_failures() as failures:
+    with host_failures() as failures, differentiated():
         measured = run(pieces, key, count, known)
     if failures:
         raise failures[0]

@@ -1,8 +1,9 @@
 """A program that is estimated, its parameters, and what tracing tells of both before it runs."""
 
+import contextlib
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any, NamedTuple
 
 import jax
@@ -12,9 +13,10 @@ from jax.extend.core import ClosedJaxpr
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..derivatives import doubts
-from ..errors import InputError, shown, takes
+from ..errors import InputError, said, shown, takes
+from ..estimators.problem import followed
 from ..jaxprs.compilation import KEPT
-from ..jaxprs.discontinuities import common_jumps
+from ..jaxprs.discontinuities import common_jumps, COMPARED, LEFT_OUT
 from ..jaxprs.interpreter import calls_host
 from ..jaxprs.usage import kept, reaches, room
 from ..parameters import flatten, Frame, split_leaves, typed
@@ -28,6 +30,9 @@ ENOUGH = 128  # replicates whose mean is close enough to normal for an interval,
 # they take megabytes.
 FEW_ELEMENTS, MOST_ELEMENTS = 2**17, 2**19
 MOST_KEPT = 2**25  # elements of one operation that the loops of all of them keep for their derivatives: 128 MiB
+
+SHARED = "one key in two calls of logpi.sample"
+STILL = "no derivative in any parameter, although they move the value"
 
 
 class Pieces(NamedTuple):
@@ -57,7 +62,7 @@ class Pieces(NamedTuple):
         """What the program gives. To be traced: there, it costs nothing that each float has a type."""
         program, params = self.together()
         check_program(program)
-        return program(params, key)
+        return followed(program, "J")(params, key)
 
     def together(self) -> tuple[Program, PyTree]:
         """The program and the parameters."""
@@ -100,6 +105,20 @@ def check_program(program: Any) -> None:
         raise InputError("J cannot be called as J(params, key): give a program of these two.")
 
 
+@contextlib.contextmanager
+def differentiated() -> Generator[None]:
+    """Raises `InputError` where JAX finds that a program which it could follow has no derivative."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (NotImplementedError, ValueError) as error:
+        raise InputError(
+            f"J has no derivative ({said(error, 160)}): write a loop that draws as jax.lax.scan over as many steps as "
+            "there can be, with a mask of those that count."
+        ) from None
+
+
 class Facts(NamedTuple):
     """What a program tells of itself before it runs."""
 
@@ -111,11 +130,12 @@ class Facts(NamedTuple):
     # distributions of which nobody knows that their log-probability is that of their draws.
     jumps: tuple[str, ...]
     strangers: tuple[str, ...]
+    faults: tuple[str, ...]  # what sites and costs do
 
     @property
     def is_doubtful(self) -> bool:
         """Whether the derivative may not be that of the value, so that it has to be measured."""
-        return self.draws and bool(self.jumps or self.strangers)
+        return self.draws and bool(self.jumps or self.strangers or self.faults)
 
 
 def facts(pieces: Pieces, key: PRNGKeyArray) -> Facts:
@@ -135,18 +155,24 @@ def _facts(floats, arrays, key, rest) -> Facts:
     )
 
     call = jax.make_jaxpr(lambda floats, arrays, key: Pieces(floats, arrays, rest).call(key))
-    with doubts() as strangers:
+    with doubts() as found:
         traced = call(floats, arrays, *key)
     check_scalar(traced)
     is_float = [i < len(floats) for i in range(len(traced.jaxpr.invars))]
     is_key = [*[False] * (len(is_float) - 1), True]
+    uses = tuple(reaches(traced.jaxpr, i) for i in range(len(floats)))
+    suspected = common_jumps(traced.jaxpr, is_float, is_key)
+    moves = any(reaches(traced.jaxpr, i, stopped=True) for i in range(len(floats)))
+    faults = {name: name in suspected for name in (LEFT_OUT, COMPARED)}
+    faults |= {SHARED: bool(found.shared), STILL: moves and not any(uses) and not faults[LEFT_OUT]}
     return Facts(
         _width(traced, sum(math.prod(x.shape) for x in floats)),
-        tuple(reaches(traced.jaxpr, i) for i in range(len(floats))),
+        uses,
         reaches(traced.jaxpr, -1, stopped=True),
         calls_host(traced.jaxpr),
-        tuple(common_jumps(traced.jaxpr, is_float, is_key)),
-        tuple(strangers),
+        tuple(name for name in suspected if name not in faults),
+        tuple(found.strangers),
+        tuple(name for name, is_so in faults.items() if is_so),
     )
 
 

@@ -7,12 +7,13 @@ import jax.numpy as jnp
 from jax.lax import stop_gradient
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree, Real
 
+from ..derivatives import doubt_shared
 from ..distributions import as_distribution
 from ..distributions.guards import check_reparametrised, off_boundary, still_support, within_constraints
 from ..distributions.probabilities import log_prob_of_draw
 from ..distributions.support import as_event
 from ..errors import choice, InputError, shown
-from ..jaxprs.discontinuities import proven
+from ..jaxprs.discontinuities import ACCOUNT, LEVEL, proven
 from ..parameters import as_parameters, as_real_array, check_key, frozen
 from .problem import check_function
 
@@ -28,6 +29,7 @@ def sample(
     probability (`probs`) of exactly 0 or 1, the derivative by score is, for no draw shows it.
     """
     choice("by", by, ("score", "pathwise"))
+    doubt_shared(key)
     dist, key = as_distribution(dist), check_key(key)
     with proven():
         within = within_constraints(dist)
@@ -37,7 +39,9 @@ def sample(
             return jax.tree.map(lambda x: x + zero, event), within
         # The parameters are frozen before the draw: a sampler without a derivative is then never asked for one.
         event = frozen(frozen(dist).sample(key))
-        return event, log_prob_of_draw(dist, event) + still_support(dist) + off_boundary(dist) + within
+        log_prob = log_prob_of_draw(dist, event) + still_support(dist) + off_boundary(dist)
+        with jax.named_scope(ACCOUNT):
+            return event, log_prob + within
 
 
 def cost(
@@ -53,7 +57,8 @@ def cost(
     """
     value, log_prob = _real("value", value), _real("log_prob", log_prob)
     log_prob = log_prob if jnp.issubdtype(log_prob.dtype, jnp.floating) else log_prob.astype(float)
-    baseline = stop_gradient(_real("baseline", baseline))
+    with jax.named_scope(LEVEL):
+        baseline = stop_gradient(_real("baseline", baseline))
     shapes = [jnp.shape(x) for x in (value, log_prob, baseline)]
     whole = max(shapes[:2], key=len)
     if shapes[0] not in ((), whole) or shapes[1] not in ((), whole) or not _fits(shapes[2], whole):

@@ -27,6 +27,9 @@ NAMES = {
 }  # fmt: skip
 # Names of scopes, which jaxprs keep: what logpi does, known to be right, and what it calls of a user's.
 PROVEN, GIVEN = "logpi_proven", "logpi_given"
+# ... and where a site hands out its log-probability, and a cost takes its baseline.
+ACCOUNT, LEVEL = "logpi_account", "logpi_level"
+LEFT_OUT, COMPARED = "a log-probability of logpi.sample that nobody takes", "a baseline of logpi.cost that is drawn"
 
 Found = dict[str, set[int]]  # names of operations that may jump, and the places where they are
 
@@ -49,20 +52,23 @@ def common_jumps(jaxpr: Any, of_params: list[bool], of_draws: list[bool]) -> lis
     """
     seen: tuple[Found, Found] = ({}, {})
     follow(jaxpr, of_params, seen[0])
-    if seen[0]:
-        follow(jaxpr, of_draws, seen[1], stopped=True)
-    return [name for name, places in seen[0].items() if places & seen[1].get(name, set())]
+    follow(jaxpr, of_draws, seen[1], stopped=True)
+    compared = [name for name in seen[1] if name == COMPARED]  # its derivative is stopped, so no parameter comes there
+    return [name for name, places in seen[0].items() if places & seen[1].get(name, set())] + compared
 
 
 def follow(jaxpr: Any, reached: list[bool], found: Found, stopped: bool = False) -> list[bool]:
     """Marks what depends on the reached inputs; returns which outputs do."""
     known = {var for var, yes in zip(jaxpr.invars, reached, strict=True) if yes}
-    read = {var for group in [*(eqn.invars for eqn in jaxpr.eqns), jaxpr.outvars] for var in group if _is_var(var)}
+    read = _read(jaxpr)
     for eqn in jaxpr.eqns:
         marks = [_is_in(var, known) for var in eqn.invars]
         if not any(marks) or (eqn.primitive.name == "stop_gradient" and not stopped):
             continue
-        outputs, seen = [True] * len(eqn.outvars), {} if _is_proven(eqn) else found
+        is_read = any(var in read for var in eqn.outvars)
+        if fault := _fault(eqn, is_read):
+            found.setdefault(fault, set()).add(id(eqn))
+        outputs, seen = [True] * len(eqn.outvars), found if is_read and not _is_proven(eqn) else {}
         if jump := _jump(eqn, marks, [var in read for var in eqn.outvars]):
             seen.setdefault(jump, set()).add(id(eqn))
         else:
@@ -71,6 +77,15 @@ def follow(jaxpr: Any, reached: list[bool], found: Found, stopped: bool = False)
             outputs = _enter(eqn, marks, seen, stopped) or outputs
         known |= {var for var, yes in zip(eqn.outvars, outputs, strict=True) if yes}
     return [_is_in(var, known) for var in jaxpr.outvars]
+
+
+def _read(jaxpr: Any) -> set[Any]:
+    """What the results are made of: NumPyro, for one, looks at parameters in ways that nobody listens to."""
+    read = {var for var in jaxpr.outvars if _is_var(var)}
+    for eqn in reversed(jaxpr.eqns):
+        if eqn.effects or any(var in read for var in eqn.outvars):
+            read |= {var for var in eqn.invars if _is_var(var)}
+    return read
 
 
 def _enter(eqn: Any, marks: list[bool], found: Found, stopped: bool) -> list[bool] | None:
@@ -101,8 +116,20 @@ def _jump(eqn: Any, marks: list[bool], used: list[bool]) -> str | None:
     return own or name if any(used if places is None and name in JUMPING else places or ()) else None
 
 
+def _fault(eqn: Any, is_used: bool) -> str | None:
+    """What a site or a cost does that may make a derivative wrong."""
+    scopes = _scopes(eqn)
+    if ACCOUNT in scopes and not is_used:
+        return LEFT_OUT
+    return COMPARED if LEVEL in scopes and not _is_proven(eqn) else None
+
+
+def _scopes(eqn: Any) -> str:
+    return str(eqn.source_info.name_stack)
+
+
 def _is_proven(eqn: Any) -> bool:
-    scopes = str(eqn.source_info.name_stack)
+    scopes = _scopes(eqn)
     return scopes.rfind(PROVEN) > scopes.rfind(GIVEN)
 
 

@@ -43,6 +43,38 @@ def through_a_branch(t, key):
     return jax.lax.cond(x > 1.0, lambda: 2.0, lambda: 0.0)
 
 
+def chain(first, baseline, split=jax.random.split):
+    """E y^2 of y ~ N(p x, 1), with x ~ N(p, 1), by what of the first draw's log-probability and a baseline."""
+
+    def program(p, key):
+        one, other = split(key)
+        x, before = logpi.sample(normal(p), one)
+        y, log_prob = logpi.sample(normal(p * x), other)
+        return logpi.cost(4 * x + y**2, log_prob + first * before if first else log_prob, baseline(x, y))
+
+    return program
+
+
+def each_its_own(p, key):
+    x, log_probs = jax.vmap(lambda key: logpi.sample(normal(p), key))(jax.random.split(key, 4))
+    return jnp.mean(logpi.cost(x**2, log_probs, (jnp.sum(x**2) - x**2) / 3))
+
+
+def either(p, key):
+    first, then = jax.random.split(key)
+    coin, before = logpi.sample(dist.Bernoulli(logits=p), first)
+
+    def branch(loc):
+        x, log_prob = logpi.sample(normal(loc), then)
+        return logpi.cost(x, before + log_prob)
+
+    return jax.lax.cond(coin == 1, lambda: branch(p), lambda: branch(2 * p))
+
+
+def stopped(p, key):
+    return jax.lax.stop_gradient(p + jax.random.normal(key)) ** 2
+
+
 class Sampler:
     """A uniform distribution of another library, that says nothing of its support."""
 
@@ -78,6 +110,10 @@ WRONG = {
         expected(lambda x: jnp.isfinite(jnp.log(x)) + x**2, normal, logpi.Pathwise()),
         "uses log, is_finite",
     ),
+    "a draw of no account": (chain(0, lambda x, y: 0.0), "a log-probability of logpi.sample that nobody takes"),
+    "a baseline of its own draw": (chain(1, lambda x, y: 4 * x), "a baseline of logpi.cost that is drawn"),
+    "one key": (chain(1, lambda x, y: 0.0, lambda key: (key, key)), "one key in two calls"),
+    "no derivative": (stopped, "no derivative in any parameter"),
     "a surrogate": (expected(jnp.sin, normal, logpi.LAX(jnp.round)), "uses round"),
     "a support that moves": (expected(jnp.square, lambda t: Sampler(0.0, t)), "support of Foreign|Sampler moves"),
     "a density without its point": (expected(lambda x: (x == 0) * 1.0, lambda t: Inflated(1.0, t)), "not that of its"),
@@ -108,6 +144,8 @@ RIGHT = {
     ),
     "what is compared in no parameter": expected(lambda x, p: p * (x > 1.0)),
     "counts": expected(lambda x, p: jnp.where(x > p, x * p, 0.0), dist.Poisson),
+    "leave one out": each_its_own,
+    "one key in two branches": either,
     "a stranger that is right": expected(jnp.sin, lambda t: Own(t), logpi.Pathwise()),
 }  # fmt: skip
 
@@ -116,8 +154,32 @@ RIGHT = {
 def test_what_is_right_is_let_through(name):
     J = RIGHT[name]
     known = facts(Pieces.of(J, 0.55), KEY)
-    assert known.jumps or known.strangers or name == "what is compared in no parameter"
-    check_derivative(Pieces.of(J, 0.55), KEY, known, J.samples)
+    assert known.is_doubtful or name == "what is compared in no parameter"
+    check_derivative(Pieces.of(J, 0.55), KEY, known, 64)
+
+
+def test_what_nobody_reads_is_not_suspected():
+    """NumPyro compares the parameters that it is given, whether or not somebody hears of it."""
+    assert not facts(Pieces.of(chain(1, lambda x, y: 0.0), 0.55), KEY).is_doubtful
+
+
+def test_a_program_that_cannot_be_differentiated_is_told():
+    def body(carry):
+        key, count, total, _ = carry
+        key, now = jax.random.split(key)
+        coin, log_prob = logpi.sample(dist.Bernoulli(logits=0.1), now)
+        return key, count + 1.0, total + log_prob, coin == 1
+
+    def until_tails(p, key):
+        start = key, 0.0, p, jnp.asarray(True)
+        _, count, total, _ = jax.lax.while_loop(lambda carry: carry[3], body, start)
+        return logpi.cost(count, total)
+
+    for ask in (logpi.estimate, lambda *asked: logpi.maximize(*asked, steps=2)):
+        with pytest.raises(InputError, match=r"J has no derivative \(Reverse-mode .*jax.lax.scan over as many steps"):
+            ask(until_tails, 0.5, KEY)
+    with pytest.raises(InputError, match=r"J cannot be followed by JAX .*write it with jnp.where"):
+        logpi.estimate(lambda p, key: p if jax.random.normal(key) > p else -p, 0.5, KEY)
 
 
 def test_derivatives_of_one_s_own_are_measured_too():
