@@ -157,6 +157,19 @@ def test_a_distribution_that_vmap_made_is_refused(of):
     traced(lambda x: jnp.sum(x**2), of, None)
 
 
+@pytest.mark.parametrize("kind", ["ImproperUniform", "a truncated StudentT"])
+def test_what_numpyro_cannot_draw_from_is_told(kind):
+    """A traceback of a NotImplementedError without a word came, and one that asked for another library."""
+
+    def of(t):
+        if kind == "ImproperUniform":
+            return dist.ImproperUniform(dist.constraints.real, (), ())
+        return dist.LeftTruncatedDistribution(dist.StudentT(4.0, t, 1.0), low=0.0)
+
+    with pytest.raises(InputError, match=r"cannot be drawn from \((NotImplementedError|Please install)"):
+        traced(lambda x: x, of, None)
+
+
 def test_what_numpyro_makes_has_the_axes_that_it_says():
     named = [*families.NUMBERS.values(), *families.COUNTS.values(), *families.ARRAYS.values()]
     assert all(as_distribution(d) for d in named)

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ...errors import InputError
+from ...errors import InputError, said
 from ..base import AbstractDistribution
 from ..threefry import fast_key
 
@@ -29,10 +29,17 @@ class FromNumpyro(AbstractDistribution):
             own = all(own_name(part) for part in parts_of(self.distribution))
             try:
                 return self.distribution.sample(fast_key(key) if own else key, shape)
-            except NotImplementedError as error:  # JAX draws Poisson's numbers with keys of its own generator alone
-                if str(jax.random.key_impl(key)) != "threefry2x32":
+            except (NotImplementedError, ImportError) as error:
+                # JAX draws Poisson's numbers with keys of its own generator alone.
+                if isinstance(error, NotImplementedError) and str(jax.random.key_impl(key)) != "threefry2x32":
                     raise InputError(f"{error}: give a key of it, as jax.random.key(0).") from None
+            try:
                 return self.distribution.sample(key, shape)
+            except (NotImplementedError, ImportError) as error:
+                raise InputError(
+                    f"{type(self.distribution).__name__} cannot be drawn from ({said(error, 160)}): give a "
+                    "distribution that NumPyro has a sampler for."
+                ) from None
 
     def sample_and_log_prob(self, key: PRNGKeyArray) -> tuple[Array, Float[Array, ""]]:
         """A draw and its log-density, summed over batch axes."""
