@@ -258,7 +258,8 @@ def _entropy(dist: AbstractDistribution, draws: Array) -> list[Check]:
 
 def _entropy_of(dist: AbstractDistribution) -> float:
     """In 64 bits, where it is not finite in those that the distribution has: a scale of 1e20 has no square in 32."""
-    entropy = float(dist.entropy())
+    with np.errstate(over="ignore"):  # NumPy warns of it, where JAX has compiled nothing of the kind before
+        entropy = float(dist.entropy())
     if np.isfinite(entropy):
         return entropy
     with jax.enable_x64(True), unvalidated():
