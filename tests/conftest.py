@@ -23,17 +23,23 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 # Every annotation in logpi is checked by beartype on every call. The hook must be there before logpi is first imported.
 install_import_hook("logpi", f"{typechecker.__name__}.typechecker")
 
-MAPS = Path("/proc/self/maps")
-MOST_MAPS = 20_000  # of the 65,530 that Linux allows a process; each compiled program takes some, and LLVM dies without
+MEMORY = Path("/proc/self/statm")  # in pages: all that is mapped, and what of it is there
+MOST_MEMORY = 1.2e9  # bytes, with which a file of tests may begin
 
 
 @pytest.fixture(autouse=True, scope="module")
 def few_programs() -> Iterator[None]:
-    """Lets go of the compiled programs of earlier files before there are too many of them for one process."""
+    """Lets go of the compiled programs of earlier files where they take much memory; the disk has them still.
+
+    Each takes some maps too, of which Linux allows a process 65,530, and LLVM dies without.
+    """
     yield
-    if MAPS.exists() and MAPS.read_bytes().count(b"\n") > MOST_MAPS:
+    if MEMORY.exists() and int(MEMORY.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") > MOST_MEMORY:
+        from logpi.jaxprs.compilation import give_back_memory
+
         jax.clear_caches()
         gc.collect()
+        give_back_memory()
 
 
 def pytest_configure() -> None:
