@@ -148,8 +148,8 @@ class GymnasiumVector(AbstractVectorEnv):
 
     def close(self) -> None:
         """Closes the environments, if they are ours."""
-        if self._ours and self._cut_off and isinstance(self._env, BlockVector):
-            self._env.end()
+        if self._ours and self._cut_off:
+            _end(self._env.blocks if isinstance(self._env, BlockVector) else self._env)
         elif self._ours:
             self._env.close()
 
@@ -187,10 +187,13 @@ def vectorize(
 
     called = name or getattr(make_one, "__name__", "the environment")
     functions: list[Any] = [functools.partial(Watched, make_one, i, restart, called) for i in range(num_envs)]
-    if processes:
-        env: Any = BlockVector(functions, shared_by(processes, num_envs), shared)
+    workers = shared_by(processes, num_envs) if processes else 0
+    if not workers:
+        env: Any = SyncVectorEnv(functions, autoreset_mode=AutoresetMode.NEXT_STEP)
+    elif workers == num_envs:  # blocks of one would take half as long again for a step
+        env = _in_processes(functions, shared, AutoresetMode.NEXT_STEP)
     else:
-        env = SyncVectorEnv(functions, autoreset_mode=AutoresetMode.NEXT_STEP)
+        env = BlockVector(functions, workers, shared)
     return GymnasiumVector(env, seed, called if processes else name)
 
 
@@ -198,6 +201,26 @@ def shared_by(processes: bool | int, num_envs: int) -> int:
     """How many processes share the environments, equally, where so many at most are asked for; True is one for each."""
     most = num_envs if processes is True else min(processes, num_envs)
     return next(count for count in range(most, 0, -1) if num_envs % count == 0)
+
+
+def _in_processes(functions: Sequence[Callable[[], Any]], shared: bool, mode: Any) -> Any:
+    """A vector environment of Gymnasium's with a process for what each function makes."""
+    from gymnasium.vector import AsyncVectorEnv
+
+    # Not by fork: a copy of a process that runs JAX's threads may hang.
+    check_main()
+    return AsyncVectorEnv(functions, shared_memory=shared, autoreset_mode=mode, context="forkserver")
+
+
+def _end(env: Any) -> None:
+    """Ends the processes of which one was lost: `close` would wait for answers given already."""
+    for process in env.processes:
+        process.terminate()
+        process.join()
+    for pipe in env.parent_pipes:
+        if pipe is not None:
+            pipe.close()
+    env.closed = True
 
 
 class BlockVector:
@@ -208,53 +231,36 @@ class BlockVector:
     """
 
     def __init__(self, functions: Sequence[Callable[[], Any]], processes: int, shared: bool):
-        from gymnasium.vector import AsyncVectorEnv, AutoresetMode
+        from gymnasium.vector import AutoresetMode
 
-        # Not by fork: a copy of a process that runs JAX's threads may hang.
-        check_main()
         self.num_envs, self._size = len(functions), len(functions) // processes
         self._starts = range(0, self.num_envs, self._size)
         blocks: list[Any] = [functools.partial(Block, functions[i : i + self._size]) for i in self._starts]
-        self._blocks: Any = AsyncVectorEnv(
-            blocks,
-            shared_memory=shared,
-            autoreset_mode=AutoresetMode.DISABLED,
-            context="forkserver",
-        )
-        self.metadata = self._blocks.metadata | {"autoreset_mode": AutoresetMode.NEXT_STEP}
-        self.render_mode = self._blocks.render_mode
+        self.blocks = _in_processes(blocks, shared, AutoresetMode.DISABLED)
+        self.metadata = self.blocks.metadata | {"autoreset_mode": AutoresetMode.NEXT_STEP}
+        self.render_mode = self.blocks.render_mode
         for name in ("single_observation_space", "single_action_space"):
-            setattr(self, name, self._blocks.get_attr(name)[0])
+            setattr(self, name, self.blocks.get_attr(name)[0])
 
     def reset(self, *, seed: int | None = None) -> tuple[PyTree[np.ndarray], dict[str, Any]]:
         """New episodes everywhere; environment i gets `seed + i`."""
-        obs, _ = self._blocks.reset(seed=None if seed is None else [seed + start for start in self._starts])
+        obs, _ = self.blocks.reset(seed=None if seed is None else [seed + start for start in self._starts])
         return self._flat(obs), {}
 
     def step(self, action: np.ndarray) -> tuple[Any, ...]:
         """A step of all."""
-        *outcome, info = self._blocks.step(action.reshape(-1, self._size, *action.shape[1:]))
+        *outcome, info = self.blocks.step(action.reshape(-1, self._size, *action.shape[1:]))
         told = info.get(RESTARTED, [])
         why = np.array([text for block in told for text in block or [""] * self._size], object)
         return *self._flat(outcome), {RESTARTED: why, f"_{RESTARTED}": why.astype(bool)}
 
     def render(self) -> list[np.ndarray]:
         """A picture of each."""
-        return [frame for block in self._blocks.render() for frame in block]
+        return [frame for block in self.blocks.render() for frame in block]
 
     def close(self) -> None:
         """Ends the processes, once they have closed their environments."""
-        self._blocks.close()
-
-    def end(self) -> None:
-        """Ends the processes of which one was lost: `close` would wait for answers given already."""
-        for process in self._blocks.processes:
-            process.terminate()
-            process.join()
-        for pipe in self._blocks.parent_pipes:
-            if pipe is not None:
-                pipe.close()
-        self._blocks.closed = True
+        self.blocks.close()
 
     def _flat(self, arrays: PyTree[np.ndarray]) -> PyTree[np.ndarray]:
         """Arrays (processes, environments of each, ...) as (num_envs, ...)."""
