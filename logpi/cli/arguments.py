@@ -199,7 +199,7 @@ def _field(flag: Flag) -> tuple[str, Any, Any]:
     elif flag.kind == tuple[str, ...]:
         annotation = Annotated[tyro.conf.UseAppendAction[flag.kind], words]
     else:
-        annotation = Annotated[Any, _constructor(flag), words]
+        annotation = Annotated[Any, _constructor(flag), words]  # which knows its kind; a default may be of another
     if flag.positional:
         annotation = tyro.conf.Positional[annotation]
     field = dataclasses.field() if flag.default is REQUIRED else dataclasses.field(default=flag.default)

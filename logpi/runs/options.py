@@ -88,7 +88,8 @@ def _is_kept(value: object) -> bool:
 class EvaluationPlan:
     """Evaluations of a training on the way: in environments of their own, of the policy as it is then.
 
-    The first is before any update, the last after all of them. They change nothing of what is learned.
+    The first is before any update, the last after all of them. They change nothing of what is learned. What a stop
+    rests on, with its sources, is in `logpi.statistics.betting`. Raises `InputError` for what they cannot be.
     """
 
     every: int  # updates
@@ -96,7 +97,7 @@ class EvaluationPlan:
     deterministic: bool = False  # by each policy's likeliest actions, in place of drawn ones
     env: Any = None  # another environment than the one that is trained in: all that `train` takes for one
     stop_at: float | None = None  # ends the training once the mean return has reached this, in every seed
-    lowest_return: float | None = None  # that an episode can have: without it, the lowest is what was seen before
+    lowest_return: float | None = None  # that an episode can have; without it, what `Evidence.after` takes for it
     confidence: float = 0.95  # that a training whose policies never reach it is not ended
 
     def __post_init__(self):

@@ -147,13 +147,12 @@ class Underway:
         They are whole rows, but where one of these takes long. What a row shows does not depend on it.
         """
         before, every = time.perf_counter(), self.trainer.every
-        room = [each.room(self.iteration) for each in (self.checkpoints, self.evaluating) if each is not None]
-        count = max(1, min(self.count, *room))
+        count = max(1, min(self.count, self.checkpoints.room(self.iteration)))
         count += -(self.iteration + count) % every
         count = count if self.count >= every else min(self.count, count)
 
         def most(iteration: int) -> int:
-            """Of a seed, which after a fault may be further than others: no further than its own next evaluation."""
+            """Of a seed, which after a fault may be further than others: up to its own next evaluation, or the end."""
             own = total if self.evaluating is None else self.evaluating.room(iteration)
             return min(count, total - iteration, own)
 

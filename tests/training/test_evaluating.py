@@ -63,7 +63,7 @@ def test_the_best_are_kept_of_each_seed(whole: Any, tmp_path: Path) -> None:
         first = next(row for row in mine if np.float32(row["return_mean"]) == best.return_mean)
         assert (best.iteration, True) == (first["iteration"], first["best"])
     assert same(logpi.load(folder, best=True).models, run.best.models) and same(logpi.load(folder).models, run.models)
-    assert "rescued" not in str(logpi.load(folder).save(tmp_path / "copy"))
+    logpi.load(folder).save(tmp_path / "copy")
     assert of_evaluations(tmp_path / "copy") == of_evaluations(folder)
     np.testing.assert_array_equal(
         run.best.evaluate(3, seed=5).returns, logpi.load(tmp_path / "copy", best=True).evaluate(3, seed=5).returns
