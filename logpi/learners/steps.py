@@ -128,7 +128,7 @@ def accumulated_step(
     """
     size = jax.tree.leaves(batch)[0].shape[0]
     num_parts = max(n for n in range(1, num_parts + 1) if size % n == 0)
-    parts = jax.tree.map(lambda x: x.reshape(num_parts, -1, *x.shape[1:]), batch)
+    parts = jax.tree.map(lambda x: x.reshape(num_parts, size // num_parts, *x.shape[1:]), batch)
     share = jnp.sum(parts.weight, tuple(range(1, parts.weight.ndim))) / jnp.maximum(jnp.sum(batch.weight), 1e-8)
 
     def add(noise, part):
@@ -184,7 +184,8 @@ def epochs(
 
     @jax.jit  # so that asking for the shapes and running share one trace
     def epoch(dynamic, order):
-        minibatches = jax.tree.map(lambda x: x[order].reshape(num_minibatches, -1, *x.shape[1:]), batch)
+        split = (num_minibatches, size // num_minibatches)  # not -1: a part of an observation may have no entries
+        minibatches = jax.tree.map(lambda x: x[order].reshape(*split, *x.shape[1:]), batch)
         (dynamic, noise), records = jax.lax.scan(minibatch, (dynamic, no_noise(learner.model)), minibatches)
         return dynamic, EpochsInfo(jax.tree.map(jnp.mean, records), noise.norm(), noise.signal_to_noise())
 
