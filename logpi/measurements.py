@@ -48,4 +48,9 @@ CLIPPED_ACTIONS = Measurement(  # where actions have bounds
     "clipped_actions", "share", "Of the numbers of the actions that were drawn, those beyond the bounds.",
     "Clipped actions",
 )  # fmt: skip
+ALL_FORBIDDEN = Measurement(  # where observations have a mask
+    "all_forbidden", "share of steps",
+    "Of the steps, those whose mask forbade every value of a choice. Such a mask forbids nothing.",
+    "Masks that forbid everything",
+)  # fmt: skip
 OF_EPISODES = (RETURN, RETURN_SQUARES, LENGTH)

@@ -3,6 +3,7 @@
 from .base import AbstractDistribution as AbstractDistribution
 from .bernoulli import Bernoulli as Bernoulli
 from .categorical import Categorical as Categorical
+from .forbidden import masked as masked
 from .foreign import as_distribution as as_distribution
 from .foreign import Foreign as Foreign
 from .joint import Joint as Joint

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from .base import AbstractDistribution
 from .probabilities import by_logits
@@ -34,14 +34,14 @@ class Bernoulli(AbstractDistribution):
         return jnp.sum(jnp.where(event == 1, ones, jnp.where(event == 0, zeros, -jnp.inf)))
 
     def entropy(self) -> Float[Array, ""]:
-        p = jax.nn.sigmoid(self.logits)
-        return -jnp.sum(p * jax.nn.log_sigmoid(self.logits) + (1 - p) * jax.nn.log_sigmoid(-self.logits))
+        """In nats; a value of probability 0 adds nothing."""
+        return -jnp.sum(_expected(self.logits, jax.nn.log_sigmoid(self.logits), jax.nn.log_sigmoid(-self.logits)))
 
     def kl(self, other: Any) -> Float[Array, ""]:
-        p = jax.nn.sigmoid(self.logits)
+        """In nats; infinite where `other` rules out what this one allows."""
         one = jax.nn.log_sigmoid(self.logits) - jax.nn.log_sigmoid(other.logits)
         zero = jax.nn.log_sigmoid(-self.logits) - jax.nn.log_sigmoid(-other.logits)
-        return jnp.sum(p * one + (1 - p) * zero)
+        return jnp.sum(_expected(self.logits, one, zero))
 
     def mode(self) -> Int[Array, "*shape"]:
         return (self.logits > 0).astype(jnp.int32)
@@ -58,10 +58,23 @@ def _(dist: Bernoulli) -> Traits:
         contains=lambda event: jnp.logical_or(event == 0, event == 1),
         pmf=lambda event: by_logits(dist, event),
         families=lambda: [Family("Bernoulli", "Bernoulli", shape, lambda: {"probs": jax.nn.sigmoid(dist.logits)})],
+        masked=lambda allowed: _masked(dist, allowed),
         bernoulli_logits=lambda: dist.logits,
         quantiles=lambda: Quantiles(dist.logits.size, lambda uniform: _coins_at(dist, uniform)),
         summary=lambda: {"ones": jax.nn.sigmoid(dist.logits)},
     )
+
+
+def _expected(logits: Array, one: Array, zero: Array) -> Float[Array, "*shape"]:
+    """The mean of what each coin's values come to; one that is never drawn may be infinite, or no number."""
+    p = jax.nn.sigmoid(logits)
+    return p * jnp.where(logits > -jnp.inf, one, 0.0) + (1 - p) * jnp.where(logits < jnp.inf, zero, 0.0)
+
+
+def _masked(dist: Bernoulli, allowed: Bool[Array, " flags"]) -> Bernoulli:
+    """Where neither value is allowed, both are."""
+    zero, one = jnp.moveaxis(allowed.reshape(*dist.logits.shape, 2), -1, 0)
+    return Bernoulli(jnp.where(one | ~zero, jnp.where(zero | ~one, dist.logits, jnp.inf), -jnp.inf))
 
 
 def _coins_at(dist: Bernoulli, uniform: Float[Array, " d"]) -> Int[Array, "*shape"]:

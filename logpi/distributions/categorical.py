@@ -69,6 +69,7 @@ def _(dist: Categorical) -> Traits:
         such_as=f"one of 0 to {n - 1}",
         pmf=lambda event: by_logits(dist, event),
         families=lambda: [Family("Categorical", "Categorical", (), lambda: {"logits": dist.logits})],
+        masked=lambda allowed: Categorical(jnp.where(allowed | ~jnp.any(allowed), dist.logits, -jnp.inf)),
         categorical_logits=lambda: dist.logits,
         quantiles=lambda: Quantiles(1, lambda uniform: choice_at(jax.nn.softmax(dist.logits), uniform[0])),
         summary=lambda: {"probabilities": jax.nn.softmax(dist.logits)},

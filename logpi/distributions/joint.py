@@ -6,11 +6,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
 from ..errors import InputError
 from .base import AbstractDistribution
 from .categorical import Categorical
+from .forbidden import masked, num_values
 from .guards import not_reparametrised, parameters_of
 from .probabilities import log_prob_of_draw, probability
 from .quantiles import quantiles_of
@@ -87,6 +88,7 @@ def _(dist: Joint) -> Traits:
         values=lambda: [row for part in parts for row in choices(part)[0]],
         as_event=lambda event: _as_event(dist, event),
         parts=lambda: parts,
+        masked=lambda allowed: Joint(tuple(map(masked, parts, _split(parts, allowed)))),
         support_bounds=lambda: [bound for part in parts for bound in traits(part).support_bounds()],
         pmf=lambda event: _probability(dist, event),
         log_prob_of_draw=lambda event: _log_prob_of_draw(dist, event),
@@ -97,6 +99,11 @@ def _(dist: Joint) -> Traits:
         constraints=lambda: (constraint for part in parts for constraint in traits(part).constraints()),
         boundary=lambda: (probs for part in parts for probs in traits(part).boundary()),
     )
+
+
+def _split(parts: tuple[AbstractDistribution, ...], allowed: Bool[Array, " flags"]) -> list[Bool[Array, " _"]]:
+    """The flags of each part."""
+    return jnp.split(allowed, np.cumsum([num_values(part) for part in parts])[:-1].tolist())
 
 
 def _as_event(dist: Joint, event: Any) -> Array:

@@ -106,6 +106,7 @@ class Traits:
     families: Callable[[], list[Family] | None] = untold  # of the entries of an event, in order
     bernoulli_logits: Callable[[], Float[Array, "*shape"] | None] = untold  # if entries are independent zeros and ones
     categorical_logits: Callable[[], Float[Array, " n"] | None] = untold  # if an event is one choice out of n
+    masked: Callable[[Bool[Array, " flags"]], Any] = untold  # with a flag for each of `values`: the rest is never drawn
     # Samplers.
     quantiles: Callable[[], Quantiles | None] = untold
     not_reparametrised: Callable[[], list[Array] | None] = untold  # in which a draw has no derivative, or a wrong one

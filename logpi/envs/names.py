@@ -12,7 +12,6 @@ from .known import brought_by, envpool_ids, EXTRAS, is_installed
 from .named import named, named_as, suite_of
 from .probes import KINDS, PROBES
 from .sources import (
-    can_be_shared,
     CompiledSource,
     EnvPoolMaker,
     EnvSource,
@@ -25,6 +24,7 @@ from .sources import (
     processes_of,
     quiet,
 )
+from .told_masks import vector_tells_masks
 
 # EnvPool has these too, with other spaces than Gymnasium's of the same name.
 _OTHER_SPACES = ("Blackjack-v1", "tabular/CliffWalking-v0")
@@ -78,8 +78,9 @@ def _given(env: Any) -> HostSource:
     from gymnasium.vector import VectorEnv
 
     if isinstance(env, VectorEnv):
-        vector = GivenVector(env)(env.num_envs, None)
-        return HostSource(vector.name, vector.obs_space, vector.action_space, GivenVector(env))
+        make = GivenVector(env, masked=vector_tells_masks(env))
+        vector = make(env.num_envs, None)
+        return HostSource(vector.name, vector.obs_space, vector.action_space, make)
     if isinstance(env, gymnasium.Env):
         raise InputError(f"{shown(env)} is one environment, but several are needed: give the function that makes it.")
     if not callable(env):
@@ -95,9 +96,11 @@ def _given(env: Any) -> HostSource:
     if not isinstance(made, gymnasium.Env):
         raise InputError(f"The function {label} made {shown(made)}, but it must make a gymnasium.Env.")
     name = made.spec.id if made.spec else label
-    with looked_at(made) as spaces, quiet():
-        maker = FunctionMaker(env, name, shared=can_be_shared(spaces[0]))
-        return HostSource(name, *spaces, maker, named=named_as(made))
+    with quiet():
+        again = named_as(made)  # before it is looked at: that may reset it
+        with looked_at(made) as looks:
+            maker = FunctionMaker(env, name, shared=looks.shared, masked=looks.masked)
+            return HostSource(name, looks.obs_space, looks.action_space, maker, named=again)
 
 
 def _in_suite(suite: str, name: str, id: str, options: dict[str, Any], note: str = "") -> EnvSource:
@@ -130,8 +133,9 @@ def _gymnasium(name: str, id: str, options: dict[str, Any]) -> HostSource:
         raise _unknown(name, id, {known: f"gymnasium:{known}" for known in gymnasium.registry})
     maker = GymnasiumMaker(id, options)
     try:
-        with looked_at(maker.one()) as spaces:
-            return HostSource(name, *spaces, dataclasses.replace(maker, shared=can_be_shared(spaces[0])))
+        with looked_at(maker.one()) as looks:
+            maker = dataclasses.replace(maker, shared=looks.shared, masked=looks.masked)
+            return HostSource(name, looks.obs_space, looks.action_space, maker)
     except InputError:
         raise
     except Exception as error:

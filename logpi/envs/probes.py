@@ -14,7 +14,8 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from ..errors import InputError
 from ..spaces.actions import bounds
 from ..spaces.encoding import encode, encoded_size
-from ..spaces.kinds import Box, Discrete, MultiBinary, MultiDiscrete, Space
+from ..spaces.kinds import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space
+from ..spaces.masks import groups, MASK, num_flags, OBSERVATION, with_mask
 from ..spaces.membership import Range, shape_of
 from .base import AbstractEnv, first_timestep, Timestep
 
@@ -154,7 +155,44 @@ class Termination(AbstractEnv):
         return steps, Timestep(obs, jnp.ones(()), over, jnp.zeros((), bool))
 
 
+class Blocked(AbstractEnv):
+    """Half of the values of each choice are blocked, anew in every step, and `action_mask` says which.
+
+    A step pays the mean over the entries of their values, from 0 for the first to 1 for the last (of a Box, which has
+    none to block: from its lower to its upper bound); a blocked one costs 1 and ends the episode of `length` steps. Of
+    n values k = n - floor(n / 2) are left, so the best pay (k (n + 1) / (k + 1) - 1) / (n - 1) a step on average.
+    """
+
+    action_space: Space = eqx.field(static=True, default=KINDS["discrete"])
+    length: int = eqx.field(static=True, default=8)
+
+    def __check_init__(self):
+        _check(self.action_space, self.length)
+
+    @property
+    def obs_space(self) -> Space:
+        """The mask, and how much of the time has passed."""
+        mask = MultiBinary((num_flags(self.action_space),))
+        return Dict(((MASK, mask), (OBSERVATION, Box((1,), 0.0, 1.0))))
+
+    def reset(self, key: PRNGKeyArray) -> tuple[tuple[Array, Int[Array, ""]], Timestep]:
+        allowed, steps = _halves(self.action_space, key), jnp.zeros((), jnp.int32)
+        return (allowed, steps), first_timestep(with_mask(jnp.zeros(1), allowed))
+
+    def step(
+        self, key: PRNGKeyArray, state: tuple[Array, Int[Array, ""]], action: Array
+    ) -> tuple[tuple[Array, Int[Array, ""]], Timestep]:
+        """Pays for the values; ends where one was blocked, and after `length` steps."""
+        allowed, steps = state
+        wrong = jnp.any((_flags_of(self.action_space, action) > 0) & (allowed == 0))
+        reward = jnp.where(wrong, -1.0, _height(self.action_space, action))
+        steps, clock, over = _clock(steps, self.length)
+        allowed = _halves(self.action_space, key)
+        return (allowed, steps), Timestep(with_mask(clock, allowed), reward, wrong | over, jnp.zeros((), bool))
+
+
 PROBES: dict[str, type[AbstractEnv]] = {
+    "blocked": Blocked,
     "identity": Identity,
     "recall": Recall,
     "two-step": TwoStep,
@@ -231,3 +269,28 @@ def _share(space: Space, action: Array) -> Float[Array, ""]:
         low, high = bounds(space)
         return jnp.mean((action - low) / (high - low))
     return (1 + agreement(space, action, _extreme(space, True))) / 2
+
+
+def _halves(space: Space, key: PRNGKeyArray) -> Int[Array, " flags"]:
+    """A mask that leaves any half of the values of each entry, of an odd number the larger half."""
+    keys = jax.random.split(key, max(1, len(groups(space))))
+    pieces = [jax.random.permutation(one, jnp.arange(n)) >= n // 2 for one, n in zip(keys, groups(space), strict=False)]
+    return jnp.concatenate([jnp.zeros(0, bool), *pieces]).astype(jnp.int32)
+
+
+def _flags_of(space: Space, action: Array) -> Float[Array, " flags"]:
+    """Which values an action has: one in each entry."""
+    match space:
+        case Box():
+            return jnp.zeros(0)
+        case MultiBinary():
+            return jax.nn.one_hot(jnp.ravel(action), 2).reshape(-1)
+        case _:
+            return encode(space, action)
+
+
+def _height(space: Space, action: Array) -> Float[Array, ""]:
+    """How far up the entries of an action are on average, from 0 to 1."""
+    if isinstance(space, Box):
+        return _share(space, action)
+    return jnp.mean(jnp.ravel(action - _first(space)) / (jnp.asarray(groups(space)) - 1))

@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import threading
 from collections.abc import Callable, Generator
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from ..errors import InputError
 from ..spaces.gymnasium import from_gymnasium
@@ -13,6 +13,7 @@ from ..spaces.kinds import Dict, Space, Tuple
 from ..spaces.membership import dtype_of
 from .base import AbstractEnv
 from .named import Named
+from .told_masks import MaskShown, space_with_mask, tells_masks
 from .vector import AbstractVectorEnv, GymnasiumVector, shared_by, vectorize
 
 Size = TypeVar("Size")
@@ -86,6 +87,7 @@ class GymnasiumMaker:
     processes: bool | int = False
     restart: bool = False  # one that breaks down, in place of raising what it raised
     shared: bool = True  # whether observations can lie in memory that processes share
+    masked: bool = False  # whether it tells masks beside its observations
 
     def __call__(self, num_envs: int, seed: int | None) -> GymnasiumVector:
         """`num_envs` of them."""
@@ -98,11 +100,12 @@ class GymnasiumMaker:
             return _vectorized(self, one, self.id, num_envs, seed)
 
     def one(self) -> Any:
-        """One of them, as Gymnasium makes it."""
+        """One of them, as Gymnasium makes it, with its mask in the observation."""
         import gymnasium
 
+        one = functools.partial(gymnasium.make, self.id, disable_env_checker=True, **self.options)
         with quiet("mujoco" in str(gymnasium.registry.get(self.id))):
-            return gymnasium.make(self.id, disable_env_checker=True, **self.options)
+            return _with_mask(self, one)()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,19 +117,26 @@ class FunctionMaker:
     processes: bool | int = False
     restart: bool = False  # one that breaks down, in place of raising what it raised
     shared: bool = True  # whether observations can lie in memory that processes share
+    masked: bool = False  # whether it tells masks beside its observations
 
     def __call__(self, num_envs: int, seed: int | None) -> GymnasiumVector:
         """`num_envs` of them."""
         return _vectorized(self, self.function, self.name, num_envs, seed)
 
     def one(self) -> Any:
-        """One of them, as the function makes it."""
-        return self.function()
+        """One of them, as the function makes it, with its mask in the observation."""
+        return _with_mask(self, self.function)()
+
+
+def _with_mask(how: GymnasiumMaker | FunctionMaker, one: Callable[[], Any]) -> Callable[[], Any]:
+    """A function that makes one, to be sent to processes too."""
+    return functools.partial(MaskShown, one) if how.masked else one
 
 
 def _vectorized(
     how: GymnasiumMaker | FunctionMaker, one: Callable[[], Any], name: str, num_envs: int, seed: int | None
 ) -> GymnasiumVector:
+    one = _with_mask(how, one)
     return vectorize(one, num_envs, seed, processes=how.processes, restart=how.restart, name=name, shared=how.shared)
 
 
@@ -143,10 +153,11 @@ class GivenVector:
     """Hands out a vector environment of the user's own. There is only the one, and it is the user's to close."""
 
     env: Any
+    masked: bool = False  # whether its infos have masks of actions
 
     def __call__(self, num_envs: int, seed: int | None) -> GymnasiumVector:
         """The environment. Raises `InputError` for another number of environments than it has."""
-        vector = GymnasiumVector(self.env, seed, ours=False)
+        vector = GymnasiumVector(self.env, seed, ours=False, masked=self.masked)
         if vector.num_envs != num_envs:
             raise InputError(
                 f"The vector environment {vector.name} has {vector.num_envs} environments, but num_envs is {num_envs}: "
@@ -211,17 +222,33 @@ def restarting(source: EnvSource) -> EnvSource:
     )
 
 
-@contextlib.contextmanager
-def looked_at(env: Any) -> Generator[tuple[Space, Space]]:
-    """The spaces of an environment of Gymnasium's, which is closed in the end.
+class Looks(NamedTuple):
+    """What was seen of an environment of Gymnasium's."""
 
-    Raises `InputError` for spaces that logpi does not know, and where one is missing.
+    obs_space: Space  # with the mask, where there is one
+    action_space: Space
+    masked: bool  # whether it tells masks beside its observations
+
+    @property
+    def shared(self) -> bool:
+        """Whether observations can lie in memory that processes share."""
+        return can_be_shared(self.obs_space)
+
+
+@contextlib.contextmanager
+def looked_at(env: Any) -> Generator[Looks]:
+    """An environment of Gymnasium's, which is closed in the end.
+
+    Raises `InputError` for spaces that logpi does not know, and where one is missing; and for a mask that does not fit.
     """
     try:
         for name in ("observation_space", "action_space"):
             if getattr(env, name, None) is None:
                 raise InputError(f"{env} has no {name}: set self.{name} to a space of gymnasium's in its __init__.")
-        yield from_gymnasium(env.observation_space), from_gymnasium(env.action_space)
+        spaces = from_gymnasium(env.observation_space), from_gymnasium(env.action_space)
+        if masked := tells_masks(env):
+            spaces = from_gymnasium(space_with_mask(env.observation_space, env.action_space)), spaces[1]
+        yield Looks(*spaces, masked)
     finally:
         with contextlib.suppress(Exception):  # those that are played in say it, if they cannot be closed either
             env.close()

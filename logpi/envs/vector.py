@@ -19,8 +19,10 @@ from ..errors import EnvironmentFault, InputError
 from ..spaces.actions import typed_for
 from ..spaces.gymnasium import from_gymnasium
 from ..spaces.kinds import Space
+from ..spaces.masks import with_mask
 from ..spaces.membership import caster, reader
 from .guard import Block, RESTARTED, shown_action, Watched
+from .told_masks import masks_told, space_with_mask
 
 Rewards = Float[np.ndarray, " num_envs"]
 Flags = Bool[np.ndarray, " num_envs"]
@@ -74,12 +76,15 @@ class AbstractVectorEnv(abc.ABC):
 class GymnasiumVector(AbstractVectorEnv):
     """A vector environment of Gymnasium's in next-step autoreset mode.
 
-    `ours` says whether it was made here, of environments that are watched, or by somebody who also closes it. Raises
+    `ours` says whether it was made here, of environments that are watched, or by somebody who also closes it; `masked`,
+    whether its infos have masks of actions that are to be part of the observations. Raises
     `InputError` for the other modes: they show the first observation of the next episode in place of the observation
     that the last action led to.
     """
 
-    def __init__(self, env: Any, seed: int | None = None, name: str | None = None, *, ours: bool = True):
+    def __init__(
+        self, env: Any, seed: int | None = None, name: str | None = None, *, ours: bool = True, masked: bool = False
+    ):
         from gymnasium.vector import AutoresetMode
 
         self.name = name or (env.spec.id if env.spec else type(env.unwrapped).__name__)
@@ -92,8 +97,9 @@ class GymnasiumVector(AbstractVectorEnv):
                 "give the function that makes one environment."
             )
         self.num_envs = env.num_envs
-        self.obs_space = from_gymnasium(env.single_observation_space)
-        self.action_space = from_gymnasium(env.single_action_space)
+        self._masked, spaces = masked, (env.single_observation_space, env.single_action_space)
+        self.obs_space = from_gymnasium(space_with_mask(*spaces) if masked else spaces[0])
+        self.action_space = from_gymnasium(spaces[1])
         self._env, self._seed, self._ours = env, seed, ours
         self._cut_off = False  # a process of one has ended by itself
         self._as_member = typed_for(self.action_space)
@@ -107,9 +113,9 @@ class GymnasiumVector(AbstractVectorEnv):
         Raises `EnvironmentFault` where the process of one has ended by itself.
         """
         with self._answering("as it was reset"):
-            obs, _ = self._env.reset(seed=self._seed)
+            obs, info = self._env.reset(seed=self._seed)
         self._seed, self._over = None, np.zeros(self.num_envs, bool)
-        return self._taken(obs)
+        return self._taken(obs, info)
 
     def send(self, action: np.ndarray) -> None:
         """Keeps the actions: only some of Gymnasium's vector environments can step without being waited for.
@@ -130,15 +136,19 @@ class GymnasiumVector(AbstractVectorEnv):
                 for x, dtype in ((reward, np.float64), (terminated, bool), (truncated, bool))
             )
             self._over = terminated | truncated
-        return self._taken(obs), reward.astype(np.float32), terminated, truncated
+        return self._taken(obs, info), reward.astype(np.float32), terminated, truncated
 
-    def _taken(self, obs: PyTree[Any]) -> PyTree[np.ndarray]:
+    def _taken(self, obs: PyTree[Any], info: Any) -> PyTree[np.ndarray]:
         """Observations as members of their space. Each of ours has been looked at already."""
         if self._read is not None:
+            what = ""
             try:
+                if self._masked:
+                    obs = with_mask(obs, masks_told(self.action_space, info, self._over))
+                what = "an observation "
                 obs = self._read(obs)
             except ValueError as error:
-                raise EnvironmentFault(f"The vector environment {self.name} returned an observation {error}.") from None
+                raise EnvironmentFault(f"The vector environment {self.name} returned {what}{error}.") from None
         return self._cast(obs)
 
     def render(self) -> np.ndarray:

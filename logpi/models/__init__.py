@@ -19,6 +19,7 @@ from .encoders import FlatEncoder as FlatEncoder
 from .encoders import ImageEncoder as ImageEncoder
 from .encoders import make_encoder as make_encoder
 from .feedforward import FeedForwardActorCritic as FeedForwardActorCritic
+from .masked import Masked as Masked
 from .normalizer import Normalized as Normalized
 from .normalizer import Normalizer as Normalizer
 from .normalizer import observe as observe

@@ -14,11 +14,13 @@ from ..distributions.traits import traits
 from ..errors import check_between, check_fields, check_flag, check_whole, choice, InputError, said, shown, takes
 from ..spaces.encoding import is_image
 from ..spaces.kinds import Discrete, MultiBinary, MultiDiscrete, Space
+from ..spaces.masks import split_mask
 from ..spaces.membership import caster, draw, reader, shape_of
 from .base import AbstractActorCritic, AbstractPolicy, WithoutCritic
 from .encoders import make_encoder
 from .feedforward import FeedForwardActorCritic
 from .heads import make_head
+from .masked import Masked
 from .networks import is_network, network_actor_critic
 from .normalizer import Normalized, Normalizer
 from .recurrent import RecurrentActorCritic
@@ -110,12 +112,13 @@ def _check_depth(network: Network) -> None:
 def make_actor_critic(
     obs_space: Space, action_space: Space, network: Network | None = None, *, key: PRNGKeyArray
 ) -> AbstractActorCritic:
-    """An actor-critic that reads observations of one space and acts in another.
+    """An actor-critic that reads observations of one space and acts in another; `Masked` where there is a mask.
 
-    Raises `InputError` for a space that no head or encoder knows, or without entries, and for an `initial_log_std` of
-    actions that have none.
+    Raises `InputError` for a space that no head or encoder knows, or without entries, for an `initial_log_std` of
+    actions that have none, and for a mask that does not fit.
     """
     network = network or Network()
+    obs_space, has_mask = split_mask(obs_space, action_space)
     _check_spread(network, action_space)
     encoder_key, model_key = jax.random.split(key)
     units = network.units(obs_space)
@@ -138,7 +141,9 @@ def make_actor_critic(
         )
     else:
         model = FeedForwardActorCritic(encoder, head, hidden=units, activation=activation, key=model_key)
-    return Normalized(model, Normalizer(obs_space)) if network.normalize_observations else model
+    if network.normalize_observations:
+        model = Normalized(model, Normalizer(obs_space))
+    return Masked(model, action_space) if has_mask else model
 
 
 def _check_spread(network: Network, action_space: Space) -> None:
@@ -162,17 +167,43 @@ def as_actor_critic(model: Any, obs_space: Space, action_space: Space, key: PRNG
         model = policy  # that of an agent
     makes = not isinstance(model, AbstractPolicy) and not is_network(model) and _is_maker(model)
     made: Any = cast(Any, model)(obs_space, action_space, key) if makes else model
+    seen, has_mask = split_mask(obs_space, action_space)
     if is_network(made):
         own_key, usual_key = jax.random.split(key)
-        usual: Any = make_actor_critic(obs_space, action_space, key=usual_key)
-        return network_actor_critic(made, usual, obs_space, action_space, own_key)
+        usual: Any = make_actor_critic(seen, action_space, key=usual_key)
+        made = network_actor_critic(made, usual, seen, action_space, own_key)
     if not isinstance(made, AbstractPolicy):
         raise InputError(
             f"model {'gave' if makes else 'is'} {shown(made)}, but it must be a logpi.AbstractPolicy, a network of "
             "Equinox or Flax, or a function (obs_space, action_space, key) that makes one: give one."
         )
+    if has_mask:
+        made = _with_masks(made, seen, obs_space, action_space)
     _check_acts(made, obs_space, action_space)
-    return made if isinstance(made, AbstractActorCritic) else WithoutCritic(made)
+    return _critical(made)
+
+
+def _critical(policy: AbstractPolicy) -> AbstractActorCritic:
+    return policy if isinstance(policy, AbstractActorCritic) else WithoutCritic(policy)
+
+
+def _with_masks(policy: AbstractPolicy, seen: Space, obs_space: Space, action_space: Space) -> AbstractPolicy:
+    """A policy whose choices are masked. It sees the observation without the mask; where it cannot act on that, all.
+
+    One that sees the mask, and whose distribution is not known to have values that can be forbidden, masks by itself.
+    """
+    if isinstance(policy, Masked):
+        return policy
+    made = Masked(_critical(policy), action_space, whole=not _acts(policy, seen, action_space))
+    return policy if made.whole and not _acts(made, obs_space, action_space) else made
+
+
+def _acts(policy: AbstractPolicy, obs_space: Space, action_space: Space) -> bool:
+    try:
+        _check_acts(policy, obs_space, action_space)
+    except InputError:
+        return False
+    return True
 
 
 def _is_maker(model: Any) -> bool:

@@ -16,6 +16,7 @@ from ..parameters import AbstractStatistics
 from ..statistics.moments import merged_variances, Moments
 from ..trajectory import rows
 from .base import AbstractActorCritic, Memory, Output
+from .masked import Masked
 
 
 class Normalizer(AbstractStatistics):
@@ -99,6 +100,8 @@ def observe(
 
     To be called after an update, not before: until then the stored log-probabilities belong to the old statistics.
     """
+    if isinstance(model, Masked):
+        return eqx.tree_at(lambda m: m.model, model, observe(model.model, model.seen(obs), weight))
     if not isinstance(model, Normalized):
         return model
     return eqx.tree_at(lambda m: m.normalizer, model, model.normalizer.merged(rows(obs), weight.reshape(-1)))

@@ -17,6 +17,7 @@ from ..jaxprs.hoisting import hoist_keys
 from ..models import AbstractPolicy
 from ..rollout.base import compute_inline
 from ..spaces.actions import ACTION_MAPS, typed_for
+from ..spaces.masks import read_mask, split_mask, with_mask
 from ..spaces.membership import caster, reader
 
 BLOCK = 256  # actions whose random numbers are drawn at a time
@@ -41,7 +42,7 @@ class Agent:
         compute_inline()
         self.model = policy
         self._is_choice = isinstance(action_space, spaces.Discrete)  # a number in place of an array without axes
-        self._obs_space = obs_space
+        self._obs_space, self._action_space = obs_space, action_space
         self._read, self._cast, self._typed = reader(obs_space), caster(obs_space), typed_for(action_space)
         self._to_env = functools.partial(ACTION_MAPS[actions], action_space)
         self._programs: _AgentPrograms | None = None  # they depend on what is seen
@@ -53,17 +54,22 @@ class Agent:
             self._key, self._count, self._block = jax.random.key(check_whole("seed", seed, 0)), 0, -1
         self._memory = self.model.initial_memory()
 
-    def __call__(self, obs: PyTree[Any], deterministic: bool = False) -> np.ndarray | np.generic:
+    def __call__(
+        self, obs: PyTree[Any], deterministic: bool = False, action_mask: Any = None
+    ) -> np.ndarray | np.generic:
         """An action for one observation (no batch axis): what the environment got for it in training.
 
         It is a member of the action space, of its type, in an array of its own. Drawn from the policy, or its mode
-        where `deterministic`. Raises `InputError` for an observation that training would not have taken: none of the
-        space's, or of numbers that are not finite.
+        where `deterministic`. `action_mask` goes beside an observation without one: `info["action_mask"]`, or what
+        `env.action_masks()` gives. Raises `InputError` for an observation that training would not have taken: none of
+        the space's, or of numbers that are not finite; and for a mask of another size.
         """
+        if action_mask is not None:
+            obs = with_mask(obs, self._mask(action_mask))
         try:
             seen = self._cast(self._read(obs))
         except ValueError as error:
-            raise InputError(f"The policy was given an observation {error}: give one as it was trained on.") from None
+            raise InputError(f"The policy was given an observation {error}: {self._cure}.") from None
         _check_finite(seen)
         programs = self._programs or self._made(seen)
         if check_flag("deterministic", deterministic):
@@ -73,24 +79,41 @@ class Agent:
         typed = self._typed(action)
         return typed[()] if self._is_choice else typed
 
-    def batch(self, obs: PyTree[Any], deterministic: bool = False) -> np.ndarray:
+    def batch(self, obs: PyTree[Any], deterministic: bool = False, action_mask: Any = None) -> np.ndarray:
         """Actions (n, ...) for n observations side by side (n, ...): those that n calls in turn would give.
+
+        `action_mask` has the masks (n, flags) beside observations without them.
 
         Each n compiles once. Raises `InputError` for a policy with memory, which plays one episode at a time, and where
         a call would.
         """
         if jax.tree.leaves(self._memory):
             raise InputError("The policy remembers, so it plays one episode at a time: make an Agent for each.")
+        if action_mask is not None:
+            obs = with_mask(obs, np.stack([self._mask(one) for one in action_mask]))
         parts = jax.tree.leaves(obs, is_leaf=lambda part: isinstance(part, list))
         try:
             seen = self._cast(reader(self._obs_space, np.shape(next(iter(parts), 0))[:1] or (1,))(obs))
         except ValueError as error:
-            raise InputError(f"The policy was given observations {error}: give a batch of such as it knows.") from None
+            raise InputError(f"The policy was given observations {error}: {self._cure}.") from None
         _check_finite(seen)
         likeliest = check_flag("deterministic", deterministic)
         action = self._side_by_side(self.model, self._key, np.uint32(self._count), seen, likeliest)
         self._count += 0 if likeliest else len(action)
         return self._typed(action)
+
+    @property
+    def _cure(self) -> str:
+        has_mask = split_mask(self._obs_space, self._action_space)[1]
+        return f"give what it was trained on{', or the mask beside it as action_mask=' if has_mask else ''}"
+
+    def _mask(self, given: Any) -> np.ndarray:
+        if not split_mask(self._obs_space, self._action_space)[1]:
+            raise InputError("The policy was trained without masks of actions: leave action_mask out.")
+        try:
+            return read_mask(self._action_space, given)
+        except ValueError as error:
+            raise InputError(f"The policy was given {error}: give a flag for each choice.") from None
 
     @functools.cached_property
     def _side_by_side(self) -> Callable[..., Any]:

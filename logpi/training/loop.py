@@ -15,13 +15,14 @@ from ..algorithms import AbstractAlgorithm, Spec
 from ..errors import EnvironmentFault, InputError
 from ..evaluation.episodes import EpisodeRows, follow, no_episodes, OpenEpisodes
 from ..jaxprs.compilation import compiler_options, give_back_memory
-from ..measurements import CLIPPED_ACTIONS, Measurement
+from ..measurements import ALL_FORBIDDEN, CLIPPED_ACTIONS, Measurement
 from ..models import AbstractPolicy
 from ..parameters import trainable
 from ..rollout import AbstractRollout
 from ..runs.metrics import Metrics, no_row, of_iteration
 from ..spaces.actions import clipped
 from ..spaces.kinds import Box
+from ..spaces.masks import all_forbidden, split_mask
 from ..trajectory import Trajectory
 from ..transforms import RewardScaling, RewardStatistics
 
@@ -42,10 +43,15 @@ class TrainingState(eqx.Module):
 
 
 def measured(algorithm: AbstractAlgorithm, rollout: AbstractRollout) -> tuple[Measurement, ...]:
-    """What iterations show: what the algorithm measures, and where there are bounds, how many actions are clipped."""
+    """What iterations show: what the algorithm measures, and what happens to actions on their way.
+
+    That is how many are clipped, where there are bounds, and how many masks forbid everything, where there are masks.
+    """
     none = np.zeros((0, *rollout.action_space.shape)) if isinstance(rollout.action_space, Box) else None
     has_bounds = clipped(rollout.action_space, rollout.to_env, none) is not None
-    return (*algorithm.measurements, *([CLIPPED_ACTIONS] if has_bounds else []))
+    has_masks = split_mask(rollout.obs_space, rollout.action_space)[1]
+    of_actions = [*([CLIPPED_ACTIONS] if has_bounds else []), *([ALL_FORBIDDEN] if has_masks else [])]
+    return (*algorithm.measurements, *of_actions)
 
 
 class Trainer(eqx.Module):
@@ -145,7 +151,7 @@ class Trainer(eqx.Module):
         buffer, view = self.algorithm.experience.add(state.buffer, trajectory)
         learner, shown = self.algorithm.update(state.learner, view, key)
         self._check(shown)
-        shown |= self._clipped(trajectory)
+        shown |= self._of_actions(trajectory)
         networks = self.algorithm.networks(learner)
         finite &= all_finite((self._watched(shown), eqx.filter(networks, trainable(networks))))
         after = TrainingState(learner, rollout, open_episodes, rewards, buffer, state.iteration + 1, state.key)
@@ -162,14 +168,16 @@ class Trainer(eqx.Module):
                 f"{', '.join(sorted(declared)) or 'none'}: return a number for each, and declare each."
             )
 
-    def _clipped(self, trajectory: Trajectory) -> dict[str, Array]:
-        """The share of clipped numbers, in steps that count."""
-        beyond = clipped(self.rollout.action_space, self.rollout.to_env, trajectory.action)
-        if beyond is None:
-            return {}
-        of_steps = jnp.mean(beyond, tuple(range(trajectory.valid.ndim, beyond.ndim)))
-        share = jnp.sum(of_steps * trajectory.valid) / jnp.maximum(jnp.sum(trajectory.valid), 1)
-        return {CLIPPED_ACTIONS.name: share}
+    def _of_actions(self, trajectory: Trajectory) -> dict[str, Array]:
+        """Shares, in steps that count: of the numbers that are clipped, and of masks that forbid everything."""
+        found, space, valid = {}, self.rollout.action_space, trajectory.valid
+        beyond = clipped(space, self.rollout.to_env, trajectory.action)
+        if beyond is not None:
+            found[CLIPPED_ACTIONS.name] = jnp.mean(beyond, tuple(range(valid.ndim, beyond.ndim)))
+        if split_mask(self.rollout.obs_space, space)[1]:
+            found[ALL_FORBIDDEN.name] = jax.vmap(jax.vmap(lambda obs: all_forbidden(space, obs, jnp)))(trajectory.obs)
+        steps = jnp.maximum(jnp.sum(valid), 1)
+        return {name: jnp.sum(of_steps * valid) / steps for name, of_steps in found.items()}
 
     def _watched(self, shown: dict[str, Array]) -> list[Array]:
         """The measurements that stop a training where they are not finite."""

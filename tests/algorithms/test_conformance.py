@@ -13,8 +13,10 @@ import logpi
 from logpi import A2C, PPO, REINFORCE
 from logpi.algorithms import AbstractAlgorithm, Spec
 from logpi.envs import resolve
+from logpi.envs.probes import Blocked
 from logpi.measurements import Measurement
 from logpi.rollout import CompiledRollout
+from logpi.spaces import MultiDiscrete
 from tests.algorithms import own_page
 from tests.training.test_resume import files, rewound
 
@@ -103,6 +105,14 @@ def breaches(algorithm: AbstractAlgorithm, folder: Path, patch: pytest.MonkeyPat
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_an_algorithm_conforms(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert breaches(ALGORITHMS[name], tmp_path / "run", monkeypatch) == []
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_an_algorithm_never_does_what_a_mask_forbids(name: str) -> None:
+    """In `Blocked`, whatever is forbidden ends the episode."""
+    env = Blocked(MultiDiscrete((3, 4)))
+    run = logpi.train(env, ALGORITHMS[name], network=logpi.Network(depth=1, width=8), **SMALL, progress=False)
+    assert [row["length_mean"] for row in run.history] == [8.0] * 10
 
 
 Skeleton = own_page.load("Skeleton").Skeleton

@@ -1,0 +1,127 @@
+"""Masks of actions: which choices are allowed now, as a part of the observation.
+
+PettingZoo, Jumanji and RLlib have them there under the same name; so a trajectory, a replay, a memory and a checkpoint
+hold them without a field of their own. A mask has a flag for each value that each entry of an action can take, in
+order, 0 where it is forbidden: `n` for Discrete(n), the sum of the sizes for MultiDiscrete, two for each entry of a
+MultiBinary ("may be 0", "may be 1"), none for a Box.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Int8, PyTree
+
+from ..errors import InputError, shown
+from .kinds import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space, Tuple
+from .membership import shape_of
+
+MASK = "action_mask"  # the part of an observation
+OBSERVATION = "observation"  # the part beside it, where an observation was not made of parts
+
+
+def read_mask(action_space: Space, mask: Any) -> Int8[np.ndarray, " flags"]:
+    """A mask that somebody gives, as a row of 0 and 1. Raises `ValueError` for one that does not fit."""
+    try:
+        return flags(action_space, mask).astype(np.int8)
+    except ValueError as error:
+        raise ValueError(f"an action mask {error}") from None
+
+
+def groups(action_space: Space) -> list[int]:
+    """How many values each entry of an action can take, in order; those of a Box have no number."""
+    match action_space:
+        case Discrete(n):
+            return [n]
+        case MultiDiscrete(sizes):
+            return list(sizes)
+        case MultiBinary(shape):
+            return [2] * math.prod(shape)
+        case Box():
+            return []
+        case Dict(parts):
+            return [size for _, part in parts for size in groups(part)]
+        case Tuple(parts):
+            return [size for part in parts for size in groups(part)]
+
+
+def num_flags(action_space: Space) -> int:
+    """How many flags a mask of these actions has."""
+    return sum(groups(action_space))
+
+
+def flags(action_space: Space, mask: Any, xp: Any = np) -> Bool[Any, " flags"]:
+    """A mask as one row; `xp` is NumPy, or JAX's.
+
+    Gymnasium's own forms are taken too: one array for each entry of a MultiDiscrete; for a MultiBinary, one flag for
+    each entry, "may be 1"; for actions of several parts, a mask for each part, of which those that are missing or None
+    forbid nothing. Raises `ValueError`, with words to stand behind "an action mask", for one of another size.
+    """
+    if mask is None:
+        return xp.ones(num_flags(action_space), bool)
+    if isinstance(action_space, Dict) and isinstance(mask, Mapping):
+        rows = [flags(part, mask.get(name), xp) for name, part in action_space.parts]
+    elif isinstance(action_space, Tuple) and isinstance(mask, tuple | list):
+        _check_size(len(mask), len(action_space.parts), "parts", action_space)
+        rows = [flags(part, one, xp) for part, one in zip(action_space.parts, mask, strict=True)]
+    else:
+        rows = [xp.reshape(xp.asarray(one), -1) != 0 for one in (mask if isinstance(mask, tuple | list) else [mask])]
+    row = xp.concatenate([xp.ones(0, bool), *rows])
+    if isinstance(action_space, MultiBinary) and row.size == math.prod(action_space.shape):
+        row = xp.stack([xp.ones_like(row), row], -1).reshape(-1)
+    _check_size(row.size, num_flags(action_space), "flags", action_space)
+    return row
+
+
+def _check_size(given: int, wanted: int, what: str, action_space: Space) -> None:
+    if given != wanted:
+        raise ValueError(f"of {given} {what}, but actions in {shown(action_space, 200)} take {wanted}")
+
+
+def split_mask(obs_space: Space, action_space: Space) -> tuple[Space, bool]:
+    """What an observation shows beside a mask, and whether it has one.
+
+    Actions without choices have no masks. Raises `InputError` where the part of that name has another size.
+    """
+    parts = dict(obs_space.parts) if isinstance(obs_space, Dict) else {}
+    if MASK not in parts or not num_flags(action_space):
+        return obs_space, False
+    try:
+        flags(action_space, _nothing(parts.pop(MASK)))
+    except ValueError as error:
+        raise InputError(
+            f"The observation has an action mask {error}, one for each choice: give so many, or where choices are "
+            "allowed in combinations, make the action one Discrete of them all."
+        ) from None
+    alone = parts.keys() == {OBSERVATION}
+    return (parts[OBSERVATION] if alone else Dict(tuple(parts.items()))), True
+
+
+def _nothing(space: Space) -> Any:
+    """A member of zeros."""
+    match space:
+        case Dict(parts):
+            return {name: _nothing(part) for name, part in parts}
+        case Tuple(parts):
+            return tuple(map(_nothing, parts))
+        case _:
+            return np.zeros(shape_of(space))
+
+
+def without_mask(obs: PyTree[Any]) -> PyTree[Any]:
+    """The rest of an observation: a member of what `split_mask` gives."""
+    rest = {name: part for name, part in obs.items() if name != MASK}
+    return rest[OBSERVATION] if rest.keys() == {OBSERVATION} else rest
+
+
+def with_mask(obs: Any, mask: Any) -> dict[str, Any]:
+    """An observation with a mask beside what it shows."""
+    return {**(obs if isinstance(obs, Mapping) else {OBSERVATION: obs}), MASK: mask}
+
+
+def all_forbidden(action_space: Space, obs: PyTree[Any], xp: Any = np) -> Bool[Any, ""]:
+    """Whether the mask of one observation forbids every value of an entry."""
+    ends = np.cumsum(groups(action_space))[:-1].tolist()
+    pieces = xp.split(flags(action_space, obs[MASK], xp), ends)
+    return ~xp.all(xp.stack([xp.any(piece) for piece in pieces]))
