@@ -17,7 +17,7 @@ from logpi.audit.gallery.recipes import KL_RECIPES, RECIPES
 from logpi.distributions import Bernoulli
 from logpi.envs import AbstractEnv, probes
 from logpi.models import heads
-from logpi.spaces.kinds import Discrete
+from logpi.spaces.kinds import Discrete, MultiDiscrete
 from tests.audit.planted.distributions import Squashed
 from tests.audit.planted.programs import exact, PARAMS
 from tests.audit.test_audit_tables import ALGORITHMS
@@ -125,10 +125,17 @@ HEADS = {  # with the features they take; they cover the distributions that they
     "JointCategoricalHead": lambda: heads.JointCategoricalHead((2, 3))(jnp.arange(5.0)),
     "BernoulliHead": lambda: heads.BernoulliHead((3,))(LOGITS),
     "NormalHead": lambda: heads.NormalHead(jnp.array([0.1, -0.5]))(jnp.array([0.3, 2.0])),
+    "masked choices": lambda: distributions.masked(
+        heads.JointCategoricalHead((2, 3))(jnp.arange(5.0)), jnp.array([True, True, False, True, True])
+    ),
+    "masked coins": lambda: distributions.masked(
+        heads.BernoulliHead((3,))(LOGITS), jnp.array([True, False, True, True, False, True])
+    ),
     "FromNumpyro": lambda: dist.Gamma(2.0, 1.0),
     "Foreign": lambda: Squashed(jnp.array(0.5), True),
 }
 PROBES = {
+    "Blocked": lambda: probes.Blocked(MultiDiscrete((3, 2))),
     "Identity": lambda: probes.Identity(Discrete(3)),
     "Recall": lambda: probes.Recall(),
     "TwoStep": lambda: probes.TwoStep(),
