@@ -7,6 +7,7 @@ from .forbidden import masked as masked
 from .foreign import as_distribution as as_distribution
 from .foreign import Foreign as Foreign
 from .joint import Joint as Joint
+from .joint import Product as Product
 from .normal import Normal as Normal
 from .numpyro.adapter import FromNumpyro as FromNumpyro
 from .point import Point as Point

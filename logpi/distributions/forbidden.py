@@ -10,7 +10,9 @@ from .traits import traits
 
 def num_values(dist: Any) -> int:
     """How many flags a mask has: one for each value that each entry of an event can take, none where they are many."""
-    return sum(map(len, traits(dist).values() or ()))
+    known = traits(dist)
+    parts = known.parts()
+    return sum(map(num_values, parts)) if parts else sum(map(len, known.values() or ()))
 
 
 def masked(dist: Any, allowed: Bool[Array, " flags"]) -> Any:

@@ -1,6 +1,7 @@
-"""Several independent distributions as one."""
+"""Several independent distributions as one: with events of one shape, or of any."""
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
-from ..errors import InputError
+from ..errors import InputError, shown
 from .base import AbstractDistribution
 from .categorical import Categorical
 from .forbidden import masked, num_values
@@ -51,6 +52,46 @@ class Joint(AbstractDistribution):
         return _of_each(lambda part: part.mode(), self.parts)
 
 
+class Product(AbstractDistribution):
+    """Independent parts of any kinds, by name or in order; the event is a dictionary or a tuple of theirs.
+
+    The distribution of actions of several parts, such as a choice and an amount. Parts may be products again.
+    """
+
+    parts: dict[str, AbstractDistribution] | tuple[AbstractDistribution, ...]
+
+    def flat(self) -> tuple[list[AbstractDistribution], PyTree]:
+        """The parts in a row, and how they are put together."""
+        return jax.tree.flatten(self.parts, is_leaf=lambda part: isinstance(part, AbstractDistribution))
+
+    def sample(self, key: PRNGKeyArray, shape: tuple[int, ...] = ()) -> PyTree[Array]:
+        parts, structure = self.flat()
+        keys = split(key, len(parts))
+        return structure.unflatten(part.sample(one, shape) for part, one in zip(parts, keys, strict=True))
+
+    def sample_and_log_prob(self, key: PRNGKeyArray) -> tuple[PyTree[Array], Float[Array, ""]]:
+        """The parts' events, and the sum of their log-probabilities."""
+        parts, structure = self.flat()
+        keys = split(key, len(parts))
+        drawn = [part.sample_and_log_prob(one) for part, one in zip(parts, keys, strict=True)]
+        return structure.unflatten(event for event, _ in drawn), sum((log_prob for _, log_prob in drawn), jnp.zeros(()))
+
+    def log_prob(self, event: PyTree[Array]) -> Float[Array, ""]:
+        parts, structure = self.flat()
+        events = structure.flatten_up_to(event)
+        return sum((part.log_prob(one) for part, one in zip(parts, events, strict=True)), jnp.zeros(()))
+
+    def entropy(self) -> Float[Array, ""]:
+        return sum((part.entropy() for part in self.flat()[0]), jnp.zeros(()))
+
+    def kl(self, other: Any) -> Float[Array, ""]:
+        return sum((p.kl(q) for p, q in zip(self.flat()[0], other.flat()[0], strict=True)), jnp.zeros(()))
+
+    def mode(self) -> PyTree[Array]:
+        parts, structure = self.flat()
+        return structure.unflatten(part.mode() for part in parts)
+
+
 def _of_each(function: Callable[..., PyTree[Array]], parts: tuple[AbstractDistribution, ...], *rows: Array) -> Any:
     """`function(part, *row)` of every part and its row, stacked along a first axis.
 
@@ -80,20 +121,43 @@ def _(dist: Joint) -> Traits:
     """What the parts know, together; where one of them does not, the sentence is about that one."""
     parts = dist.parts
     first = traits(parts[0]).shape if parts else None
-    return Traits(
-        "Joint",
-        holds=lambda: jnp.all(jnp.stack([jnp.asarray(traits(part).holds()) for part in parts])),
-        is_proven=lambda: all(traits(part).is_proven() for part in parts),
+    return dataclasses.replace(
+        _together("Joint", parts),
         shape=None if first is None else (len(parts), *first),
         values=lambda: [row for part in parts for row in choices(part)[0]],
         as_event=lambda event: _as_event(dist, event),
-        parts=lambda: parts,
-        masked=lambda allowed: Joint(tuple(map(masked, parts, _split(parts, allowed)))),
-        support_bounds=lambda: [bound for part in parts for bound in traits(part).support_bounds()],
-        pmf=lambda event: _probability(dist, event),
-        log_prob_of_draw=lambda event: _log_prob_of_draw(dist, event),
-        families=lambda: [family for part in parts for family in families_of(part)],
+        pmf=lambda event: _probability(parts, tuple(event)),
+        masked=lambda allowed: Joint(_masked(parts, allowed)),
+        log_prob_of_draw=lambda event: _log_prob_of_draw(parts, tuple(event)),
         quantiles=lambda: _quantiles(dist),
+    )
+
+
+@traits.register
+def _(dist: Product) -> Traits:
+    parts, structure = dist.flat()
+
+    def events(event: Any) -> list[Any]:
+        return structure.flatten_up_to(event)
+
+    return dataclasses.replace(
+        _together("Product", tuple(parts)),
+        as_event=lambda event: structure.unflatten(map(as_event, parts, _events(structure, event))),
+        pmf=lambda event: _probability(parts, events(event)),
+        masked=lambda allowed: Product(structure.unflatten(_masked(parts, allowed))),
+        log_prob_of_draw=lambda event: _log_prob_of_draw(parts, events(event)),
+    )
+
+
+def _together(name: str, parts: tuple[AbstractDistribution, ...]) -> Traits:
+    """What is known of independent parts, however their events are put together."""
+    return Traits(
+        name,
+        holds=lambda: jnp.all(jnp.stack([jnp.asarray(traits(part).holds()) for part in parts])),
+        is_proven=lambda: all(traits(part).is_proven() for part in parts),
+        parts=lambda: parts,
+        support_bounds=lambda: [bound for part in parts for bound in traits(part).support_bounds()],
+        families=lambda: [family for part in parts for family in families_of(part)],
         not_reparametrised=lambda: [array for part in parts for array in not_reparametrised(part)],
         parameters=lambda: (parameter for part in parts for parameter in parameters_of(part)),
         constraints=lambda: (constraint for part in parts for constraint in traits(part).constraints()),
@@ -101,9 +165,21 @@ def _(dist: Joint) -> Traits:
     )
 
 
-def _split(parts: tuple[AbstractDistribution, ...], allowed: Bool[Array, " flags"]) -> list[Bool[Array, " _"]]:
-    """The flags of each part."""
-    return jnp.split(allowed, np.cumsum([num_values(part) for part in parts])[:-1].tolist())
+def _events(structure: PyTree, event: Any) -> list[Any]:
+    """The event of each part. Raises `InputError` where the parts are others."""
+    try:
+        return structure.flatten_up_to(event)
+    except ValueError:
+        names = structure.unflatten(range(structure.num_leaves))
+        raise InputError(
+            f"the event is {shown(event)}, but one event of a Product has the parts of {names}: give these."
+        ) from None
+
+
+def _masked(parts: Sequence[AbstractDistribution], allowed: Bool[Array, " flags"]) -> tuple[AbstractDistribution, ...]:
+    """The parts, each masked by its share of the flags."""
+    shares = jnp.split(allowed, np.cumsum([num_values(part) for part in parts])[:-1].tolist())
+    return tuple(map(masked, parts, shares))
 
 
 def _as_event(dist: Joint, event: Any) -> Array:
@@ -116,13 +192,13 @@ def _as_event(dist: Joint, event: Any) -> Array:
     return jnp.stack([as_event(part, entry) for part, entry in zip(dist.parts, event, strict=True)])
 
 
-def _probability(dist: Joint, event: Array) -> Probability:
-    parts = [probability(part, event[i]) for i, part in enumerate(dist.parts)]
-    return Probability(jnp.prod(jnp.stack([p for p, _ in parts])), jnp.all(jnp.stack([counts for _, counts in parts])))
+def _probability(parts: Sequence[AbstractDistribution], events: Sequence[Any]) -> Probability:
+    found = list(map(probability, parts, events))
+    return Probability(jnp.prod(jnp.stack([p for p, _ in found])), jnp.all(jnp.stack([counts for _, counts in found])))
 
 
-def _log_prob_of_draw(dist: Joint, event: Array) -> Float[Array, ""]:
-    return sum((log_prob_of_draw(part, event[i]) for i, part in enumerate(dist.parts)), jnp.zeros(()))
+def _log_prob_of_draw(parts: Sequence[AbstractDistribution], events: Sequence[Any]) -> Float[Array, ""]:
+    return sum(map(log_prob_of_draw, parts, events), jnp.zeros(()))
 
 
 def _quantiles(dist: Joint) -> Quantiles:

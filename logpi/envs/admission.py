@@ -10,7 +10,7 @@ from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from ..errors import InputError, said
 from ..spaces.kinds import Box, Dict, Space, Tuple
-from ..spaces.membership import shape_of
+from ..spaces.membership import mapped, shape_of
 from .base import AbstractEnv, Timestep
 
 _TYPES = {"reward": "float32", "terminated": "bool", "truncated": "bool"}
@@ -44,7 +44,7 @@ def admitted(env: AbstractEnv) -> AbstractEnv:
     reward or an end is no number, and where state or observation are others after a step than after a reset.
     """
     name, key = type(env).__name__, jax.eval_shape(lambda: jax.random.key(0))
-    action = jax.ShapeDtypeStruct(shape_of(env.action_space), "float32" if _is_box(env.action_space) else "int32")
+    action = mapped(env.action_space, lambda part: jax.ShapeDtypeStruct(shape_of(part), _drawn_type(part)))
     state, first = _traced(f"{name}.reset", env.reset, key)
     after, then = _traced(f"{name}.step", env.step, key, state, action)
     _check_state(name, state, after)
@@ -59,6 +59,10 @@ def admitted(env: AbstractEnv) -> AbstractEnv:
     if right and all(str(x.dtype) == d for (*_, a, b), d in zip(pairs, dtypes, strict=True) for x in (a, b)):
         return env
     return Cast(env=env, obs_space=env.obs_space, action_space=env.action_space, dtypes=dtypes)
+
+
+def _drawn_type(space: Space) -> str:
+    return "float32" if _is_box(space) else "int32"
 
 
 def _is_box(space: Space) -> bool:

@@ -221,4 +221,8 @@ def _is_number(value: Any) -> bool:
 
 def shown_action(action: Any) -> str:
     """An action in a line; of a long one its ends."""
+    if isinstance(action, dict):
+        return f"{{{', '.join(f'{name}: {shown_action(part)}' for name, part in action.items())}}}"
+    if isinstance(action, tuple):
+        return f"({', '.join(map(shown_action, action))})"
     return np.array2string(np.asarray(action), threshold=8, precision=3, separator=", ").replace("\n", "")

@@ -4,19 +4,20 @@ Every action is scored the same way, whatever its kind: `agreement` is 1 where i
 know what is right expects at most the number that the docstring states.
 """
 
+import functools
 import math
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from ..errors import InputError
 from ..spaces.actions import bounds
 from ..spaces.encoding import encode, encoded_size
-from ..spaces.kinds import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space
+from ..spaces.kinds import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space, Tuple
 from ..spaces.masks import groups, MASK, num_flags, OBSERVATION, with_mask
-from ..spaces.membership import Range, shape_of
+from ..spaces.membership import flattened, mapped, Range, shape_of
 from .base import AbstractEnv, first_timestep, Timestep
 
 KINDS: dict[str, Space] = {
@@ -24,6 +25,7 @@ KINDS: dict[str, Space] = {
     "multidiscrete": MultiDiscrete((2, 3)),
     "multibinary": MultiBinary((2,)),
     "box": Box((2,), -1.0, 1.0),
+    "mixed": Dict((("amount", Box((1,), -1.0, 1.0)), ("choice", Discrete(2)))),
 }
 
 
@@ -44,11 +46,11 @@ class Identity(AbstractEnv):
         """The right action as one vector."""
         return Box((encoded_size(self.action_space),))
 
-    def reset(self, key: PRNGKeyArray) -> tuple[Array, Timestep]:
+    def reset(self, key: PRNGKeyArray) -> tuple[PyTree[Array], Timestep]:
         right = _uniform(self.action_space, key)
         return right, first_timestep(encode(self.action_space, right))
 
-    def step(self, key: PRNGKeyArray, state: Array, action: Array) -> tuple[Array, Timestep]:
+    def step(self, key: PRNGKeyArray, state: PyTree[Array], action: PyTree[Array]) -> tuple[PyTree[Array], Timestep]:
         """Pays and ends."""
         reward = agreement(self.action_space, action, state)
         return state, Timestep(encode(self.action_space, state), reward, jnp.ones((), bool), jnp.zeros((), bool))
@@ -74,11 +76,12 @@ class Recall(AbstractEnv):
         return (cue, jnp.zeros((), jnp.int32)), first_timestep(jnp.where(cue, 1.0, -1.0)[None])
 
     def step(
-        self, key: PRNGKeyArray, state: tuple[Bool[Array, ""], Int[Array, ""]], action: Array
+        self, key: PRNGKeyArray, state: tuple[Bool[Array, ""], Int[Array, ""]], action: PyTree[Array]
     ) -> tuple[tuple[Bool[Array, ""], Int[Array, ""]], Timestep]:
         """Pays for the cue; ends after `length` steps."""
         cue, steps = state
-        right = jnp.where(cue, _extreme(self.action_space, True), _extreme(self.action_space, False))
+        first, second = (_extreme(self.action_space, is_second) for is_second in (False, True))
+        right = jax.tree.map(functools.partial(jnp.where, cue), second, first)
         reward, steps = agreement(self.action_space, action, right), steps + 1
         return (cue, steps), Timestep(jnp.zeros(1), reward, steps >= self.length, jnp.zeros((), bool))
 
@@ -102,7 +105,7 @@ class TwoStep(AbstractEnv):
         return (jnp.zeros(()), jnp.zeros((), bool)), first_timestep(jnp.zeros(2))
 
     def step(
-        self, key: PRNGKeyArray, state: tuple[Float[Array, ""], Bool[Array, ""]], action: Array
+        self, key: PRNGKeyArray, state: tuple[Float[Array, ""], Bool[Array, ""]], action: PyTree[Array]
     ) -> tuple[tuple[Float[Array, ""], Bool[Array, ""]], Timestep]:
         """The observation of the second step is (1, f)."""
         share, second = state
@@ -129,7 +132,7 @@ class Truncation(AbstractEnv):
     def reset(self, key: PRNGKeyArray) -> tuple[Int[Array, ""], Timestep]:
         return jnp.zeros((), jnp.int32), first_timestep(jnp.zeros(1))
 
-    def step(self, key: PRNGKeyArray, state: Int[Array, ""], action: Array) -> tuple[Int[Array, ""], Timestep]:
+    def step(self, key: PRNGKeyArray, state: Int[Array, ""], action: PyTree[Array]) -> tuple[Int[Array, ""], Timestep]:
         steps, obs, over = _clock(state, self.length)
         return steps, Timestep(obs, jnp.ones(()), jnp.zeros((), bool), over)
 
@@ -150,7 +153,7 @@ class Termination(AbstractEnv):
     def reset(self, key: PRNGKeyArray) -> tuple[Int[Array, ""], Timestep]:
         return jnp.zeros((), jnp.int32), first_timestep(jnp.zeros(1))
 
-    def step(self, key: PRNGKeyArray, state: Int[Array, ""], action: Array) -> tuple[Int[Array, ""], Timestep]:
+    def step(self, key: PRNGKeyArray, state: Int[Array, ""], action: PyTree[Array]) -> tuple[Int[Array, ""], Timestep]:
         steps, obs, over = _clock(state, self.length)
         return steps, Timestep(obs, jnp.ones(()), over, jnp.zeros((), bool))
 
@@ -180,7 +183,7 @@ class Blocked(AbstractEnv):
         return (allowed, steps), first_timestep(with_mask(jnp.zeros(1), allowed))
 
     def step(
-        self, key: PRNGKeyArray, state: tuple[Array, Int[Array, ""]], action: Array
+        self, key: PRNGKeyArray, state: tuple[Array, Int[Array, ""]], action: PyTree[Array]
     ) -> tuple[tuple[Array, Int[Array, ""]], Timestep]:
         """Pays for the values; ends where one was blocked, and after `length` steps."""
         allowed, steps = state
@@ -201,12 +204,15 @@ PROBES: dict[str, type[AbstractEnv]] = {
 }
 
 
-def agreement(space: Space, action: Array, right: Array) -> Float[Array, ""]:
+def agreement(space: Space, action: PyTree[Array], right: PyTree[Array]) -> Float[Array, ""]:
     """How right an action is: 1 if it is.
 
     For integers, the mean over the entries of 1 where it is right and -1 where it is not. For a Box, 1 minus the mean
-    squared distance, in units of half the range: 0 in the middle if `right` is at a bound.
+    squared distance, in units of half the range: 0 in the middle if `right` is at a bound. For several parts, the mean
+    of theirs.
     """
+    if isinstance(space, Dict | Tuple):
+        return jnp.mean(jnp.stack([agreement(*part) for part in flattened(space, action, right)]))
     if isinstance(space, Box):
         low, high = bounds(space)
         return 1 - jnp.mean(((action - right) / ((high - low) / 2)) ** 2)
@@ -228,12 +234,18 @@ def _check(space: Space, length: int = 1) -> None:
             return
         case MultiBinary(shape) if math.prod(shape):
             return
+        case Dict(parts) if parts:
+            for _, part in parts:
+                _check(part)
+        case Tuple(parts) if parts:
+            for part in parts:
+                _check(part)
         case Box(shape) if math.prod(shape) and all(math.isfinite(b.sum()) for b in bounds(space)):
             return
         case _:
             raise InputError(
                 f"A probe cannot act in {space}: it takes Discrete and MultiDiscrete with 2 values or more, "
-                "MultiBinary, and Box with finite bounds."
+                "MultiBinary, Box with finite bounds, and Dict and Tuple of these."
             )
 
 
@@ -242,16 +254,21 @@ def _first(space: Space) -> Array:
     return jnp.asarray(Range(space).low, jnp.int32)
 
 
-def _extreme(space: Space, second: bool) -> Array:
+def _extreme(space: Space, second: bool) -> PyTree[Array]:
     """Every entry at its second value (of a Box: the upper bound), or at its first (the lower)."""
+    if isinstance(space, Dict | Tuple):
+        return mapped(space, lambda part: _extreme(part, second))
     if isinstance(space, Box):
         return jnp.asarray(bounds(space)[int(second)])
     return _first(space) + int(second)
 
 
-def _uniform(space: Space, key: PRNGKeyArray) -> Array:
+def _uniform(space: Space, key: PRNGKeyArray) -> PyTree[Array]:
     """Any member, with equal probability."""
     match space:
+        case Dict() | Tuple():
+            keys = iter(jax.random.split(key, len(flattened(space))))
+            return mapped(space, lambda part: _uniform(part, next(keys)))
         case Box():
             low, high = bounds(space)
             return jax.random.uniform(key, space.shape, minval=low, maxval=high)
@@ -263,8 +280,10 @@ def _uniform(space: Space, key: PRNGKeyArray) -> Array:
             return _first(space) + jax.random.randint(key, shape_of(space), 0, above)
 
 
-def _share(space: Space, action: Array) -> Float[Array, ""]:
+def _share(space: Space, action: PyTree[Array]) -> Float[Array, ""]:
     """How much of an action is at its second value; of a Box: how far up it is between the bounds."""
+    if isinstance(space, Dict | Tuple):
+        return jnp.mean(jnp.stack([_share(*part) for part in flattened(space, action)]))
     if isinstance(space, Box):
         low, high = bounds(space)
         return jnp.mean((action - low) / (high - low))
@@ -278,9 +297,11 @@ def _halves(space: Space, key: PRNGKeyArray) -> Int[Array, " flags"]:
     return jnp.concatenate([jnp.zeros(0, bool), *pieces]).astype(jnp.int32)
 
 
-def _flags_of(space: Space, action: Array) -> Float[Array, " flags"]:
+def _flags_of(space: Space, action: PyTree[Array]) -> Float[Array, " flags"]:
     """Which values an action has: one in each entry."""
     match space:
+        case Dict() | Tuple():
+            return jnp.concatenate([_flags_of(*part) for part in flattened(space, action)])
         case Box():
             return jnp.zeros(0)
         case MultiBinary():
@@ -289,8 +310,10 @@ def _flags_of(space: Space, action: Array) -> Float[Array, " flags"]:
             return encode(space, action)
 
 
-def _height(space: Space, action: Array) -> Float[Array, ""]:
+def _height(space: Space, action: PyTree[Array]) -> Float[Array, ""]:
     """How far up the entries of an action are on average, from 0 to 1."""
+    if isinstance(space, Dict | Tuple):
+        return jnp.mean(jnp.stack([_height(*part) for part in flattened(space, action)]))
     if isinstance(space, Box):
         return _share(space, action)
     return jnp.mean(jnp.ravel(action - _first(space)) / (jnp.asarray(groups(space)) - 1))

@@ -49,14 +49,14 @@ class AbstractVectorEnv(abc.ABC):
         """New episodes everywhere, and their first observations (num_envs, ...)."""
 
     @abc.abstractmethod
-    def send(self, action: np.ndarray) -> None:
+    def send(self, action: PyTree[np.ndarray]) -> None:
         """Starts a step with actions (num_envs, ...); what has threads or processes returns before it is done."""
 
     @abc.abstractmethod
     def receive(self) -> tuple[PyTree[np.ndarray], Rewards, Flags, Flags]:
         """What the step led to: observations, rewards (float32), whether terminated and whether truncated."""
 
-    def step(self, action: np.ndarray) -> tuple[PyTree[np.ndarray], Rewards, Flags, Flags]:
+    def step(self, action: PyTree[np.ndarray]) -> tuple[PyTree[np.ndarray], Rewards, Flags, Flags]:
         """`send` and `receive`."""
         self.send(action)
         return self.receive()
@@ -117,7 +117,7 @@ class GymnasiumVector(AbstractVectorEnv):
         self._seed, self._over = None, np.zeros(self.num_envs, bool)
         return self._taken(obs, info)
 
-    def send(self, action: np.ndarray) -> None:
+    def send(self, action: PyTree[np.ndarray]) -> None:
         """Keeps the actions: only some of Gymnasium's vector environments can step without being waited for.
 
         Each environment gets arrays of its own, which it may change.
@@ -257,9 +257,10 @@ class BlockVector:
         obs, _ = self.blocks.reset(seed=None if seed is None else [seed + start for start in self._starts])
         return self._flat(obs), {}
 
-    def step(self, action: np.ndarray) -> tuple[Any, ...]:
+    def step(self, action: PyTree[np.ndarray]) -> tuple[Any, ...]:
         """A step of all."""
-        *outcome, info = self.blocks.step(action.reshape(-1, self._size, *action.shape[1:]))
+        of_blocks = jax.tree.map(lambda x: x.reshape(-1, self._size, *x.shape[1:]), action)
+        *outcome, info = self.blocks.step(of_blocks)
         told = info.get(RESTARTED, [])
         why = np.array([text for block in told for text in block or [""] * self._size], object)
         return *self._flat(outcome), {RESTARTED: why, f"_{RESTARTED}": why.astype(bool)}

@@ -12,10 +12,11 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..distributions.traits import traits
 from ..errors import check_between, check_fields, check_flag, check_whole, choice, InputError, said, shown, takes
+from ..spaces.actions import boxes
 from ..spaces.encoding import is_image
-from ..spaces.kinds import Discrete, MultiBinary, MultiDiscrete, Space
+from ..spaces.kinds import Discrete, MultiDiscrete, Space
 from ..spaces.masks import split_mask
-from ..spaces.membership import caster, draw, reader, shape_of
+from ..spaces.membership import caster, draw, mapped, reader, shape_of
 from .base import AbstractActorCritic, AbstractPolicy, WithoutCritic
 from .encoders import make_encoder
 from .feedforward import FeedForwardActorCritic
@@ -148,7 +149,7 @@ def make_actor_critic(
 
 def _check_spread(network: Network, action_space: Space) -> None:
     """Raises `InputError` for a standard deviation where actions have none."""
-    if network.initial_log_std != 0 and isinstance(action_space, Discrete | MultiDiscrete | MultiBinary):
+    if network.initial_log_std != 0 and not boxes(action_space):
         raise InputError(
             f"initial_log_std is {network.initial_log_std}, but actions in {action_space} have no standard deviation: "
             "leave it at 0."
@@ -198,6 +199,11 @@ def _with_masks(policy: AbstractPolicy, seen: Space, obs_space: Space, action_sp
     return policy if made.whole and not _acts(made, obs_space, action_space) else made
 
 
+def _event_shape(space: Space) -> tuple[int, ...]:
+    """Of an action as it is drawn: choices are one row, however the environment arranges them."""
+    return (len(space.sizes),) if isinstance(space, MultiDiscrete) else shape_of(space)
+
+
 def _acts(policy: AbstractPolicy, obs_space: Space, action_space: Space) -> bool:
     try:
         _check_acts(policy, obs_space, action_space)
@@ -229,10 +235,11 @@ def _check_acts(policy: AbstractPolicy, obs_space: Space, action_space: Space) -
             f"model cannot act on an observation of {shown(obs_space)} ({said(error, 300)}): give a policy of this "
             "environment."
         ) from error
-    if jnp.shape(event) != shape_of(action_space):
+    given, wanted = jax.tree.map(jnp.shape, event), mapped(action_space, _event_shape)
+    if given != wanted:
         raise InputError(
-            f"model gives actions of shape {jnp.shape(event)}, but those of {action_space} have "
-            f"{shape_of(action_space)}: give a distribution of these."
+            f"model gives actions of shape {given}, but those of {action_space} have {wanted}: give a distribution of "
+            "these."
         )
     sizes = (action_space.n,) if isinstance(action_space, Discrete) else getattr(action_space, "sizes", ())
     for values, size in zip(chosen, sizes, strict=False):

@@ -8,12 +8,13 @@ import functools
 import math
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from .. import spaces
-from ..distributions import AbstractDistribution, Bernoulli, Categorical, Joint, Normal
+from ..distributions import AbstractDistribution, Bernoulli, Categorical, Joint, Normal, Product
 from ..errors import InputError
 
 
@@ -91,6 +92,29 @@ class NormalHead(AbstractHead):
         return Normal(features.reshape(self.log_std.shape), self.log_std)
 
 
+class ProductHead(AbstractHead):
+    """The heads of several parts, each with its share of the numbers."""
+
+    parts: dict[str, AbstractHead] | tuple[AbstractHead, ...]
+
+    @property
+    def size(self) -> int:
+        """Those of all parts together."""
+        return sum(head.size for head in self._heads())
+
+    def __call__(self, features: Float[Array, " size"]) -> Product:
+        """The features are cut into those of each part, in order."""
+        pieces = iter(jnp.split(features, np.cumsum([head.size for head in self._heads()])[:-1].tolist()))
+        return Product(jax.tree.map(lambda head: head(next(pieces)), self.parts, is_leaf=_is_head))
+
+    def _heads(self) -> list[AbstractHead]:
+        return jax.tree.leaves(self.parts, is_leaf=_is_head)
+
+
+def _is_head(part: object) -> bool:
+    return isinstance(part, AbstractHead)
+
+
 @functools.singledispatch
 def make_head(space: spaces.Space, *, initial_log_std: float = 0.0) -> AbstractHead:
     """The head for an action space; `initial_log_std` is of continuous actions. Register your own kinds of space here.
@@ -98,8 +122,8 @@ def make_head(space: spaces.Space, *, initial_log_std: float = 0.0) -> AbstractH
     Raises `InputError` where a space has no head.
     """
     raise InputError(
-        f"No distribution is known for the action space {space}: logpi acts in Discrete, MultiDiscrete, MultiBinary "
-        "and Box; register another with `logpi.models.heads.make_head.register`."
+        f"No distribution is known for the action space {space}: logpi acts in Discrete, MultiDiscrete, MultiBinary, "
+        "Box, and Dict and Tuple of these; register another with `logpi.models.heads.make_head.register`."
     )
 
 
@@ -116,6 +140,16 @@ def _(space: spaces.MultiDiscrete, *, initial_log_std=0.0):
 @make_head.register
 def _(space: spaces.MultiBinary, *, initial_log_std=0.0):
     return BernoulliHead(space.shape)
+
+
+@make_head.register
+def _(space: spaces.Dict, *, initial_log_std=0.0):
+    return ProductHead({name: make_head(part, initial_log_std=initial_log_std) for name, part in space.parts})
+
+
+@make_head.register
+def _(space: spaces.Tuple, *, initial_log_std=0.0):
+    return ProductHead(tuple(make_head(part, initial_log_std=initial_log_std) for part in space.parts))
 
 
 @make_head.register

@@ -10,7 +10,7 @@ import numpy as np
 from ..algorithms.base import ENTROPY, EXPLAINED_VARIANCE, GRADIENT_NORM, KL, SIGNAL_TO_NOISE
 from ..algorithms.ppo import CLIPPED
 from ..runs.schema import own_parts
-from ..spaces.kinds import Box
+from ..spaces.actions import num_reals
 from .charts import shown
 from .folders import Told
 from .measure import Examination
@@ -195,9 +195,9 @@ def _entropy(told: Told, threshold: float) -> str | None:
     if len(curve) < FEW:
         return None
     first, last = float(curve[0]), float(np.median(curve[-max(1, round(len(curve) * LATE)) :]))
-    space = told.run.action_space
-    if isinstance(space, Box):  # a density: its entropy has no zero, so a drop of as many nats in each dimension
-        if (first - last) / max(int(np.prod(space.shape)), 1) < -np.log(threshold):
+    reals = num_reals(told.run.action_space)
+    if reals:  # a density: its entropy has no zero, so a drop of as many nats in each dimension
+        if (first - last) / reals < -np.log(threshold):
             return None
     elif first <= 0 or last >= threshold * first:
         return None

@@ -104,7 +104,7 @@ class HostRollout(AbstractRollout):
         before, after = _Rows(self.num_envs, self.length), _Rows(self.num_envs, self.length)
         for time in range(self.length):
             action, log_prob, for_env, memory = programs.act(arrays, obs, start, memory, noise, np.int32(time))
-            for_env = np.asarray(for_env)
+            for_env = jax.tree.map(np.asarray, for_env)
             state.watch.asked = now(), time, for_env
             try:
                 env.send(for_env)

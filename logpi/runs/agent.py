@@ -18,7 +18,7 @@ from ..models import AbstractPolicy
 from ..rollout.base import compute_inline
 from ..spaces.actions import ACTION_MAPS, typed_for
 from ..spaces.masks import read_mask, split_mask, with_mask
-from ..spaces.membership import caster, reader
+from ..spaces.membership import caster, mapped, reader
 
 BLOCK = 256  # actions whose random numbers are drawn at a time
 SMALL = 2**20  # bytes of parameters that are written into the program itself: to hand over each array takes time
@@ -41,7 +41,6 @@ class Agent:
     ):
         compute_inline()
         self.model = policy
-        self._is_choice = isinstance(action_space, spaces.Discrete)  # a number in place of an array without axes
         self._obs_space, self._action_space = obs_space, action_space
         self._read, self._cast, self._typed = reader(obs_space), caster(obs_space), typed_for(action_space)
         self._to_env = functools.partial(ACTION_MAPS[actions], action_space)
@@ -56,7 +55,7 @@ class Agent:
 
     def __call__(
         self, obs: PyTree[Any], deterministic: bool = False, action_mask: Any = None
-    ) -> np.ndarray | np.generic:
+    ) -> PyTree[np.ndarray | np.generic]:
         """An action for one observation (no batch axis): what the environment got for it in training.
 
         It is a member of the action space, of its type, in an array of its own. Drawn from the policy, or its mode
@@ -76,10 +75,9 @@ class Agent:
             action, self._memory = programs.mode(seen, self._memory)
         else:
             action, self._memory = programs.draw(self._next_noise(programs), seen, self._memory)
-        typed = self._typed(action)
-        return typed[()] if self._is_choice else typed
+        return mapped(self._action_space, _as_one, self._typed(action))
 
-    def batch(self, obs: PyTree[Any], deterministic: bool = False, action_mask: Any = None) -> np.ndarray:
+    def batch(self, obs: PyTree[Any], deterministic: bool = False, action_mask: Any = None) -> PyTree[np.ndarray]:
         """Actions (n, ...) for n observations side by side (n, ...): those that n calls in turn would give.
 
         `action_mask` has the masks (n, flags) beside observations without them.
@@ -99,7 +97,7 @@ class Agent:
         _check_finite(seen)
         likeliest = check_flag("deterministic", deterministic)
         action = self._side_by_side(self.model, self._key, np.uint32(self._count), seen, likeliest)
-        self._count += 0 if likeliest else len(action)
+        self._count += 0 if likeliest else len(jax.tree.leaves(action)[0])
         return self._typed(action)
 
     @property
@@ -156,6 +154,11 @@ class Agent:
         act = bound(lambda leaves, noise, seen, memory: rest(noise, leaves, seen, memory), leaves)
         self._programs = _AgentPrograms(jax.jit(noise), act, mode)
         return self._programs
+
+
+def _as_one(space: spaces.Space, action: np.ndarray) -> np.ndarray | np.generic:
+    """One action of a part: a choice is a number in place of an array without axes."""
+    return action[()] if isinstance(space, spaces.Discrete) else action
 
 
 def _acts(

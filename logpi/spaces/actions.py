@@ -3,12 +3,13 @@
 import functools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from ..errors import InputError, shown
-from .kinds import Box, Discrete, MultiDiscrete, Space
-from .membership import dtype_of, full, shape_of
+from .kinds import Box, Dict, Discrete, MultiDiscrete, Space, Tuple
+from .membership import dtype_of, flattened, full, mapped, shape_of
 
 WIDE = 10.0  # standard deviations between bounds of which a new policy sees little
 RARE = 0.05  # of a new policy's actions, how many lie between bounds that it can learn within
@@ -23,6 +24,16 @@ def bounds(space: Box) -> tuple[np.ndarray, np.ndarray]:
 def _aligned(bound: np.ndarray, action) -> np.ndarray:
     """A bound with as many axes as an action: broadcasting is said, not left to happen."""
     return bound.reshape((1,) * (action.ndim - bound.ndim) + bound.shape)
+
+
+def boxes(space: Space) -> list[Box]:
+    """The parts of actions that are numbers, itself perhaps."""
+    return [part for (part,) in flattened(space) if isinstance(part, Box)]
+
+
+def num_reals(space: Space) -> int:
+    """How many numbers of an action are continuous: where there are any, its entropy is of a density."""
+    return sum(math.prod(part.shape) for part in boxes(space))
 
 
 def clip_to(space: Space, action):
@@ -42,6 +53,8 @@ def clip_to(space: Space, action):
             low, high = bounds(space)
             action = action.round() if space.whole else action
             return action.clip(_aligned(low, action), _aligned(high, action))
+        case Dict() | Tuple():
+            return mapped(space, clip_to, action)
         case _:
             return action
 
@@ -52,7 +65,7 @@ def rescale_to(space: Space, action):
     Raises `InputError` for a `Box` without bounds.
     """
     if not isinstance(space, Box):
-        return clip_to(space, action)
+        return mapped(space, rescale_to if isinstance(space, Dict | Tuple) else clip_to, action)
     low, high = (_aligned(bound, action) for bound in _finite_bounds(space))
     return clip_to(space, low + (action.clip(-1, 1) + 1) * ((high - low) / 2))  # rounding may lead out of the space
 
@@ -72,14 +85,14 @@ def _finite_bounds(space: Box) -> tuple[np.ndarray, np.ndarray]:
 def can_rescale(space: Space) -> bool:
     """Whether `rescale_to` takes a space: a `Box` has bounds on all sides."""
     try:
-        return not isinstance(space, Box) or bool(_finite_bounds(space))
+        return all(map(_finite_bounds, boxes(space)))
     except InputError:
         return False
 
 
 def fit_to(space: Space, action):
-    """As `rescale_to` where the bounds of a `Box` are far from -1 and 1, else as `clip_to`."""
-    return rescale_to(space, action) if is_far(space) else clip_to(space, action)
+    """As `rescale_to` where the bounds of a `Box` are far from -1 and 1, else as `clip_to`; of each part by itself."""
+    return mapped(space, lambda part, one: (rescale_to if is_far(part) else clip_to)(part, one), action)
 
 
 @functools.lru_cache(maxsize=256)
@@ -89,6 +102,8 @@ def is_far(space: Space) -> bool:
     Or hardly leave their middle: where they are more than ten standard deviations apart. Only bounds on both sides are
     far, for others cannot be rescaled to.
     """
+    if isinstance(space, Dict | Tuple):
+        return any(map(is_far, boxes(space)))
     if not isinstance(space, Box) or not math.prod(space.shape):
         return False
     low, high = (np.asarray(bound, np.float64) for bound in bounds(space))
@@ -103,8 +118,15 @@ def _shares(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     return np.asarray((erf(high / math.sqrt(2)) - erf(low / math.sqrt(2))) / 2)
 
 
-def clipped(space: Space, to_env: Callable[..., object], action):
-    """Which numbers of actions, as they were drawn, are clipped on their way by `to_env`; `None` where none can be."""
+def clipped(space: Space, to_env: Callable[..., object], action: Any) -> Any:
+    """Which numbers of actions, as they were drawn, are clipped on their way by `to_env`; `None` where none can be.
+
+    Of actions of several parts, those of all that can be, in one row.
+    """
+    if isinstance(space, Dict | Tuple):
+        found = [(box, clipped(box, to_env, one)) for box, one in flattened(space, action) if isinstance(box, Box)]
+        rows = [_row(box, of_numbers) for box, of_numbers in found if of_numbers is not None]
+        return rows[0].__array_namespace__().concat(rows, axis=-1) if rows else None  # NumPy's, or JAX's
     if not isinstance(space, Box) or not math.prod(space.shape):
         return None
     if to_env is fit_to:
@@ -118,8 +140,15 @@ def clipped(space: Space, to_env: Callable[..., object], action):
     return (action < _aligned(low, action)) | (action > _aligned(high, action))
 
 
+def _row(box: Box, of_numbers: Any) -> Any:
+    """What is true of the numbers of actions, (..., numbers)."""
+    return of_numbers.reshape(*of_numbers.shape[: of_numbers.ndim - len(box.shape)], num_reals(box))
+
+
 def note_on(space: Space, actions: str) -> str:
     """What becomes of a new policy's actions, in a sentence, where that is not what one would think; or nothing."""
+    if isinstance(space, Dict | Tuple):
+        return " ".join(filter(None, (note_on(part, actions) for part in boxes(space))))
     if not isinstance(space, Box) or not math.prod(space.shape):
         return ""
     if actions == "auto" and is_far(space):
@@ -147,6 +176,9 @@ def typed_for(space: Space) -> Callable[[np.ndarray], np.ndarray]:
     They have been clipped in 32 bits, and are clipped again where these cannot write the bounds: rounded to 32 bits,
     0.1 is more than it is in 64.
     """
+    if isinstance(space, Dict | Tuple):
+        functions = mapped(space, typed_for)
+        return lambda action: mapped(space, lambda _, function, one: function(one), functions, action)
     dtype = dtype_of(space)
     if not isinstance(space, Box) or np.can_cast(dtype, np.float32):
         return lambda action: np.array(action, dtype, order="C")

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Int8, PyTree
 
 from ..errors import InputError, shown
 from .kinds import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space, Tuple
-from .membership import shape_of
+from .membership import flattened, mapped, Range, zeros
 
 MASK = "action_mask"  # the part of an observation
 OBSERVATION = "observation"  # the part beside it, where an observation was not made of parts
@@ -40,10 +40,8 @@ def groups(action_space: Space) -> list[int]:
             return [2] * math.prod(shape)
         case Box():
             return []
-        case Dict(parts):
-            return [size for _, part in parts for size in groups(part)]
-        case Tuple(parts):
-            return [size for part in parts for size in groups(part)]
+        case _:
+            return [size for (part,) in flattened(action_space) for size in groups(part)]
 
 
 def num_flags(action_space: Space) -> int:
@@ -88,7 +86,7 @@ def split_mask(obs_space: Space, action_space: Space) -> tuple[Space, bool]:
     if MASK not in parts or not num_flags(action_space):
         return obs_space, False
     try:
-        flags(action_space, _nothing(parts.pop(MASK)))
+        flags(action_space, zeros(parts.pop(MASK)))
     except ValueError as error:
         raise InputError(
             f"The observation has an action mask {error}, one for each choice: give so many, or where choices are "
@@ -96,17 +94,6 @@ def split_mask(obs_space: Space, action_space: Space) -> tuple[Space, bool]:
         ) from None
     alone = parts.keys() == {OBSERVATION}
     return (parts[OBSERVATION] if alone else Dict(tuple(parts.items()))), True
-
-
-def _nothing(space: Space) -> Any:
-    """A member of zeros."""
-    match space:
-        case Dict(parts):
-            return {name: _nothing(part) for name, part in parts}
-        case Tuple(parts):
-            return tuple(map(_nothing, parts))
-        case _:
-            return np.zeros(shape_of(space))
 
 
 def without_mask(obs: PyTree[Any]) -> PyTree[Any]:
@@ -125,3 +112,23 @@ def all_forbidden(action_space: Space, obs: PyTree[Any], xp: Any = np) -> Bool[A
     ends = np.cumsum(groups(action_space))[:-1].tolist()
     pieces = xp.split(flags(action_space, obs[MASK], xp), ends)
     return ~xp.all(xp.stack([xp.any(piece) for piece in pieces]))
+
+
+def made_allowed(action_space: Space, action: Any, mask: Any) -> Any:
+    """An action with each forbidden value replaced by the next allowed one, from the first again after the last.
+
+    Raises `ValueError` for a mask that does not fit.
+    """
+    row = iter(flags(action_space, mask).tolist())
+
+    def of_part(part: Space, given: Any) -> Any:
+        if isinstance(part, Box):
+            return given
+        first, values = Range(part).low, np.array(given)
+        counted = (values - first).reshape(-1).astype(int)
+        for i, n in enumerate(groups(part)):
+            allowed = [next(row) for _ in range(n)]
+            counted[i] = next((v % n for v in range(counted[i], counted[i] + n) if allowed[v % n]), counted[i])
+        return (counted.reshape(values.shape) + first).astype(values.dtype)[()]
+
+    return mapped(action_space, of_part, action)

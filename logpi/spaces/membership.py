@@ -42,6 +42,29 @@ def parts_of(space: Dict | Tuple, given: Any) -> list[tuple[Any, Space, Any]] | 
     return [(i, part, one) for i, (part, one) in enumerate(zip(space.parts, given, strict=True))]
 
 
+def mapped(space: Space, function: Callable[..., Any], *members: Member) -> Member:
+    """`function(part, ...)` of every part that has none itself, with what members hold there, in their structure."""
+    match space:
+        case Dict(parts):
+            return {name: mapped(part, function, *(each[name] for each in members)) for name, part in parts}
+        case Tuple(parts):
+            return tuple(mapped(part, function, *(each[i] for each in members)) for i, part in enumerate(parts))
+        case _:
+            return function(space, *members)
+
+
+def flattened(space: Space, *members: Member) -> list[tuple[Any, ...]]:
+    """Every part that has none itself, with what members hold there, in the order of JAX's leaves."""
+    found: list[tuple[Any, ...]] = []
+    mapped(space, lambda *part: found.append(part), *members)
+    return found
+
+
+def zeros(space: Space, lead: tuple[int, ...] = ()) -> Member:
+    """Zeros where members have numbers, `lead` their axes in front: arrays of float64."""
+    return mapped(space, lambda part: np.zeros((*lead, *shape_of(part))))
+
+
 class Range:
     """The numbers of a space of one part: from `low` to `high`, arrays of the shape of a member, and `whole` or not.
 

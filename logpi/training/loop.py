@@ -21,8 +21,8 @@ from ..parameters import trainable
 from ..rollout import AbstractRollout
 from ..runs.metrics import Metrics, no_row, of_iteration
 from ..spaces.actions import clipped
-from ..spaces.kinds import Box
 from ..spaces.masks import all_forbidden, split_mask
+from ..spaces.membership import zeros
 from ..trajectory import Trajectory
 from ..transforms import RewardScaling, RewardStatistics
 
@@ -47,8 +47,7 @@ def measured(algorithm: AbstractAlgorithm, rollout: AbstractRollout) -> tuple[Me
 
     That is how many are clipped, where there are bounds, and how many masks forbid everything, where there are masks.
     """
-    none = np.zeros((0, *rollout.action_space.shape)) if isinstance(rollout.action_space, Box) else None
-    has_bounds = clipped(rollout.action_space, rollout.to_env, none) is not None
+    has_bounds = clipped(rollout.action_space, rollout.to_env, zeros(rollout.action_space, (0,))) is not None
     has_masks = split_mask(rollout.obs_space, rollout.action_space)[1]
     of_actions = [*([CLIPPED_ACTIONS] if has_bounds else []), *([ALL_FORBIDDEN] if has_masks else [])]
     return (*algorithm.measurements, *of_actions)

@@ -5,10 +5,9 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
 from ..measurements import Measurement
-from ..spaces.kinds import Box, Space
+from ..spaces.actions import num_reals
+from ..spaces.kinds import Space
 
 EXPLODED = 100.0  # times the geometric mean of the norm so far
 COLLAPSED = 0.01  # of the entropy at the start, for actions that can be counted
@@ -32,7 +31,7 @@ class Monitors:
     """Hears the rows of a training, and says once a seed what is going wrong."""
 
     def __init__(self, measurements: Iterable[Measurement], action_space: Space):
-        self._numbers = int(np.prod(action_space.shape)) if isinstance(action_space, Box) else 0
+        self._numbers = num_reals(action_space)
         self._measurements = [m for m in measurements if m.watch]
         self._watched: dict[tuple[int, str], _Watched] = {}
 

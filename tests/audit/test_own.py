@@ -16,7 +16,9 @@ from logpi import algorithms, audit, credit, distributions, estimators
 from logpi.audit.gallery.recipes import KL_RECIPES, RECIPES
 from logpi.distributions import Bernoulli
 from logpi.envs import AbstractEnv, probes
+from logpi.envs.probes import KINDS
 from logpi.models import heads
+from logpi.models.heads import make_head
 from logpi.spaces.kinds import Discrete, MultiDiscrete
 from tests.audit.planted.distributions import Squashed
 from tests.audit.planted.programs import exact, PARAMS
@@ -125,6 +127,7 @@ HEADS = {  # with the features they take; they cover the distributions that they
     "JointCategoricalHead": lambda: heads.JointCategoricalHead((2, 3))(jnp.arange(5.0)),
     "BernoulliHead": lambda: heads.BernoulliHead((3,))(LOGITS),
     "NormalHead": lambda: heads.NormalHead(jnp.array([0.1, -0.5]))(jnp.array([0.3, 2.0])),
+    "ProductHead": lambda: make_head(KINDS["mixed"])(jnp.array([0.3, 0.5, -0.2])),
     "masked choices": lambda: distributions.masked(
         heads.JointCategoricalHead((2, 3))(jnp.arange(5.0)), jnp.array([True, True, False, True, True])
     ),

@@ -24,6 +24,9 @@ def extremes(space):
     """The members with every entry at its first and at its second value."""
     if isinstance(space, Box):
         return bounds(space)
+    if isinstance(space, Dict):
+        pairs = {name: extremes(part) for name, part in space.parts}
+        return tuple({name: pair[i] for name, pair in pairs.items()} for i in (0, 1))
     first = {Discrete(3, 5): 5, MultiDiscrete((2, 3, 2, 2), (1, 0, 0, 4), (2, 2)): np.array([[1, 0], [0, 4]])}
     shape = {"Discrete": (), "MultiDiscrete": (2,), "MultiBinary": (2,)}[type(space).__name__]
     low = np.asarray(first.get(space, np.zeros(shape, int)))
@@ -73,8 +76,8 @@ def test_recall_pays_the_length_for_memory_and_nothing_for_a_guess(space) -> Non
         assert cue in (-1.0, 1.0)
         remembered, constant = [], []
         for step in range(3):
-            _, guess = play(jax.random.key(0), state, jnp.asarray(low))
-            state, timestep = play(jax.random.key(0), state, jnp.asarray(high if cue > 0 else low))
+            _, guess = play(jax.random.key(0), state, jax.tree.map(jnp.asarray, low))
+            state, timestep = play(jax.random.key(0), state, jax.tree.map(jnp.asarray, high if cue > 0 else low))
             remembered.append(timestep.reward.item())
             constant.append(guess.reward.item())
             assert timestep.obs.item() == 0 and timestep.terminated == (step == 2) and not timestep.truncated
@@ -83,14 +86,14 @@ def test_recall_pays_the_length_for_memory_and_nothing_for_a_guess(space) -> Non
     if isinstance(space, Box):
         middle = (low + high) / 2
         assert agreement(space, jnp.asarray(middle), jnp.asarray(high)) == 0
-    else:
+    elif not isinstance(space, Dict):
         assert set(totals) == {(-1.0, 1.0), (1.0, -1.0)}  # right as often as wrong: 0 on average
 
 
 @pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
 def test_two_steps_are_worth_what_it_says(space) -> None:
     env = TwoStep(space)
-    low, high = (jnp.asarray(e) for e in extremes(space))
+    low, high = (jax.tree.map(jnp.asarray, e) for e in extremes(space))
     start, first = env.reset(jax.random.key(0))
     step = jax.jit(env.step)
     np.testing.assert_array_equal(first.obs, [0, 0])
@@ -137,7 +140,7 @@ def test_every_probe_has_a_name_for_every_kind_and_is_the_same_program_each_time
 
 
 @pytest.mark.parametrize(
-    "space", [Discrete(1), Box((2,)), MultiDiscrete(()), Dict((("a", Discrete(2)),))], ids=lambda s: type(s).__name__
+    "space", [Discrete(1), Box((2,)), MultiDiscrete(()), Dict((("a", Discrete(1)),))], ids=lambda s: type(s).__name__
 )
 def test_a_space_without_a_right_and_a_wrong_is_refused(space) -> None:
     with pytest.raises(InputError, match="A probe cannot act in"):

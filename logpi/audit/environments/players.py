@@ -1,6 +1,7 @@
 """One environment of any suite, made to be played by hand: reset with a seed, step with an action."""
 
 import abc
+import contextlib
 import copy
 from collections.abc import Callable
 from typing import Any
@@ -11,9 +12,11 @@ import numpy as np
 
 from ...envs import AbstractEnv, AbstractVectorEnv, EnvSource, HostSource
 from ...envs.sources import EnvPoolMaker, FunctionMaker, GivenVector, GymnasiumMaker
+from ...envs.told_masks import mask_told
 from ...errors import InputError
 from ...spaces.gymnasium import from_gymnasium
-from ...spaces.kinds import Dict, Space, Tuple
+from ...spaces.kinds import Space
+from ...spaces.masks import MASK
 
 
 class AbstractPlayer(abc.ABC):
@@ -41,22 +44,16 @@ class AbstractPlayer(abc.ABC):
         """What `step` gives: observation, reward, terminated, truncated, info."""
 
     @abc.abstractmethod
+    def mask(self, obs: Any, info: Any) -> Any:
+        """Which choices are allowed, after what `reset` or `step` gave; `None` where all are."""
+
+    @abc.abstractmethod
     def cut_at(self, limit: int) -> "AbstractPlayer | None":
         """The same environment with a shorter time limit; `None` where that cannot be asked for."""
 
     @abc.abstractmethod
     def close(self) -> None:
         """Closes what was made here."""
-
-
-def check_action_space(space: Space) -> Space:
-    """The space; `InputError` for named or listed parts, of which no policy makes actions."""
-    if isinstance(space, (Dict, Tuple)):
-        raise InputError(
-            f"the action space is a {type(space).__name__}, but actions are Discrete, MultiDiscrete, MultiBinary or Box"
-            ": make it one of these with a gymnasium wrapper."
-        )
-    return space
 
 
 class GymnasiumPlayer(AbstractPlayer):
@@ -73,7 +70,7 @@ class GymnasiumPlayer(AbstractPlayer):
             before, self._env = self._env, self._make()
             self.shared |= before is not None and before.unwrapped is self._env.unwrapped
         self.obs_space = from_gymnasium(self._env.observation_space)
-        self.action_space = check_action_space(from_gymnasium(self._env.action_space))
+        self.action_space = from_gymnasium(self._env.action_space)
         spec = getattr(self._env, "spec", None)
         self.limit = getattr(spec, "max_episode_steps", None)
         if self.limit is None:
@@ -86,6 +83,13 @@ class GymnasiumPlayer(AbstractPlayer):
     def step(self, action: Any) -> Any:
         """The environment's. It gets a copy of the action."""
         return self._env.step(copy.deepcopy(action))
+
+    def mask(self, obs: Any, info: Any) -> Any:
+        """Shown in the observation, or told beside it."""
+        shown = _shown_mask(obs)
+        with contextlib.suppress(Exception):  # some have no answer after an end
+            return mask_told(self._env, info) if shown is None else shown
+        return None
 
     def cut_at(self, limit: int) -> AbstractPlayer | None:
         """Of an environment made by its name."""
@@ -107,7 +111,7 @@ class VectorPlayer(AbstractPlayer):
         self._env: AbstractVectorEnv | None = None
         self.patient, self.faults, self.limit = True, [], None
         self.remakes = isinstance(source.make, EnvPoolMaker)
-        self.obs_space, self.action_space = source.obs_space, check_action_space(source.action_space)
+        self.obs_space, self.action_space = source.obs_space, source.action_space
         self.autoreset = "next step: the step after an end resets"
 
     def start(self) -> None:
@@ -131,10 +135,13 @@ class VectorPlayer(AbstractPlayer):
     def step(self, action: Any) -> Any:
         if self._env is None:
             raise InputError("the vector has not been reset yet: call reset first.")
-        self._actions = np.broadcast_to(action, (self._num_envs, *np.shape(action))).copy()
+        self._actions = jax.tree.map(lambda a: np.broadcast_to(a, (self._num_envs, *np.shape(a))).copy(), action)
         obs, reward, terminated, truncated = self._env.step(self._actions)
         self._ended = bool(terminated[0] | truncated[0])
         return self._first(obs), reward[0], terminated[0], truncated[0], {}
+
+    def mask(self, obs: Any, info: Any) -> Any:
+        return _shown_mask(obs)
 
     def cut_at(self, limit: int) -> AbstractPlayer | None:
         """Of EnvPool's, which take a time limit as an option."""
@@ -158,7 +165,7 @@ class CompiledPlayer(AbstractPlayer):
     def __init__(self, env: AbstractEnv):
         self.env = env
         self.patient, self.remakes, self.faults, self.limit = True, True, [], None
-        self.obs_space, self.action_space = env.obs_space, check_action_space(env.action_space)
+        self.obs_space, self.action_space = env.obs_space, env.action_space
         self.autoreset = "none: the rollout resets"
         self._reset, self._step = eqx.filter_jit(env.reset), eqx.filter_jit(env.step)
         self._key = jax.random.key(0)
@@ -181,11 +188,18 @@ class CompiledPlayer(AbstractPlayer):
         )
         return obs, reward, terminated[()], truncated[()], {}
 
+    def mask(self, obs: Any, info: Any) -> Any:
+        return _shown_mask(obs)
+
     def cut_at(self, limit: int) -> AbstractPlayer | None:
         """None: its time limit is its own."""
 
     def close(self) -> None:
         pass
+
+
+def _shown_mask(obs: Any) -> Any:
+    return obs.get(MASK) if isinstance(obs, dict) else None
 
 
 def as_jax(action: Any) -> Any:

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from ...errors import said
+from ...spaces.masks import made_allowed
 from ...spaces.membership import draw, same
 from .players import AbstractPlayer
 
@@ -105,7 +106,7 @@ class Walker:
 
     def __init__(self, player: AbstractPlayer, timeout: float):
         self.player, self.watchdog = player, Watchdog(timeout)
-        self._stepped = False
+        self._stepped, self._mask = False, None
 
     def start(self) -> None:
         """Makes the environment anew. Raises what making it raises, and `HungError`."""
@@ -118,7 +119,7 @@ class Walker:
         for time in range(steps if actions is None else min(steps, len(actions))):
             if walk.broken:
                 break
-            action = draw(self.player.action_space, rng) if actions is None else actions[time]
+            action = self._allowed(draw(self.player.action_space, rng) if actions is None else actions[time])
             held, before = obs, copy.deepcopy(obs)
             last = self._step(walk, time, length, before, action)
             if last is None:
@@ -162,6 +163,7 @@ class Walker:
         if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], dict)):
             walk.malformed.append(f"reset gave {_kind(result)}, but it must give (observation, info)")
             result = (result, {})
+        self._mask = self.player.mask(*result)
         walk.starts.append(copy.deepcopy(result[0]))
         return result[0]
 
@@ -175,6 +177,7 @@ class Walker:
         if isinstance(result, tuple) and len(result) == 5:
             if not isinstance(result[4], dict):
                 walk.malformed.append(f"step gave the info {_kind(result[4])}, but it must be a dictionary")
+            self._mask = self.player.mask(result[0], result[4])
             return Step(length + 1, before, action, *result[:4])
         walk.malformed.append(
             f"step gave {_kind(result)}, but it must give (observation, reward, terminated, truncated, info)"
@@ -182,6 +185,12 @@ class Walker:
         if isinstance(result, tuple) and len(result) == 4:  # the interface before Gymnasium 0.26
             return Step(length + 1, before, action, *result[:3], np.bool_(False))
         return None
+
+    def _allowed(self, action: PyTree) -> PyTree:
+        """The action, or one that a mask allows in its place; a mask that does not fit allows everything."""
+        with contextlib.suppress(ValueError):
+            return action if self._mask is None else made_allowed(self.player.action_space, action, self._mask)
+        return action
 
     def _call(self, walk: Walk, where: str, patience: float, function: Callable[..., Any], argument: Any) -> Any:
         try:

@@ -1,5 +1,6 @@
 """Is it a probability distribution, is its score what a policy gradient needs, and does it draw what it says?"""
 
+import dataclasses
 import functools
 import math
 from collections.abc import Callable
@@ -48,6 +49,8 @@ def policy(
     draws, notes = _draws(dist, key, samples)
     if isinstance(draws, Check):
         return Report(name, (draws,))
+    if isinstance(draws, dict | tuple):
+        return _of_parts(name, dist, key, samples)
     if draws is None and support is None:
         raise InputError(
             f"nothing is known of the events of {name}, for it has no sampler: give support=, an array of all events "
@@ -69,6 +72,23 @@ def policy(
     return Report(name, tuple(checks), tuple(notes))
 
 
+def _of_parts(name: str, dist: AbstractDistribution, key: PRNGKeyArray, samples: int) -> Report:
+    """Each part of a distribution whose events are of several kinds: they are independent, so that is all there is.
+
+    Raises `InputError` where its parts are not known.
+    """
+    parts = traits(dist).parts()
+    if not parts:
+        raise InputError(f"the events of {name} are not one array, and its parts are not known: audit each part.")
+    reports = [policy(part, jax.random.fold_in(key, i), samples=samples) for i, part in enumerate(parts)]
+    named = [
+        dataclasses.replace(check, key=f"{check.key}_{i}", name=f"{check.name}, part {i}")
+        for i, report in enumerate(reports)
+        for check in report.checks
+    ]
+    return Report(name, tuple(named), tuple(note for report in reports for note in report.notes))
+
+
 def _checked_support(support: Any) -> Any:
     """The support: `None`, an interval of two numbers, or an array of events."""
     if support is None:
@@ -84,7 +104,9 @@ def _checked_support(support: Any) -> Any:
     return events
 
 
-def _draws(dist: AbstractDistribution, key: PRNGKeyArray, samples: int) -> tuple[Array | Check | None, list[str]]:
+def _draws(
+    dist: AbstractDistribution, key: PRNGKeyArray, samples: int
+) -> tuple[PyTree[Array] | Check | None, list[str]]:
     try:
         return dist.sample(key, (samples,)), []
     except (InputError, NotImplementedError, ImportError) as reason:  # other libraries' need not have a sampler
