@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from .models import AbstractActorCritic as AbstractActorCritic
     from .models import AbstractPolicy as AbstractPolicy
     from .models import Network as Network
+    from .progress.film import film as film
     from .runs.options import EvaluationPlan as EvaluationPlan
     from .runs.presets import preset as preset
     from .runs.run import load as load
@@ -144,6 +145,7 @@ __getattr__, __dir__, __all__ = attach(
             "AbstractPolicy",
             "Network",
         ),
+        "progress.film": ("film",),
         "runs.options": ("EvaluationPlan",),
         "runs.presets": ("preset",),
         "runs.run": (

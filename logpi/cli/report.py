@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ..errors import check_between, InputError
 from .arguments import first_word, Flag, parse
@@ -43,7 +44,7 @@ def report_command(arguments: Sequence[str]) -> int:
         raise InputError(f"--out is {str(out)!r}, but that is a folder: give a file in it.")
     compilation_cache()
     env = environment_of(values["env"])
-    films = [_film(folder, values["env"]) for folder in folders] if values["film"] else []
+    films = [_film(folder, env) for folder in folders] if values["film"] else []
     text = page(folders, fresh=not values["quick"], episodes=values["episodes"], env=env, says=_says, films=films)
     out.parent.mkdir(parents=True, exist_ok=True)
     _write(out, text)
@@ -68,14 +69,15 @@ def _without(arguments: list[str], word: str) -> list[str]:
     return arguments
 
 
-def _film(folder: str, env: str | None) -> bytes | None:
+def _film(folder: str, env: Any) -> bytes | None:
     """An episode of the first policy as MP4; `None` where its environment cannot be drawn, which is said."""
-    from .watch import watch_command
+    from ..progress.film import film
 
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / "film.mp4"
         try:
-            watch_command([folder, "--video", str(path), *(["--env", env] if env else [])])
+            says(f"drawing an episode of {folder} ...")
+            film(folder, path, env=env)
         except InputError as error:
             says(f"no film: {error}")
             return None

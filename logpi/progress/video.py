@@ -1,10 +1,13 @@
 """Frames into a file: GIF by Pillow, MP4 by imageio and FFmpeg. The file is there whole or not at all."""
 
+import contextlib
 import importlib.util
 import itertools
+import os
 import secrets
+import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +20,39 @@ _NEEDS = {".gif": ("PIL",), ".mp4": ("imageio", "imageio_ffmpeg")}
 _PACKAGES = {"PIL": "Pillow", "imageio": "imageio", "imageio_ffmpeg": "imageio-ffmpeg"}
 
 
-def check_video(path: Path) -> None:
+def check_video(name: str, path: Path) -> None:
     """Raises `InputError` if no video can be written there: another kind of file, or a package is missing."""
     kind = path.suffix.lower()
     if kind not in _NEEDS:
-        raise InputError(f"--video is {str(path)!r}, but it must end in .mp4 or .gif.")
+        raise InputError(f"{name} is {str(path)!r}, but it must end in .mp4 or .gif.")
     lacking = [_PACKAGES[package] for package in _NEEDS[kind] if importlib.util.find_spec(package) is None]
     if lacking:
         raise missing(f"A {kind}", " and ".join(lacking), "video")
     if path.is_dir():
-        raise InputError(f"--video is {str(path)!r}, but that is a folder: give a file in it.")
+        raise InputError(f"{name} is {str(path)!r}, but that is a folder: give a file in it.")
+
+
+def has_display() -> bool:
+    """Whether there is a place for a window."""
+    variables = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
+    return not sys.platform.startswith("linux") or any(os.environ.get(name) for name in variables)
+
+
+@contextlib.contextmanager
+def drawing(*, to_file: bool) -> Generator[None]:
+    """Tells the libraries that draw what there is in here, unless they have been told."""
+    # Pygame looks for loudspeakers otherwise, and complains; matplotlib opens a window of its own.
+    told = {"SDL_AUDIODRIVER": "dummy", "MPLBACKEND": "agg"}
+    if to_file:
+        told |= {} if has_display() else {"MUJOCO_GL": "egl"}  # MuJoCo looks for a window otherwise
+        told["SDL_VIDEODRIVER"] = "dummy"
+    told = {name: value for name, value in told.items() if name not in os.environ}
+    os.environ.update(told)
+    try:
+        yield
+    finally:
+        for name in told:
+            os.environ.pop(name, None)
 
 
 def write_video(path: Path, frames: Iterable[np.ndarray], rate: float) -> None:

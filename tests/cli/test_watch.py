@@ -2,15 +2,17 @@
 
 import io
 import json
+import os
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import logpi
 from logpi.cli import watch
 from logpi.cli.main import main
-from logpi.progress.video import write_video
+from logpi.progress.video import drawing, write_video
 
 
 def test_a_gif_of_two_episodes(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -75,3 +77,45 @@ def test_a_video_that_fails_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         write_video(tmp_path / "a.gif", frames(), 25)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_film_in_python_is_that_of_the_command(trained: Path, tmp_path: Path) -> None:
+    """Of a run and of its folder, and the run's own agent goes on as if nobody had looked."""
+    pytest.importorskip("PIL")
+    assert (
+        main(["watch", str(trained), "--video", str(tmp_path / "command.gif"), "--seed", "1", "--episodes", "2"]) == 0
+    )
+    run = logpi.load(trained)
+    untouched = [run.agent(1)(np.zeros(4)) for _ in range(20)]
+    run.agent(1).reset(0)
+    made = [logpi.film(one, tmp_path / f"{i}.gif", episodes=2, seed=1) for i, one in enumerate((run, trained))]
+    assert [path.read_bytes() for path in made] == 2 * [(tmp_path / "command.gif").read_bytes()]
+    assert [run.agent(1)(np.zeros(4)) for _ in range(20)] == untouched
+    logpi.film(run, tmp_path / "likeliest.gif", episodes=2, seed=1, deterministic=True)
+    assert (tmp_path / "likeliest.gif").read_bytes() != made[0].read_bytes()
+
+
+def test_a_film_that_cannot_be(trained: Path, tmp_path: Path) -> None:
+    run = logpi.load(trained)
+    for sentence, given in {
+        r"path is 'a.avi', but it must end in .mp4 or .gif": {"path": "a.avi"},
+        r"seed is 7, but the run has policies of \[0, 1\]": {"seed": 7},
+        r"episodes is 0": {"episodes": 0},
+        r"no best policies": {"best": True},
+        r"CartPole-v1 cannot be watched: gymnasium:Acrobot-v1 has": {"env": "Acrobot-v1"},
+    }.items():
+        with pytest.raises(logpi.InputError, match=sentence):
+            logpi.film(run, **({"path": tmp_path / "a.gif"} | given))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_said_to_those_who_draw_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script may open a window after a film."""
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER", "MUJOCO_GL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MPLBACKEND", "svg")
+    before = dict(os.environ)
+    with drawing(to_file=True):
+        assert os.environ["SDL_VIDEODRIVER"] == "dummy" and os.environ["MUJOCO_GL"] == "egl"
+        assert os.environ["MPLBACKEND"] == "svg"
+    assert dict(os.environ) == before
