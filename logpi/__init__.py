@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from .models import AbstractPolicy as AbstractPolicy
     from .models import Network as Network
     from .progress.film import film as film
+    from .progress.film import FilmEvery as FilmEvery
     from .runs.options import EvaluationPlan as EvaluationPlan
     from .runs.presets import preset as preset
     from .runs.run import load as load
@@ -145,7 +146,10 @@ __getattr__, __dir__, __all__ = attach(
             "AbstractPolicy",
             "Network",
         ),
-        "progress.film": ("film",),
+        "progress.film": (
+            "film",
+            "FilmEvery",
+        ),
         "runs.options": ("EvaluationPlan",),
         "runs.presets": ("preset",),
         "runs.run": (

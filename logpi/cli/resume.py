@@ -8,7 +8,7 @@ from ..progress.events import fan_out
 from .arguments import Flag, parse
 from .objects import environment_of
 from .terminal import says, transient
-from .train import KEPT_EVALUATIONS, KEPT_FAULT_TOLERANCE, learned, loggers, options_of, SHARED_FLAGS, shown
+from .train import KEPT_EVALUATIONS, KEPT_FAULT_TOLERANCE, learned, listeners, options_of, SHARED_FLAGS, shown
 
 COMMAND = "logpi resume"
 DESCRIPTION = "Goes on with a training from its newest good checkpoint, to the steps that were planned."
@@ -36,7 +36,7 @@ def resume_command(arguments: Sequence[str]) -> int:
         compilation_cache()
         run = load(folder, environment=env)
         return shown(run, folder, values["evaluate_episodes"], values["json"], signal=None)
-    listener = fan_out(*loggers(values["log"]))
+    listener = fan_out(*listeners(values))
     try:
         progress = "all" if values["verbose"] else True
         run = resume(folder, environment=env, **options_of(values), progress=progress, callbacks=listener)

@@ -11,7 +11,7 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from ..errors import check_between, InputError
+from ..errors import check_between, check_whole, InputError
 from ..progress.events import fan_out, Listener
 from ..runs.files import as_json
 from ..training.signals import signal_of
@@ -50,8 +50,10 @@ EVALUATIONS = [
     Flag("stop_at", float | None, _STOP, None, metavar="RETURN"),
 ]
 KEPT_EVALUATIONS = [dataclasses.replace(flag, default="kept") for flag in EVALUATIONS]  # of a resume
+_FILM = "updates after which the first seed's policy is filmed, in videos/ of the folder and wherever curves go"
 SHARED_FLAGS = [  # of `logpi train` and `logpi resume`
     Flag("log", Literal["none", "tensorboard", "wandb"], "where live curves go too", "none"),
+    Flag("film_every", int | None, _FILM, None, metavar="N"),
     Flag("evaluate_episodes", int, "fresh episodes of each seed's policy at the end; 0 for none", 100),
     Flag("verbose", bool, "all that is measured on the live line, not the return alone", False),
     Flag("json", bool, "one JSON object as the last line of stdout", False),
@@ -142,7 +144,7 @@ def _trained(values: dict[str, Any], settings: Any, folder: Path, again: Any) ->
                 overwrite=values["overwrite"],
                 **options_of(values),
                 progress="all" if values["verbose"] else True,
-                callbacks=fan_out(precompile, *loggers(values["log"])),
+                callbacks=fan_out(precompile, *listeners(values)),
             )
 
 
@@ -216,11 +218,14 @@ def options_of(values: dict[str, Any]) -> dict[str, Any]:
     return {flag.name: values[flag.name] for flag in (*EVALUATIONS, *FAULT_TOLERANCE)}
 
 
-def loggers(log: str) -> list[Listener]:
-    """The listeners that `--log` asks for: one, or none. Raises `InputError` where its extra is missing."""
+def listeners(values: dict[str, Any]) -> list[Listener]:
+    """Those that `--log` and `--film-every` ask for. Raises `InputError` where an extra is missing."""
+    from ..progress.film import FilmEvery
     from ..progress.loggers import TensorBoard, WandB
 
-    return [] if log == "none" else [TensorBoard() if log == "tensorboard" else WandB()]
+    log, every = values["log"], check_whole("--film-every", values["film_every"], 1, optional=True)
+    asked: list[Listener] = [] if log == "none" else [TensorBoard() if log == "tensorboard" else WandB()]
+    return asked if every is None else [*asked, FilmEvery(every)]
 
 
 def _draw_curve(history: Sequence[dict[str, Any]]) -> None:

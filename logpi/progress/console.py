@@ -12,7 +12,7 @@ from ..errors import printable
 from ..runs.files import finite
 from ..runs.metrics import recent_return
 from ..statistics.intervals import mean_interval
-from .events import Advanced, Compiled, Compiling, Evaluated, Event, Finished, Planned, Warned
+from .events import Advanced, Compiled, Compiling, Evaluated, Event, Filmed, Finished, Planned, Warned
 
 SECONDS_BETWEEN_LINES = 5.0
 NEWEST_ROWS = 4096
@@ -143,6 +143,8 @@ class PlainProgress:
                     self._lines.show(plain_line(self._tracker.snapshot()))
             case Evaluated(rows):
                 self._lines.say(evaluation_line(rows))
+            case Filmed(path):
+                self._lines.say(printable(f"filmed: {path}"))
             case Warned(sentence):
                 self._lines.say(printable(f"warning: {sentence}"))
             case Finished(interrupted, stopped):

@@ -8,6 +8,8 @@ from ..errors import check_several, InputError, shown
 from ..measurements import Measurement
 
 if TYPE_CHECKING:  # it imports JAX, and commands look at events before
+    from pathlib import Path
+
     from ..runs.run import Run
     from ..runs.settings import Settings
 
@@ -97,6 +99,15 @@ class Evaluated:
 
 
 @dataclasses.dataclass(frozen=True)
+class Filmed:
+    """A policy was filmed on the way, as `FilmEvery` does."""
+
+    path: "Path"  # of the film, an MP4 file
+    seed: int  # whose policy plays
+    steps: int  # agent steps that it has learned from
+
+
+@dataclasses.dataclass(frozen=True)
 class Warned:
     """Something is not as it should be, and training goes on."""
 
@@ -111,7 +122,7 @@ class Finished:
     stopped: str = ""  # why a callback ended it, in its words
 
 
-Event = Planned | Compiling | Compiled | Advanced | Evaluated | Warned | Finished
+Event = Planned | Compiling | Compiled | Advanced | Evaluated | Filmed | Warned | Finished
 
 # Hears every event, in the thread that trains. What it returns is dropped. What it raises ends the training as a fault
 # does: what was learned is saved for `resume` to go on from, and is the `run` of the exception, which is raised again.

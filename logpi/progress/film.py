@@ -10,8 +10,10 @@ from ..envs import EnvSource, HostSource, resolve
 from ..envs.sources import FunctionMaker
 from ..errors import check_flag, check_kind, check_path, check_whole, InputError, said
 from ..runs.agent import Agent
+from ..runs.folder import film_file
 from ..runs.run import load, own_source, Run
 from ..spaces.membership import fits
+from .events import Advanced, Event, Filmed, Planned, Warned
 from .video import check_video, drawing, write_video
 
 MAX_STEPS = 10_000  # of an episode; a film of more than that is a mistake
@@ -48,6 +50,67 @@ def film(
         run = dataclasses.replace(run, environment=env)
     show(run, video, episodes=episodes, deterministic=deterministic, seed=seed)
     return video
+
+
+class FilmEvery:
+    """A callback that films the first seed's policy after every so many updates, and after the last of them.
+
+    `videos/STEPS.mp4` of the run folder (or of `folder`) is an episode of the policy that has learned from so many
+    agent steps; `deterministic` is as of `film`. The report shows the newest, and loggers have them (`Filmed`). Where
+    one cannot be made, that is one warning, and no other is tried. Raises `InputError` without the extra `video`.
+    """
+
+    def __init__(self, every: int, *, deterministic: bool = False, folder: str | Path | None = None):
+        self._every, self._deterministic = check_whole("every", every, 1), check_flag("deterministic", deterministic)
+        self._folder = None if folder is None else check_path("folder", folder)
+        check_video("path", Path(film_file(0)))
+
+    def __call__(self, event: Event) -> None:
+        """Films where it is time."""
+        match event:
+            case Planned():
+                if event.out is None and self._folder is None:
+                    raise InputError("FilmEvery has no place for films: give out= of the training, or folder= to it.")
+                self._plan, self._done, self._fails = event, -1, False
+            case Advanced(rows):
+                mine = [row for row in rows if row["seed"] == self._plan.seeds[0]]
+                if mine and self._is_time(mine[0]["iteration"] - self._plan.every, mine[-1]["iteration"]):
+                    self._film(event, mine[-1]["steps"])
+            case _:
+                pass
+
+    def _is_time(self, before: int, iteration: int) -> bool:
+        """After so many updates, of which `before` were done before the news."""
+        last = self._plan.steps // (self._plan.num_envs * self._plan.rollout_length)
+        earlier, self._done = max(self._done, before), iteration
+        return not self._fails and (iteration // self._every > earlier // self._every or iteration >= last)
+
+    def _film(self, event: Advanced, steps: int) -> None:
+        training = event.training
+        path = (self._folder or Path(str(self._plan.out))) / film_file(steps)
+
+        def while_it_goes_on(frames: Iterator[Any]) -> Iterator[Any]:
+            for frame in frames:
+                if training.interruption.is_set():
+                    raise _BrokenOff
+                yield frame
+
+        try:
+            if training.held is not None and self._folder is None:
+                training.held.check()
+            seed, likeliest = self._plan.seeds[0], self._deterministic
+            show(event.run, path, episodes=1, deterministic=likeliest, seed=seed, passing=while_it_goes_on)
+        except _BrokenOff:
+            return
+        except Exception as error:  # of anybody's who draws: no training ends for a film
+            self._fails = True
+            training.hear(Warned(f"there is no film after {steps:,} steps, nor will there be others: {said(error)}."))
+            return
+        training.hear(Filmed(path, self._plan.seeds[0], steps))
+
+
+class _BrokenOff(Exception):
+    """The training was interrupted amid a film."""
 
 
 def show(

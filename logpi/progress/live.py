@@ -16,7 +16,7 @@ from rich.text import Text
 
 from ..errors import printable
 from .console import evaluation_line, pace, plan_lines, ProgressSnapshot, ProgressTracker
-from .events import Advanced, Compiled, Compiling, Evaluated, Event, Finished, Planned, Warned
+from .events import Advanced, Compiled, Compiling, Evaluated, Event, Filmed, Finished, Planned, Warned
 
 
 class TerminalProgress:
@@ -51,6 +51,8 @@ class TerminalProgress:
                 self._draw()
             case Evaluated(rows):
                 self._console.print(Text(evaluation_line(rows), "dim"))
+            case Filmed(path):
+                self._console.print(Text(printable(f"filmed: {path}"), "dim"), soft_wrap=True)
             case Warned(sentence):  # above the numbers
                 self._console.print(printable(f"warning: {sentence}"), markup=False, highlight=False)
             case Finished(interrupted, stopped):  # the last numbers stay

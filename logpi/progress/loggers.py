@@ -13,10 +13,12 @@ from ..errors import missing
 from ..measurements import RETURN
 from ..runs.metrics import real_columns
 from ..runs.schema import to_json
-from .events import Advanced, Compiled, Compiling, Evaluated, Event, Finished, Planned, Warned
+from .events import Advanced, Compiled, Compiling, Evaluated, Event, Filmed, Finished, Planned, Warned
+from .video import as_gif
 
 _NO_CURVE = ("seed", "iteration", "steps", "return_squares")  # these place a row, or are there for its error alone
 _SPEED = (("charts/SPS", 1.0), ("time/fps", 1.0))
+_FILM = "videos/policy"
 _RATE = (("charts/learning_rate", 1.0), ("train/learning_rate", 1.0))
 
 
@@ -50,6 +52,8 @@ class TensorBoard:
                 for row in rows:
                     for tag, number in evaluated(row).items():
                         self._writers[row["seed"]].add_scalar(tag, number, row["steps"])
+            case Filmed(path, seed, steps):
+                _write_film(self._writers[seed], path, steps)
             case Warned(sentence):
                 for writer in self._writers.values():
                     writer.add_text("warnings", sentence)
@@ -58,6 +62,15 @@ class TensorBoard:
                     writer.close()
             case Compiling() | Compiled():
                 pass
+
+
+def _write_film(writer: Any, film: Path, steps: int) -> None:
+    """As TensorBoard shows one: a GIF among the images."""
+    from tensorboardX.proto import summary_pb2
+
+    kinds: Any = summary_pb2
+    image = kinds.Summary.Image(encoded_image_string=as_gif(film))
+    writer.file_writer.add_summary(kinds.Summary(value=[kinds.Summary.Value(tag=_FILM, image=image)]), steps)
 
 
 def _write_hyperparameters(writer: Any, values: dict[str, Any]) -> None:
@@ -97,6 +110,9 @@ class WandB:
             case Evaluated(rows):
                 for row in rows:
                     self._runs[row["seed"]].log(evaluated(row) | {"global_step": row["steps"]})
+            case Filmed(path, seed, steps):
+                film = self._wandb.Video(str(path), format="mp4")
+                self._runs[seed].log({_FILM: film, "global_step": steps})
             case Warned(sentence):
                 for run in self._runs.values():
                     run.alert(title="logpi", text=sentence)

@@ -5,6 +5,7 @@ import importlib.util
 import itertools
 import os
 import secrets
+import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -99,14 +100,34 @@ def _write_gif(path: Path, frames: Iterator[np.ndarray], rate: float) -> None:
         first.save(file, "GIF", save_all=True, append_images=rest, duration=pause, loop=0, optimize=True)
 
 
+def as_gif(film: Path) -> bytes:
+    """What a GIF of an MP4 file holds, for those who show no other films. Raises `OSError` where it is no film."""
+    import imageio_ffmpeg
+
+    colours = f"fps='min(source_fps,{GIF_RATE})',split[a][b];[a]palettegen=64[p];[b][p]paletteuse=dither=none"
+    with _forks_unheard():
+        program = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", film, "-vf", colours, "-f", "gif", "-"]
+        made = subprocess.run(program, capture_output=True, check=False)
+    if made.returncode:
+        raise OSError(f"FFmpeg makes no GIF of {film}: {made.stderr.decode(errors='replace').strip()}")
+    return made.stdout
+
+
+@contextlib.contextmanager
+def _forks_unheard() -> Generator[None]:
+    """JAX warns of every fork; here it only starts FFmpeg."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)
+        yield
+
+
 def _write_mp4(path: Path, frames: Iterator[np.ndarray], rate: float) -> None:
     import imageio.v2
 
     open_writer: Any = imageio.v2.get_writer
-    with warnings.catch_warnings():
-        # JAX warns of every fork; here it only starts FFmpeg.
-        warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)
-        with open_writer(path, format="FFMPEG", mode="I", fps=rate, macro_block_size=2) as writer:
-            for frame in frames:
-                # FFmpeg wants even numbers of pixels: an odd row or column at the edge is left out.
-                writer.append_data(frame[: frame.shape[0] // 2 * 2, : frame.shape[1] // 2 * 2])
+    options = {"format": "FFMPEG", "mode": "I", "fps": rate, "macro_block_size": 2}
+    # As a context of its own, it would go on writing after an error.
+    with _forks_unheard(), contextlib.closing(open_writer(path, **options)) as writer:
+        for frame in frames:
+            # FFmpeg wants even numbers of pixels: an odd row or column at the edge is left out.
+            writer.append_data(frame[: frame.shape[0] // 2 * 2, : frame.shape[1] // 2 * 2])

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import check_between, check_flag, check_several, check_whole, InputError
+from ..runs.folder import films
 from ..runs.run import Run
 from .charts import as_data, Chart, shown, table
 from .findings import compared, Finding, findings, of_measured, worst_first
@@ -18,6 +19,7 @@ from .measure import Examination, measure
 from .panels import behaviour, learning, repeat, several_runs, updates
 
 _MARKS = {"fault": "✕", "warning": "!", "note": "i", "good": "✓"}
+NEWEST_FILMS = 3
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; media-src data:"
 
 
@@ -104,7 +106,7 @@ def _of_environment(
         Section("comparison", "Comparison", tuple(several_runs.charts(told)), words),
         Section("gradient", "Gradient", tuple(updates.gradient(told, measured))),
         Section("updates", "Policy and critic", tuple(updates.updates(told))),
-        Section("behaviour", "Behaviour", tuple(acts), "".join(map(_film, told, films))),
+        Section("behaviour", "Behaviour", tuple(acts), "".join(map(_films, told, films))),
     ]
     kept = [section for section in sections if section.charts or section.words]
     return [
@@ -206,12 +208,18 @@ def _figure(chart: Chart) -> str:
     )
 
 
-def _film(told: Told, film: bytes | None) -> str:
+def _films(told: Told, fresh: bytes | None) -> str:
+    """The newest that were made on the way, and one of the last policy."""
+    label = f"An episode of {told.name}, seed {told.run.seeds[0]}"
+    kept = [] if told.folder is None else films(told.folder)[-NEWEST_FILMS:]
+    shots = [(f"{label}, after {steps:,} steps", path.read_bytes()) for steps, path in kept]
+    shots += [] if fresh is None else [(f"{label}, actions drawn", fresh)]
+    return "".join(_film(*shot) for shot in shots)
+
+
+def _film(label: str, film: bytes) -> str:
     """An episode that plays when somebody asks for it."""
-    if film is None:
-        return ""
     data = base64.b64encode(film).decode()
-    label = f"An episode of {told.name}, seed {told.run.seeds[0]}, actions drawn"
     return (
         f"<p>{_e(label)}.</p><video class=film controls muted playsinline preload=metadata aria-label='{_e(label)}' "
         f"src='data:video/mp4;base64,{data}'></video>"

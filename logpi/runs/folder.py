@@ -33,6 +33,25 @@ def policy_file(seed: int | str, *, best: bool = False) -> str:
     return f"policy-seed{seed}{'-best' if best else ''}.safetensors"
 
 
+def film_file(steps: int) -> str:
+    """The name in a run folder of the film of a policy that has learned from so many agent steps."""
+    return f"videos/{steps}.mp4"
+
+
+def films(folder: Path) -> list[tuple[int, Path]]:
+    """The films in a run folder, each after its agent steps, in their order."""
+    found = (folder / "videos").glob("*.mp4")
+    return sorted((int(path.stem), path) for path in found if path.stem.isdecimal())
+
+
+def films_up_to(folder: Path, steps: int) -> None:
+    """Leaves the films of so many agent steps at most: the others are of what is done again, or cut short."""
+    for path in [path for after, path in films(folder) if after > steps] + [*(folder / "videos").glob(".*.mp4")]:
+        removed(path)
+    with contextlib.suppress(OSError):  # there is none, or it is not empty
+        (folder / "videos").rmdir()
+
+
 class HeldFolder:
     """A run folder that no other process trains in. What is held is the folder itself, whatever its name leads to."""
 
@@ -198,6 +217,7 @@ def clear_folder(folder: Path) -> None:
         removed(left)
     if not (folder / "checkpoints").is_symlink():
         removed(folder / "checkpoints")
+    films_up_to(folder, -1)
     remove_unfinished(folder)
     rewrite_rows(folder, [])
 

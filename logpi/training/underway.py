@@ -197,7 +197,7 @@ class Underway:
         finally:
             self.evaluation_seconds += time.perf_counter() - started
         if rows := [row for row in rows if row is not None]:
-            self._hear(Evaluated(rows, training=self))
+            self.hear(Evaluated(rows, training=self))
         if why := evaluating.reached(self.task.seeds):
             self.stop(why)
 
@@ -222,10 +222,10 @@ class Underway:
             self._warn(sentence)
         self.times.add(self.iteration, self._seconds())
         if fresh:
-            self._hear(Advanced(fresh, self.log.steps, self._seconds(), training=self))
+            self.hear(Advanced(fresh, self.log.steps, self._seconds(), training=self))
 
-    def _hear(self, event: Event) -> None:
-        """Tells it; after one of those who hear it has raised something, nothing more is told."""
+    def hear(self, event: Event) -> None:
+        """Tells it, also what a callback has to say; after one has raised something, nothing more is told."""
         if self.raised is not None:
             return
         try:
@@ -282,7 +282,7 @@ class Underway:
         return time.perf_counter() - self.started - self.loop.late_compile_seconds - self.evaluation_seconds
 
     def _warn(self, sentence: str) -> None:
-        self._hear(Warned(sentence))
+        self.hear(Warned(sentence))
 
     def summary(self) -> dict[str, Any]:
         """What it came to, in plain numbers."""

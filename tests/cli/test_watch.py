@@ -69,13 +69,16 @@ def test_a_run_in_gymnax(video: str | None, copied: Path, tmp_path: Path, capsys
             assert opened.size == (600, 400) and opened.n_frames > 3
 
 
-def test_a_video_that_fails_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["gif", "mp4"])
+def test_a_video_that_fails_leaves_nothing(kind: str, tmp_path: Path) -> None:
+    pytest.importorskip("imageio_ffmpeg")
+
     def frames():
-        yield np.zeros((4, 4, 3), np.uint8)
+        yield np.zeros((16, 16, 3), np.uint8)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_video(tmp_path / "a.gif", frames(), 25)
+        write_video(tmp_path / f"a.{kind}", frames(), 25)
     assert list(tmp_path.iterdir()) == []
 
 
