@@ -181,7 +181,7 @@ class Session:
             for left in ("fault.json", "evaluation.json"):
                 removed(folder / left)
         steps = None if mark is None else mark.steps
-        films_up_to(folder, -1 if steps is None else steps[self.task.seeds[0]])
+        films_up_to(folder, (steps or {}).get(self.task.seeds[0], 0))
         evaluations, bests = evaluations_up_to(folder, iterations), self._bests(folder, trainer, resumed)
         if any(differences(to_json(config.evaluation_plan), to_json(self._plan))):  # it was bet on something else
             evaluations = [{name: x for name, x in line.items() if name != "evidence"} for line in evaluations]
