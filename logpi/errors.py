@@ -4,6 +4,7 @@ import inspect
 import math
 import numbers
 import os
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, TYPE_CHECKING
 
@@ -144,12 +145,41 @@ def did_you_mean(name: str, known: Iterable[str], otherwise: str, cutoff: float 
 
     Flags are names with hyphens.
     """
-    import difflib  # here, for it takes as long to import as all that a right name needs
-
     known = list(known)
     meant = OTHERS_NAMES.get(_plain(name))
-    near = [each for each in known if _plain(each) == meant] or difflib.get_close_matches(name, known, 1, cutoff)
+    near = [each for each in known if _plain(each) == meant] or nearest(name, known, 1, cutoff)
     return f"did you mean {near[0]}?" if near else otherwise
+
+
+def nearest(name: str, known: Iterable[str], most: int, cutoff: float = 0.6) -> list[str]:
+    """Those of the known that somebody may have meant by `name`, the likeliest first; none that only looks alike.
+
+    That is a slip or two, one within the other, or a word in common: "sac" is no slip for "a2c".
+    """
+    import difflib  # here, for it takes as long to import as all that a right name needs
+
+    close = difflib.get_close_matches(name, list(known), most, cutoff)
+    return [other for other in close if _may_be_meant(name.lstrip("-"), other.lstrip("-"))]
+
+
+def _may_be_meant(name: str, other: str) -> bool:
+    shorter, longer = sorted((name, other), key=len)
+    if len(shorter) > 3 and shorter in longer:
+        return True
+    words, others = (set(filter(lambda word: len(word) > 3, re.split(r"[^a-zA-Z]+", n))) for n in (name, other))
+    return bool(words & others) or _slips(name, other) <= max(1, len(longer) // 4)
+
+
+def _slips(one: str, other: str) -> int:
+    """The fewest letters to put in, leave out, change, or swap with their neighbour."""
+    rows = [list(range(len(other) + 1))]
+    for i, letter in enumerate(one):
+        rows.append([i + 1])
+        for j, its in enumerate(other):
+            swapped = i > 0 and j > 0 and one[i - 1] == its and other[j - 1] == letter
+            swap = rows[i - 1][j - 1] + 1 if swapped else len(one) + len(other)
+            rows[-1].append(min(rows[i][j + 1] + 1, rows[-1][j] + 1, rows[i][j] + (letter != its), swap))
+    return rows[-1][-1]
 
 
 def _plain(name: str) -> str:

@@ -1,11 +1,10 @@
 """From what a user calls an environment to the environment: a name, a function, or an object."""
 
 import dataclasses
-import difflib
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import check_whole, InputError, missing, said, shown
+from ..errors import check_whole, InputError, missing, nearest, said, shown
 from .adapters.functional import phys2d, TWINS
 from .base import AbstractEnv
 from .known import brought_by, envpool_ids, EXTRAS, is_installed
@@ -242,7 +241,7 @@ def _unknown(name: str, id: str, known: dict[str, str]) -> InputError:
     if name in (id, f"gymnasium:{id}") and (brought := brought_by(id)):
         return InputError(f"There is no environment {name!r} here; {brought}.")
     lower = {candidate.lower(): candidate for candidate in known}
-    near = difflib.get_close_matches(id.lower(), lower, n=3, cutoff=0.6)
+    near = nearest(id.lower(), lower, 3)
     if near:
         cure = f"the nearest: {', '.join(known[lower[match]] for match in near)}"
     else:

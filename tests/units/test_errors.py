@@ -21,6 +21,7 @@ from logpi.errors import (
     check_flag,
     check_path,
     check_whole,
+    did_you_mean,
     EnvironmentFault,
     InputError,
     missing,
@@ -37,6 +38,31 @@ from logpi.runs.options import Every
 def test_a_sentence_holds_nothing_that_a_terminal_obeys(kind: type[InputError], odd: str) -> None:
     assert str(kind(f"the folder a{odd}b is not there")) == f"the folder a{repr(odd)[1:-1]}b is not there"
     assert str(kind("a “plain” sentence, with é")) == "a “plain” sentence, with é"
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "meant"),
+    [
+        # One slip: left out, put in, changed, swapped; in longer names two.
+        ("po", ("ppo", "a2c", "reinforce"), "ppo"),
+        ("pppo", ("ppo", "a2c", "reinforce"), "ppo"),
+        ("pp0", ("ppo", "a2c", "reinforce"), "ppo"),
+        ("gea", ("gae", "n-step"), "gae"),
+        ("renforse", ("ppo", "a2c", "reinforce"), "reinforce"),
+        # A part, or a word in common.
+        ("cheetah-v5", ("halfcheetah-v5", "walker2d-v5"), "halfcheetah-v5"),
+        ("--minibatches", ("--num-minibatches", "--steps"), "--num-minibatches"),
+        ("entropy_bonus", ("entropy_coef", "value_coef"), "entropy_coef"),
+        # What only looks alike.
+        ("sac", ("ppo", "a2c", "reinforce"), None),
+        ("dqn", ("ppo", "a2c", "reinforce"), None),
+        ("trpo", ("ppo", "a2c", "reinforce"), None),
+        ("--tau", ("--lam", "--out", "--stats"), None),
+        ("foo-v1", ("pong-v1", "go-v1"), None),
+    ],
+)
+def test_a_suggestion_is_one_that_may_be_meant(name: str, known: tuple[str, ...], meant: str | None) -> None:
+    assert did_you_mean(name, known, "no.", 0.5) == (f"did you mean {meant}?" if meant else "no.")
 
 
 class Level(enum.IntEnum):
