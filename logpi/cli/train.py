@@ -155,6 +155,7 @@ def _understood(arguments: Sequence[str]) -> tuple[dict[str, Any], Any, Any]:
     """
     with transient("starting JAX ..."):
         from ..runs.presets import GENERAL
+        from ..training.train import plan_again
         from .fields import changed, settings_again, settings_flags, settings_for
 
     every_switch = [flag for general in GENERAL.values() for flag in settings_flags(general, texts=False)]
@@ -167,7 +168,9 @@ def _understood(arguments: Sequence[str]) -> tuple[dict[str, Any], Any, Any]:
         settings = settings_again(again.settings, *named)
         arguments = arguments if env else [again.env, *arguments]
     flags = settings_flags(settings, texts=not {"-h", "--help"}.isdisjoint(arguments))
-    values = parse([*_WHAT, *flags, *_HOW], arguments, COMMAND, DESCRIPTION)
+    repeats = again is not None and not env
+    how = [{f.name: f for f in KEPT_EVALUATIONS}.get(flag.name, flag) if repeats else flag for flag in _HOW]
+    values = parse([*_WHAT, *flags, *how], arguments, COMMAND, DESCRIPTION)
     check_between("--seeds", values["seeds"], 1, 10_000, optional=True)
     check_between("--evaluate-episodes", values["evaluate_episodes"], 0)
     if again is not None and value_of("--seed", arguments) is None and values["seeds"] is None:
@@ -177,7 +180,10 @@ def _understood(arguments: Sequence[str]) -> tuple[dict[str, Any], Any, Any]:
     if said:
         words = " ".join(flag.written(values[flag.name]) for flag in said)
         settings = dataclasses.replace(settings, source=f"{settings.source}; changed: {words}")
-    return values, settings, None if env else again
+    if again is None or env:
+        return values, settings, None
+    plan = plan_again(again, values["evaluate_every"], values["stop_at"], settings.num_updates)
+    return values | {"evaluate_every": plan, "stop_at": None}, settings, again
 
 
 def _again(arguments: Sequence[str]) -> Any:

@@ -155,20 +155,20 @@ def _holds_text_alone(data: Any) -> bool:
     return (isinstance(data, dict) and "custom" in data) or any(map(_holds_text_alone, parts))
 
 
-def own_env(name: str) -> str:
+def own_env(name: str, cure: str = "") -> str:
     """The environment that a run folder names, if no module must be imported for it that nobody has asked for.
 
     Gymnasium imports `module` for `module:Env-v0`. A module that is there already has been asked for. Raises
-    `InputError` for any other.
+    `InputError` for any other; `cure` says how to name it, where it is not the environment that was trained in.
     """
     parts = name.split(":")
     inside = parts[1:] if len(parts) > 1 and parts[0] in SUITES else parts
     if len(inside) > 1 and inside[0] not in sys.modules:
         plain = ":".join(inside)
+        cure = cure or f"environment={plain!r} in Python, --env {shlex.quote(plain)} on the command line"
         raise InputError(
             f"The run names the environment {shown(name)}, for which the module {shown(inside[0])} would be imported: "
-            f"if you trust it, name the environment yourself (environment={plain!r} in Python, --env "
-            f"{shlex.quote(plain)} on the command line)."
+            f"if you trust it, name the environment yourself ({cure})."
         )
     return name
 

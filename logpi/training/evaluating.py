@@ -22,6 +22,7 @@ from ..runs.journals import EVALUATIONS, Journal, write_evaluations
 from ..runs.options import EvaluationPlan
 from ..runs.run import Best, Run
 from ..runs.schema import Custom
+from ..spaces.membership import fits
 from ..statistics.betting import Evidence, SHARES
 from ..statistics.intervals import mean_interval
 
@@ -41,7 +42,8 @@ def evaluation_rollout(run: Run, plan: EvaluationPlan, trained_in: EnvSource) ->
     if isinstance(plan.env, Custom):
         raise InputError(
             f"The run was evaluated on the way in an environment of your own ({plan.env.text}), which no name tells: "
-            "give evaluate_every=logpi.EvaluationPlan(..., env=...) again."
+            "give evaluate_every=logpi.EvaluationPlan(..., env=...) again (on the command line, --evaluate-every none "
+            "leaves it out)."
         )
     source = trained_in if plan.env is None else resolve(plan.env)
     if (vector := _given_vector(source)) is not None and vector is _given_vector(trained_in):
@@ -49,6 +51,16 @@ def evaluation_rollout(run: Run, plan: EvaluationPlan, trained_in: EnvSource) ->
             f"evaluate_every would step the one vector environment {source.name} amid its training: give "
             "logpi.EvaluationPlan(..., env=...) another."
         )
+    for what, trained, theirs in (
+        ("observations", run.obs_space, source.obs_space),
+        ("actions", run.action_space, source.action_space),
+    ):
+        if not fits(trained, theirs):
+            raise InputError(
+                f"evaluate_every has the environment {source.name} with {what} in {theirs}, but those of {run.env}, "
+                f"which is trained in, are in {trained}: give logpi.EvaluationPlan(..., env=...) one with the same "
+                "spaces, or leave out env."
+            )
     return run.playing(source, plan.episodes)
 
 

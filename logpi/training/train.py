@@ -183,14 +183,25 @@ def resume(
     check_spaces(config, source.name, rollout)
     if config.model != "network" and model is None:
         raise InputError(f"{folder} holds a model of your own ({config.model}): give one like it as model=.")
-    plan = evaluation_plan(evaluate_every, stop_at, settings.num_updates, config.evaluation_plan)
-    if plan is not None and isinstance(plan.env, str) and not isinstance(evaluate_every, EvaluationPlan):
-        own_env(plan.env)  # as the folder names it
+    plan = plan_again(config, evaluate_every, stop_at, settings.num_updates)
     task = Task(
         source, settings, config.seeds, rollout, model, environment, folder, True, fault_tolerance, plan,
         resume=True, run_id=config.run_id,
     )  # fmt: skip
     return _run(task, progress, callbacks)
+
+
+def plan_again(config: Run, evaluate_every: Any, stop_at: Any, num_updates: int) -> EvaluationPlan | None:
+    """The plan of evaluations that a run folder keeps, with what these arguments of `resume` say in its place.
+
+    Raises `InputError` for what they cannot be, and where a module would have to be imported that only the folder
+    names.
+    """
+    plan = evaluation_plan(evaluate_every, stop_at, num_updates, config.evaluation_plan)
+    if plan is not None and isinstance(plan.env, str) and not isinstance(evaluate_every, EvaluationPlan):
+        given = f"evaluate_every=logpi.EvaluationPlan({plan.every}, env={plan.env.removeprefix('gymnasium:')!r})"
+        own_env(plan.env, f"{given} in Python; on the command line, --evaluate-every none leaves it out")
+    return plan
 
 
 def _run(task: Task, progress: Any, callbacks: Any) -> Run:

@@ -47,6 +47,27 @@ def flags_change_it(first: Path) -> None:
         _understood(["--from", str(first), "--algorithm", "a2c"])
 
 
+def test_the_evaluations_are_repeated_too(tmp_path: Path) -> None:
+    """As the run has them, with what is said in their place; those of an environment are no other's."""
+    flags = ["--evaluate-every", "2", "--stop-at", "400"]
+    first = trained(tmp_path / "first", "CartPole-v1", *TINY, *REST, *flags)
+    assert (trained(tmp_path / "again", "--from", str(first)) / "evaluations.jsonl").read_bytes() == (
+        first / "evaluations.jsonl"
+    ).read_bytes()
+    for said, every, stop_at in [
+        ([], 2, 400.0),
+        (["--evaluate-every", "1"], 1, 400.0),
+        (["--stop-at", "90"], 2, 90.0),
+        (["--stop-at", "none"], 2, None),
+    ]:
+        values, *_ = _understood(["--from", str(first), *said])
+        plan = values["evaluate_every"]
+        assert (plan.every, plan.stop_at, values["stop_at"]) == (every, stop_at, None)
+    for said in (["--evaluate-every", "none"], ["Acrobot-v1"]):
+        values, *_ = _understood([*said, "--from", str(first)])
+        assert values["evaluate_every"] is None and values["stop_at"] is None
+
+
 def test_what_cannot_be_repeated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     check: Callable[..., int] = main
     assert check(["train", "--from", str(tmp_path)]) == 2
