@@ -120,6 +120,7 @@ def shown(run: Any, folder: Path, episodes: int, json_too: bool, signal: int | N
 def _trained(values: dict[str, Any], settings: Any, folder: Path, again: Any) -> Any:
     with transient(f"opening {values['env']} ..."):
         from ..envs import resolve
+        from ..runs.config import own_env
         from ..runs.run import own_source
         from ..training.cache import compilation_cache
         from ..training.precompilation import precompiled_evaluation
@@ -133,7 +134,10 @@ def _trained(values: dict[str, Any], settings: Any, folder: Path, again: Any) ->
         elif options or processes is not None:
             raise InputError("--env-option and --processes go with an environment: name it beside --from.")
         else:
-            source = own_source(again)
+            given = environment_of(values["env_again"])
+            if given is None and again.named is not None:
+                own_env(again.named.name, f"beside --from: {COMMAND} {shlex.quote(again.env)} --from ...")
+            source = own_source(again, given)
         with precompiled_evaluation(source, settings, values["evaluate_episodes"]) as precompile:
             return train(
                 source,
@@ -168,7 +172,8 @@ def _understood(arguments: Sequence[str]) -> tuple[dict[str, Any], Any, Any]:
         settings = settings_again(again.settings, *named)
         arguments = arguments if env else [again.env, *arguments]
     flags = settings_flags(settings, texts=not {"-h", "--help"}.isdisjoint(arguments))
-    repeats = again is not None and not env
+    own = again is not None and env == again.env  # the run's own, named again: with its options
+    repeats = again is not None and (not env or (own and not set(arguments) & {"--env-option", "--processes"}))
     how = [{f.name: f for f in KEPT_EVALUATIONS}.get(flag.name, flag) if repeats else flag for flag in _HOW]
     values = parse([*_WHAT, *flags, *how], arguments, COMMAND, DESCRIPTION)
     check_between("--seeds", values["seeds"], 1, 10_000, optional=True)
@@ -180,8 +185,9 @@ def _understood(arguments: Sequence[str]) -> tuple[dict[str, Any], Any, Any]:
     if said:
         words = " ".join(flag.written(values[flag.name]) for flag in said)
         settings = dataclasses.replace(settings, source=f"{settings.source}; changed: {words}")
-    if again is None or env:
+    if again is None or not repeats:
         return values, settings, None
+    values["env_again"] = env  # leave to import the module that it names
     plan = plan_again(again, values["evaluate_every"], values["stop_at"], settings.num_updates)
     return values | {"evaluate_every": plan, "stop_at": None}, settings, again
 

@@ -71,6 +71,10 @@ def test_a_module_of_the_current_folder_is_found_and_its_options_are_kept(
     forgotten(monkeypatch)
     sentence = fails("evaluate", "run")
     assert "the module 'corridors' would be imported" in sentence and "--env corridors:Corridor-v0 on the" in sentence
+    assert "(beside --from: logpi train corridors:Corridor-v0 --from ...)" in fails("train", "--from", "run")
+    assert main(["train", "corridors:Corridor-v0", "--from", "run", "--evaluate-episodes", "0", "--out", "again"]) == 0
+    assert logpi.load("again").options == {"length": 3}
+    forgotten(monkeypatch)
     assert evaluated(capsys, "run", "--env", "corridors:Corridor-v0") == 3.0  # and not 5, as without the option
     sentence = fails("watch", "run", "--env", "corridors:Corridor-v0", "--video", "a.gif")
     assert "corridors:Corridor-v0 cannot be watched, as it takes no render_mode" in sentence
