@@ -98,6 +98,17 @@ def first_order(x: Float[Array, ""], params: PyTree, estimator: str) -> Float[Ar
 
 
 @jax.custom_jvp
+def slope_of(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """0, whose derivatives are those of `x`."""
+    return jnp.zeros_like(x)
+
+
+@slope_of.defjvp
+def _(primals, tangents):
+    return slope_of(*primals), tangents[0]
+
+
+@jax.custom_jvp
 def unknown(x: Any, where: Bool[Array, "*shape"]) -> Float[Array, ""]:  # pyright: ignore[reportUnusedParameter]
     """0, to be added to a result, whose derivatives in the array `x` are NaN `where` they are not known."""
     return jnp.zeros((), jnp.float32)

@@ -7,8 +7,10 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.lax import stop_gradient
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from ..derivatives import slope_of
 from ..distributions import AbstractDistribution, as_distribution
 from ..distributions.guards import right_table, still_boundary, still_support, within_constraints
 from ..distributions.probabilities import log_prob_of_draw, probability
@@ -116,7 +118,10 @@ class Problem(eqx.Module):
         takes_params, f = takes_parameters(self.f), followed(self.f, "f")
 
         costs = jax.vmap(lambda event: number(f(event, params) if takes_params else f(event)))(events)
-        return costs + within_constraints(self.distribution(params))
+        within = within_constraints(self.distribution(params))
+        # The derivative in the first alone: in each of them it would be summed over all, whatever it is.
+        first = jnp.pad(slope_of(within)[None], (0, costs.shape[0] - 1))
+        return costs + stop_gradient(within) + first
 
 
 def followed(function: Callable[..., Any], name: str) -> Callable[..., Any]:
