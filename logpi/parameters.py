@@ -96,8 +96,8 @@ def flatten(name: str, tree: PyTree) -> tuple[list[Any], Any]:
         ) from None
 
 
-def split_leaves(leaves: list[Any]) -> tuple[list[Array], tuple[bool, ...], tuple[Any, ...]]:
-    """The floats among leaves as arrays, where they are, and the others.
+def split_leaves(leaves: list[Any]) -> tuple[list[Any], tuple[bool, ...], tuple[Any, ...]]:
+    """The floats among leaves as arrays of JAX or NumPy, where they are, and the others.
 
     Raises `InputError` if there is no float to differentiate in, or one that is complex.
     """
@@ -121,17 +121,19 @@ def floats_as_arrays(tree: PyTree) -> PyTree:
     return jax.tree.map(lambda x: typed(y) if eqx.is_inexact_array(y := _float_as_array(x)) else y, tree)
 
 
-def typed(x: jax.Array) -> jax.Array:
-    """The same array, which keeps its type beside arrays of another. A weakly typed one would take theirs."""
+def typed(x: Any) -> jax.Array:
+    """The same array, JAX's, which keeps its type beside arrays of another. A weakly typed one would take theirs."""
+    x = x if isinstance(x, jax.Array) else jnp.asarray(x)
     return jax.lax.convert_element_type(x, x.dtype) if getattr(x, "weak_type", False) else x  # which keys do not have
 
 
 def _float_as_array(x: Any) -> Any:
     if isinstance(x, jax.Array):
-        return x  # it is one already; `asarray` would take a while to see it
-    if isinstance(x, float):
-        return jnp.asarray(x, jnp.result_type(float))
-    return jnp.asarray(x) if eqx.is_inexact_array(x) else x
+        return x
+    # NumPy's, which a compiled program takes as it is: to make one of JAX's would take longer than all else here.
+    if isinstance(x, float) or eqx.is_inexact_array(x):
+        return np.asarray(x, jax.dtypes.canonicalize_dtype(getattr(x, "dtype", float)))
+    return x
 
 
 def as_real_array(value: Any) -> Array | None:

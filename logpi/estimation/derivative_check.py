@@ -23,7 +23,7 @@ from ..distributions.threefry import fold_in, split
 from ..errors import InputError, said
 from ..jaxprs.discontinuities import COMPARED, LEFT_OUT
 from ..jaxprs.interpreter import known_value
-from ..parameters import widened
+from ..parameters import typed, widened
 from .programs import Facts, Pieces, SHARED, STILL
 
 DRAWS = 2**16  # events in all, along each step
@@ -160,7 +160,7 @@ def _numbers(pieces: Pieces) -> Pieces:
         return jnp.asarray(rng.uniform(0.3, 0.7, x.shape) if is_float else np.zeros(x.shape), x.dtype)
 
     floats, arrays = ([known(x) for x in some] for some in pieces[:2])
-    return Pieces(widened(floats), arrays, pieces.rest)
+    return Pieces(widened(list(map(typed, floats))), arrays, pieces.rest)
 
 
 def _own_key(key: PRNGKeyArray) -> PRNGKeyArray:

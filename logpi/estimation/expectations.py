@@ -54,12 +54,6 @@ class Expectation(eqx.Module):
             value = self.estimator(self.problem, params, key, self.samples)
         return value + when_differentiated(floats, check)
 
-    def is_settled(self) -> bool:
-        """Whether its derivative is known not to be that of its value, or said to be."""
-        parts = jax.tree.leaves(self.estimator, is_leaf=lambda node: isinstance(node, Pathwise))
-        said = any(part.continuous for part in parts if isinstance(part, Pathwise))
-        return said or self.problem.continuous or type(self.estimator).__name__.startswith("Biased")
-
     def fault(self, params: PyTree) -> str | None:
         """What is wrong with the distribution where a value or a derivative is not finite, and its numbers are known.
 
@@ -90,6 +84,15 @@ class Expectation(eqx.Module):
         return Expectation(self.problem, learned, self.samples)
 
 
+def _is_settled(J: Program) -> bool:
+    """Whether its derivative is known not to be that of its value, or said to be."""
+    if not isinstance(J, Expectation):
+        return False
+    parts = jax.tree.leaves(J.estimator, is_leaf=lambda node: isinstance(node, Pathwise))
+    said = any(part.continuous for part in parts if isinstance(part, Pathwise))
+    return said or J.problem.continuous or type(J.estimator).__name__.startswith("Biased")
+
+
 def raise_broken_limit(J: Program, params: PyTree) -> None:
     """Raises `InputError` where a parameter of an expectation's distribution is out of its range, or at its edge."""
     said = J.fault(params) if isinstance(J, Expectation) else None
@@ -100,10 +103,10 @@ def raise_broken_limit(J: Program, params: PyTree) -> None:
 def checked_facts(J: Program, pieces: Pieces, key: PRNGKeyArray) -> Facts:
     """What a program tells of itself. Raises `InputError` where its derivative was measured to be wrong."""
     known = facts(pieces, key)
-    if isinstance(J, Expectation):
+    if known.faults and isinstance(J, Expectation):
         # Somebody stopped the parameters on purpose.
         known = known._replace(faults=tuple(name for name in known.faults if name != STILL))
-    if known.is_doubtful and not (isinstance(J, Expectation) and J.is_settled()):
+    if known.is_doubtful and not _is_settled(J):
         try:
             check_derivative(pieces, key, known, J.samples if isinstance(J, Expectation) else 1)
         except InputError:

@@ -41,8 +41,8 @@ class Pieces(NamedTuple):
     `equinox.filter_jit` does the same, in ten times the time: most of what a small estimate would take.
     """
 
-    floats: list[Array]  # of the parameters, to be differentiated in
-    arrays: list[Array]  # all others
+    floats: list[Any]  # of the parameters, to be differentiated in; arrays of JAX or NumPy
+    arrays: list[Any]  # all others
     rest: tuple[Any, ...]  # structures, and leaves that are no arrays: it has a hash
 
     @classmethod
