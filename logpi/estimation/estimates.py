@@ -132,7 +132,7 @@ def estimate(
 def _measured(
     asked: tuple[Program, PyTree], pieces: Pieces, known: Facts, key: PRNGKeyArray, count: int, name: str = "key"
 ) -> Measured:
-    """One run of `count` replicates, its gradient in the structure of the parameters; raises what went wrong in it."""
+    """One run of `count` replicates; raises what went wrong in it."""
     with host_failures() as failures, differentiated():
         measured = run(pieces, key, count, known)
     if failures:
@@ -144,9 +144,7 @@ def _measured(
         raise
     # Where f is said to be continuous although it compares, what no draw reaches may be a jump that nobody sees.
     is_unseen = not measured.known and known.draws and not known.jumps and not known.on_host
-    measured = with_exact(measured, pieces, key) if is_unseen else measured
-    gradient, error = map(pieces.shaped, (measured.gradient, measured.gradient_error))
-    return measured._replace(gradient=gradient, gradient_error=error)
+    return with_exact(measured, pieces, key) if is_unseen else measured
 
 
 def _check_asked(replicates: int | None, samples: int | None, precise: bool) -> None:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, Shaped
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from ..distributions.threefry import fold_in
 from ..errors import InputError
@@ -27,6 +27,7 @@ from .programs import Facts, Pieces
 
 LARGE = 40  # binary digits
 NEVER = np.iinfo(np.int32).max  # the number of a replicate that there is not
+SHARE = 2.0**-20  # of a gradient's numbers, whose sum is to stay finite
 TAIL = 1024  # of the last replicates, two numbers are kept that show whether their tails are heavy
 
 
@@ -40,48 +41,56 @@ class RowMoments(NamedTuple):
     first: Float[Array, " row"]
     mean: Float[Array, " row"]
     deviation: Float[Array, " row"]
-    bad: Int[Array, ""]  # rows with a number that is not finite
-    first_bad: Int[Array, ""]
     unit: Any = 1.0  # Float[Array, " row"]
 
     def with_rows(self, rows: Float[Array, "n row"], start: Int[Array, ""], total: Int[Array, ""]) -> "RowMoments":
         """With the replicates from `start` on; those from `total` on are left out."""
-        width, place = rows.shape[0], jnp.arange(rows.shape[0], dtype=jnp.int32)[:, None]
-        counts = start + place < total
-        bad = counts & ~jnp.all(jnp.isfinite(rows), axis=1, keepdims=True)
+        width = rows.shape[0]
+        counts = (start + jnp.arange(width, dtype=jnp.int32) < total)[:, None]
         first = jnp.where(start == 0, rows[0], self.first)
         ends = jnp.minimum(start, total), jnp.minimum(start + width, total)
         # The difference first: beyond 2^24, 32-bit floats do not tell one whole number from the next.
         n_old, n, n_new = (x.astype(rows.dtype) for x in (*ends, ends[1] - ends[0]))
-        # The bad rows are counted beside the numbers: a small estimate spends its time on starting reductions.
-        size, to_end = _beside(jnp.max, jnp.abs(rows), jnp.where(bad, width - place, 0))
+        size = jnp.maximum(jnp.max(rows, axis=0), -jnp.min(rows, axis=0))  # of their absolutes, XLA would make a copy
         unit = jnp.where(start == 0, _unit(size), self.unit)
         shifted = (rows - first[None]) * unit[None]
-        total_new, bad_new = _beside(jnp.sum, jnp.where(counts, shifted, 0.0), bad)
-        mean_new = total_new / n_new
+        mean_new = jnp.sum(jnp.where(counts, shifted, 0.0), axis=0) / n_new
         deviation_new = jnp.sum(jnp.where(counts, (shifted - mean_new[None]) ** 2, 0.0), axis=0)
         old, new = Moments(self.mean, self.deviation), Moments(mean_new, deviation_new)
-        return RowMoments(
-            first,
-            *merged_sums(old, new, n_old, n_new, n),
-            self.bad + bad_new,
-            jnp.minimum(self.first_bad, jnp.where(to_end > 0, start + width - to_end, NEVER)),
-            unit,
+        return RowMoments(first, *merged_sums(old, new, n_old, n_new, n), unit)
+
+
+class Seen(NamedTuple):
+    """What is noted of single replicates, of which so many run side by side: each place has its own numbers.
+
+    A reduction in each step of the loop would take a small estimate longer than all else here.
+    """
+
+    sizes: Float[Array, "2 kept"]  # of the last replicates: the value, and the gradient's numbers in all
+    bad: Int[Array, " side"]  # replicates with a number that is not finite
+    first_bad: Int[Array, " side"]
+
+    def with_rows(self, rows: Float[Array, "side row"], start: Int[Array, ""], total: Int[Array, ""]) -> "Seen":
+        """With the replicates from `start` on; those from `total` on count for nothing."""
+        # What is a share of them is finite where they all are. A slice of the rows would be put together by itself.
+        share = jnp.where(jnp.arange(rows.shape[1]) > 0, SHARE, 0.0).astype(rows.dtype)
+        value, gradient = rows[:, 0], jnp.abs(rows) @ share
+        place = jnp.int32(0), (start % TAIL).astype(jnp.int32)
+        index = start + jnp.arange(rows.shape[0], dtype=jnp.int32)
+        bad = (index < total) & ~(jnp.isfinite(value) & jnp.isfinite(gradient))
+        return Seen(
+            jax.lax.dynamic_update_slice(self.sizes, jnp.stack([value, gradient]), place),
+            self.bad + bad,
+            jnp.minimum(self.first_bad, jnp.where(bad, index, NEVER)),
         )
-
-
-def _beside(
-    reduce: Callable[..., Array], rows: Float[Array, "n row"], column: Shaped[Array, "n 1"]
-) -> tuple[Float[Array, " row"], Int[Array, ""]]:
-    """The reductions of rows and of a column of small whole numbers, in one."""
-    found = reduce(jnp.concatenate([rows, column.astype(rows.dtype)], axis=1), axis=0)
-    return found[:-1], found[-1].astype(jnp.int32)
 
 
 def _unit(size: Float[Array, " row"]) -> Float[Array, " row"]:
     """One over the size of the rows, if that is beyond what may be squared without a thought."""
     is_far = (size > 2.0**LARGE) | ((size < 2.0**-LARGE) & (size > 0))
-    return jnp.where(is_far, jnp.ldexp(jnp.ones_like(size), -jnp.frexp(size)[1]), 1.0)
+    kind = jnp.finfo(size.dtype)
+    power = jax.lax.reduce_precision(jnp.minimum(size, kind.max / 4), kind.nexp, 0)  # without digits, of two
+    return jnp.where(is_far, 1 / power, 1.0)
 
 
 class Measured(NamedTuple):
@@ -89,7 +98,7 @@ class Measured(NamedTuple):
 
     value: Float[Array, ""]
     value_error: Float[Array, ""]
-    gradient: PyTree  # a list, with the numbers of each float of the parameters
+    gradient: PyTree  # as `Frame.shaped` gives it
     gradient_error: PyTree
     mean: Float[Array, " row"]  # of value and gradient
     deviation: Float[Array, " row"]  # of numbers times `unit`
@@ -165,12 +174,14 @@ def _run(floats, arrays, key, replicates, rest, facts):
         value, gradient = jax.value_and_grad(call)(floats)
         return jnp.concatenate([widened(value)[None], ravel_pytree(widened(gradient))[0]])
 
-    moments, sizes = _moments(row, replicates, facts.side_by_side)
+    moments, seen = _moments(row, replicates, facts.side_by_side)
     mean, error = _mean(moments), _errors(moments, replicates, floats, facts)
     flat, unravel = ravel_pytree(widened(floats))
-    told = jnp.stack([moments.bad, moments.first_bad, jnp.all(jnp.isfinite(error)).astype(jnp.int32)])
-    pairs = [(x[0], unravel(x[1:].astype(flat.dtype))) for x in (mean, error)]
-    return *pairs, mean, moments.deviation, moments.unit, sizes, told
+    known = jnp.all(jnp.isfinite(error)).astype(jnp.int32)
+    told = jnp.stack([jnp.sum(seen.bad), jnp.min(seen.first_bad), known])
+    shaped = Pieces(floats, arrays, rest).shaped
+    pairs = [(x[0], shaped(unravel(x[1:].astype(flat.dtype)))) for x in (mean, error)]
+    return *pairs, mean, moments.deviation, moments.unit, seen.sizes, told
 
 
 @functools.lru_cache(maxsize=KEPT)
@@ -181,24 +192,19 @@ def _compiled(rest, facts) -> Callable[..., Any]:
     return eqx.filter_jit(call) if facts.on_host else jax.jit(call)
 
 
-def _moments(
-    row: Callable[[Int[Array, ""]], Array], replicates: Int[Array, ""], width: int
-) -> tuple[RowMoments, Float[Array, "2 kept"]]:
-    """Of the rows of so many replicates, of which `width` run side by side; and the sizes of the last of them."""
+def _moments(row: Callable[[Int[Array, ""]], Array], replicates: Int[Array, ""], width: int) -> tuple[RowMoments, Seen]:
+    """Of the rows of so many replicates, of which `width` run side by side; and what is seen of single ones."""
 
     def chunk(j, carry):
-        moments, sizes = carry
         index = j * width + jnp.arange(width, dtype=jnp.int32)
         # A vmapped axis of length 1 would cost as much again.
         rows = row(index[0])[None] if width == 1 else jax.vmap(row)(index)
-        both = jnp.stack([rows[:, 0], jnp.sum(jnp.abs(rows[:, 1:]), axis=1)])
-        sizes = jax.lax.dynamic_update_slice(sizes, both, (jnp.int32(0), (j * width % TAIL).astype(jnp.int32)))
-        return moments.with_rows(rows, j * width, replicates), sizes
+        moments, seen = (one.with_rows(rows, j * width, replicates) for one in carry)
+        return moments, seen
 
     shape = jax.eval_shape(row, jnp.zeros((), jnp.int32))
-    zeros, none = jnp.zeros(shape.shape, shape.dtype), jnp.zeros((), jnp.int32)
-    start = RowMoments(zeros, zeros, zeros, none, jnp.int32(NEVER), zeros)
-    start = start, jnp.zeros((2, TAIL), shape.dtype)
+    zeros, none = jnp.zeros(shape.shape, shape.dtype), jnp.zeros(width, jnp.int32)
+    start = RowMoments(zeros, zeros, zeros, zeros), Seen(jnp.zeros((2, TAIL), shape.dtype), none, none + NEVER)
     return jax.lax.fori_loop(0, (replicates + width - 1) // width, chunk, start)
 
 
