@@ -12,6 +12,7 @@ from jax.flatten_util import ravel_pytree
 from scipy.special import stdtrit
 
 import logpi as le
+from logpi import InputError
 from logpi.estimation.programs import facts, Pieces
 from logpi.estimation.replicates import RowMoments
 from tests.estimators.admission import FAMILIES, NEARLY_FLAT, TABLE
@@ -222,6 +223,29 @@ def test_beyond_what_a_float_tells_apart(width):
     for total in (start + 1, start + width):
         after = before.with_rows(rows, jnp.int32(start), jnp.int32(total))
         assert jnp.all(jnp.isfinite(after.mean) & jnp.isfinite(after.deviation))
+
+
+def test_replicates_that_are_not_finite_are_counted_and_the_first_is_named():
+    """In several steps of the loop, the last of them not full; and in one of the numbers alone."""
+    keys = jax.vmap(lambda i: jax.random.fold_in(KEY, i))(jnp.arange(300))
+    is_bad = np.asarray(jax.vmap(lambda key: jax.random.uniform(key) < 0.02)(keys))
+
+    def program(p, key):
+        slope = jnp.where(jax.random.uniform(key) < 0.02, jnp.nan, 1.0)
+        return jnp.sum(p) * jax.random.normal(key) + jax.lax.stop_gradient(slope) * (
+            p[-1] - jax.lax.stop_gradient(p[-1])
+        )
+
+    assert 1 < is_bad.sum() < 300
+    sentence = f"not finite in {is_bad.sum()} of 300 replicates, first in {is_bad.argmax()}:"
+    with pytest.raises(InputError, match=sentence):
+        le.estimate(program, jnp.ones(3), KEY, replicates=300)
+
+
+def test_numbers_whose_sum_is_too_large_are_finite():
+    e = le.estimate(lambda p, key: 1e38 * jnp.sum(p) * jax.random.uniform(key), jnp.zeros(64), KEY)
+    np.testing.assert_allclose(e.gradient, 0.5e38, rtol=0.2)
+    assert np.all(np.isfinite(e.gradient_error))
 
 
 def test_millions_of_replicates():
