@@ -64,9 +64,10 @@ def as_event(dist: AbstractDistribution, event: Any) -> PyTree[Array]:
             "event, and use jax.vmap for several."
         )
     is_possible = known.contains(array)
-    if is_possible is None or isinstance(array, Tracer) or isinstance(is_possible, Tracer):
+    if isinstance(array, Tracer) or isinstance(is_possible, Tracer):
         return array
-    if not np.all(np.asarray(is_possible)) or np.isnan(array).any():
+    is_possible = True if is_possible is None else np.asarray(is_possible)
+    if not np.all(is_possible & np.isfinite(array)):
         raise InputError(
             f"{shown(array)} is no event of {known.name}, whose log-probability means nothing there: give "
             f"{known.such_as}."

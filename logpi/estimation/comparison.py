@@ -18,7 +18,7 @@ from ..estimators.baselines import LeaveOneOut, NoBaseline
 from ..estimators.disarm import DisARM
 from ..estimators.enumeration import Enumerate, SumAndSample, UnorderedSet
 from ..estimators.pathwise import Pathwise
-from ..estimators.problem import number, takes_parameters
+from ..estimators.problem import number, Problem, takes_parameters
 from ..estimators.score_function import Score
 from ..estimators.weak_derivatives import MeasureValued
 from ..jaxprs.usage import elements
@@ -95,7 +95,8 @@ def compare(
 
     `exact` is the true gradient, in the structure of `params`; without it, it is enumerated where the support is
     finite. A bias is the distance from it, as a share of its norm. `continuous` is as in `logpi.expectation`.
-    Estimators that refuse the problem say why. Without `estimators`, all that need no setting are tried.
+    Estimators that refuse the problem say why. Without `estimators`, all that need no setting are tried. Raises
+    `InputError` for bad input, as an f that no estimator takes.
     """
     # Once: as what every estimator refuses, it would look like one row's own reason.
     as_parameters(params)
@@ -110,6 +111,9 @@ def compare(
         _row(expectation(f, of, samples, estimator, continuous=continuous), params, key, replicates, reference)
         for estimator in (Score(NoBaseline()), *candidates)
     )
+    if all(row.refusal for row in (plain, *rows)):  # of f, or of the problem, and not of an estimator?
+        problem = Problem(f, of)
+        jax.eval_shape(lambda key: problem.costs(params, problem.draws(params, key, 1).events), key)
     fit = [row for row in rows if _can_be_used(row)]
     best = min(fit, key=lambda row: row.work).name if fit else "none of these"
     # An exact one has a work of 0, of which nothing is a share.

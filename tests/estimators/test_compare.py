@@ -63,3 +63,22 @@ def test_what_was_tuned_has_another_name():
 def test_an_estimator_is_named_by_its_numbers(estimator, name):
     """Those that are not its defaults, whether they are Python's or arrays."""
     assert describe(estimator) == name
+
+
+@pytest.mark.parametrize("f", [lambda x: None, lambda x: jnp.ones(3)])
+def test_what_no_estimator_takes_is_refused_once(f):
+    with pytest.raises(le.InputError, match="it must return one number"):
+        le.compare(f, {"mean": 0.5}, jax.random.key(0), of=lambda p: dist.Normal(p["mean"], 1.0))
+
+
+@pytest.mark.parametrize("event", [jnp.nan, jnp.inf, -jnp.inf])
+def test_no_event_is_infinite(event):
+    with pytest.raises(le.InputError, match="is no event of Normal"):
+        le.score(jnp.asarray(0.5), event, of=lambda p: dist.Normal(p, 1.0))
+    with pytest.raises(le.InputError, match="is no event of Normal"):
+        le.score(le.distributions.Normal(jnp.zeros(()), jnp.zeros(())), event)
+
+
+def test_a_distribution_has_no_observation():
+    with pytest.raises(le.InputError, match="obs is for a policy"):
+        le.audit.policy(le.distributions.Normal(jnp.zeros(()), jnp.zeros(())), jax.random.key(0), 3.0)

@@ -41,6 +41,8 @@ def policy(
         if obs is None:
             raise InputError("a policy is audited at an observation: give obs=, one observation without a batch axis.")
         subject, name = _at(subject, obs), type(subject).__name__
+    elif obs is not None:
+        raise InputError(f"obs is for a policy, and {type(subject).__name__} is none: leave it out.")
     else:
         name = type(subject).__name__
     dist = as_distribution(subject)
