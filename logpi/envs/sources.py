@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 from ..errors import InputError
 from ..spaces.gymnasium import from_gymnasium
 from ..spaces.kinds import Dict, Space, Tuple
+from ..spaces.masks import split_mask
 from ..spaces.membership import dtype_of
 from .base import AbstractEnv
 from .named import Named
@@ -204,6 +205,17 @@ def check_processes(source: EnvSource, num_envs: int) -> None:
             f"processes is {processes}, but {num_envs} environments cannot be shared equally by so many: give one of "
             f"{', '.join(map(str, good))}, or another num_envs."
         )
+
+
+def seen_by(source: EnvSource, obs_space: Space) -> EnvSource:
+    """The same environments for a policy that observes a space: without the masks beside, if it was trained so."""
+    make = source.make if isinstance(source, HostSource) else None
+    if not isinstance(make, GymnasiumMaker | FunctionMaker | GivenVector) or not make.masked:
+        return source
+    if split_mask(obs_space, source.action_space)[1]:
+        return source
+    bare = split_mask(source.obs_space, source.action_space)[0]
+    return dataclasses.replace(source, obs_space=bare, make=dataclasses.replace(make, masked=False))
 
 
 def restarting(source: EnvSource) -> EnvSource:

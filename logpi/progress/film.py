@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..envs import EnvSource, HostSource, resolve
-from ..envs.sources import FunctionMaker
+from ..envs.sources import FunctionMaker, seen_by
 from ..errors import check_flag, check_kind, check_path, check_whole, InputError, said
 from ..runs.agent import Agent
 from ..runs.folder import film_file
@@ -188,6 +188,7 @@ def _original(run: Run, source: EnvSource, suite: str, render_mode: str) -> Any:
                 f"{run.env} cannot be watched, as it takes no render_mode ({said(error)}): let its __init__ take one, "
                 "keep it in self.render_mode, and draw in render()."
             ) from None
+    original = seen_by(original, run.obs_space)
     _check_spaces(run, original)
     return original.make.one()
 

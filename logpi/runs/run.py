@@ -16,7 +16,7 @@ from .. import spaces
 from ..algorithms import AbstractAlgorithm, PPO, Spec
 from ..envs import EnvSource, resolve
 from ..envs.named import Named, named
-from ..envs.sources import in_processes
+from ..envs.sources import in_processes, seen_by
 from ..errors import check_flag, check_path, check_whole, InputError, said, shown
 from ..evaluation.evaluate import evaluate_policies, Evaluation
 from ..measurements import Measurement
@@ -287,7 +287,7 @@ def status(run: Run, folder: Path | None, *, stopped: bool = False) -> str:
 def own_source(run: Run, given: Any = None) -> EnvSource:
     """The environment that a run was trained in: the one given, or what its folder names, with its options.
 
-    It has the processes that it had then.
+    It has the processes that it had then, and shows masks if it did.
 
     Raises `InputError` where neither tells it: in any other the policy would be played in silence. Also where a module
     would have to be imported for it that nobody has asked for.
@@ -295,7 +295,8 @@ def own_source(run: Run, given: Any = None) -> EnvSource:
     if given is not None:
         # MODULE:ENV of the run's own is leave to import the module: the environment is as it was.
         same = isinstance(given, str) and ":" in given and run.named == named("gymnasium", given, run.options)
-        return in_processes(resolve(given, **(run.options if same else {})), run.processes)
+        source = resolve(given, **(run.options if same else {}))
+        return in_processes(seen_by(source, run.obs_space), run.processes)
     if run.named is None:
         raise InputError(
             f"The run was trained in an environment of your own ({run.env}), which no name tells: {AGAIN}."
@@ -305,7 +306,8 @@ def own_source(run: Run, given: Any = None) -> EnvSource:
         source = resolve(run.named.name, **run.options)
     except InputError as error:
         raise InputError(f"{said(error)}: register or install it, or {AGAIN}.") from None
-    return in_processes(dataclasses.replace(source, name=run.env), run.processes)
+    source = dataclasses.replace(seen_by(source, run.obs_space), name=run.env)
+    return in_processes(source, run.processes)
 
 
 def check_spaces(run: Run, name: str, rollout: AbstractRollout) -> None:

@@ -11,9 +11,11 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 import logpi
 from logpi import spaces
 from logpi.envs import resolve
+from logpi.envs.sources import seen_by
 from logpi.errors import EnvironmentFault, InputError
 from logpi.models import make_actor_critic
 from logpi.rollout import HostRollout
+from logpi.runs.run import own_source
 from logpi.spaces.masks import flags, split_mask
 
 SPACES = {
@@ -211,3 +213,14 @@ def test_a_policy_outside_of_any_loop_takes_a_mask():
     without = logpi.train("probe:identity", algorithm=logpi.A2C(), steps=128, num_envs=2, progress=False)
     with pytest.raises(InputError, match="without masks"):
         without.policy(np.zeros(2, np.float32), action_mask=[1, 1])
+
+
+def test_a_run_of_before_there_were_masks_is_played_without(tmp_path):
+    masked = resolve("gymnasium:Taxi-v4")
+    source = seen_by(masked, spaces.Discrete(500))
+    assert source.obs_space == spaces.Discrete(500) and not source.make.masked
+    assert seen_by(masked, masked.obs_space) is masked
+    run = logpi.train(source, algorithm=logpi.A2C(), steps=256, num_envs=4, out=tmp_path / "run", progress=False)
+    again = logpi.load(tmp_path / "run")
+    assert again.obs_space == spaces.Discrete(500) and int(again.policy(3)) in range(6)
+    assert own_source(again).obs_space == run.obs_space
