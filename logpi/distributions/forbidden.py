@@ -2,17 +2,23 @@
 
 from typing import Any
 
+import numpy as np
 from jaxtyping import Array, Bool
 
 from ..errors import InputError
 from .traits import traits
 
 
-def num_values(dist: Any) -> int:
-    """How many flags a mask has: one for each value that each entry of an event can take, none where they are many."""
+def values_of(dist: Any) -> list[np.ndarray]:
+    """The values that each entry of an event can take; of those that have no end of them, nothing."""
     known = traits(dist)
     parts = known.parts()
-    return sum(map(num_values, parts)) if parts else sum(map(len, known.values() or ()))
+    return [row for part in parts for row in values_of(part)] if parts else known.values() or []
+
+
+def num_values(dist: Any) -> int:
+    """How many flags a mask has: one for each value that each entry of an event can take."""
+    return sum(map(len, values_of(dist)))
 
 
 def masked(dist: Any, allowed: Bool[Array, " flags"]) -> Any:

@@ -5,6 +5,7 @@ Without JAX, as `guard` is. An environment tells in `info["action_mask"]`, as Gy
 """
 
 import contextlib
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,9 +15,10 @@ from jaxtyping import Bool
 from ..errors import InputError
 from ..spaces.gymnasium import from_gymnasium
 from ..spaces.kinds import Space
-from ..spaces.masks import MASK, num_flags, OBSERVATION, read_mask, with_mask
+from ..spaces.masks import CURE, MASK, num_flags, OBSERVATION, read_mask, with_mask
 
 METHOD = "action_masks"
+_ABSENT = object()
 
 
 class MaskShown:
@@ -50,18 +52,18 @@ class MaskShown:
 
     def _seen(self, obs: Any, info: Any, over: bool = False) -> Any:
         # Nothing is done after the end, so that nobody has to say what may be.
-        mask = None if over else mask_told(self.env, info)
-        if mask is None and not over:
+        mask = None if over else mask_told(self.env, info, _ABSENT)
+        if mask is _ABSENT:
             raise ValueError(f"its info has no {MASK}, as it had at first: give one until the episode ends")
         return with_mask(obs, read_mask(self._actions, mask))
 
 
-def mask_told(env: Any, info: Any) -> Any:
-    """The mask that an environment tells with this info; None where it tells none."""
+def mask_told(env: Any, info: Any, default: Any = None) -> Any:
+    """The mask that an environment tells with this info; `default` where it tells none."""
     if isinstance(info, Mapping) and MASK in info:
         return info[MASK]
     method = _method(env)
-    return None if method is None else method()
+    return default if method is None else method()
 
 
 def masks_told(action_space: Space, info: Any, over: Bool[np.ndarray, " num_envs"]) -> Any:
@@ -72,7 +74,15 @@ def masks_told(action_space: Space, info: Any, over: Bool[np.ndarray, " num_envs
     told = over & False if MASK not in info else np.asarray(info.get(f"_{MASK}", ~over | True))
     if not (told | over).all():
         raise ValueError(f"an info without {MASK} for environment {int(np.argmin(told | over))}: give one for each")
-    return np.stack([read_mask(action_space, info[MASK][i] if told[i] else None) for i in range(len(over))])
+    return np.stack([read_mask(action_space, _of_one(info[MASK], i) if told[i] else None) for i in range(len(over))])
+
+
+def _of_one(told: Any, i: int) -> Any:
+    """What is told of environment i: in a dictionary, those parts that it told."""
+    if not isinstance(told, Mapping):
+        return told[i]
+    parts: dict[str, Any] = dict(told)
+    return {name: _of_one(part, i) for name, part in parts.items() if f"_{name}" in parts and parts[f"_{name}"][i]}
 
 
 def _method(env: Any) -> Callable[[], Any] | None:
@@ -99,11 +109,20 @@ def tells_masks(env: Any) -> bool:
     try:
         return mask is not None and bool(len(read_mask(action_space, mask)))
     except ValueError as error:
-        raise InputError(f"{env}: {error}, one for each choice: mend it.") from None
+        raise InputError(f"{env} tells {error}, one for each choice: {CURE}.") from None
 
 
 def vector_tells_masks(env: Any) -> bool:
-    """Whether the infos of a vector environment of Gymnasium's have masks; it may be reset to see."""
+    """Whether the infos of a vector environment of Gymnasium's have masks; it may be reset to see, the first time."""
+    if env not in _TELLS:
+        _TELLS[env] = _vector_tells(env)
+    return _TELLS[env]
+
+
+_TELLS: weakref.WeakKeyDictionary[Any, bool] = weakref.WeakKeyDictionary()  # another time somebody may be playing in it
+
+
+def _vector_tells(env: Any) -> bool:
     if MASK in (getattr(env.single_observation_space, "spaces", None) or ()):
         return False
     if not num_flags(from_gymnasium(env.single_action_space)):

@@ -10,12 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..distributions.traits import traits
+from ..distributions.forbidden import values_of
 from ..errors import check_between, check_fields, check_flag, check_whole, choice, InputError, said, shown, takes
 from ..spaces.actions import boxes
 from ..spaces.encoding import is_image
-from ..spaces.kinds import Discrete, MultiDiscrete, Space
-from ..spaces.masks import split_mask
+from ..spaces.kinds import MultiDiscrete, Space
+from ..spaces.masks import groups, split_mask
 from ..spaces.membership import caster, draw, mapped, reader, shape_of
 from .base import AbstractActorCritic, AbstractPolicy, WithoutCritic
 from .encoders import make_encoder
@@ -196,6 +196,8 @@ def _with_masks(policy: AbstractPolicy, seen: Space, obs_space: Space, action_sp
     if isinstance(policy, Masked):
         return policy
     made = Masked(_critical(policy), action_space, whole=not _acts(policy, seen, action_space))
+    if made.whole and not _acts(policy, obs_space, action_space):
+        _check_acts(policy, seen, action_space)  # which says why not
     return policy if made.whole and not _acts(made, obs_space, action_space) else made
 
 
@@ -224,7 +226,7 @@ def _check_acts(policy: AbstractPolicy, obs_space: Space, action_space: Space) -
     def act(policy, obs, key):
         distribution, _ = policy(obs, policy.initial_memory())
         with contextlib.suppress(Exception):  # foreign kinds may ask for numbers to tell
-            chosen.extend(traits(distribution).values() or ())
+            chosen.extend(values_of(distribution))
         return distribution.sample_and_log_prob(key)[0]
 
     seen = caster(obs_space)(reader(obs_space)(draw(obs_space, np.random.default_rng(0))))
@@ -241,8 +243,7 @@ def _check_acts(policy: AbstractPolicy, obs_space: Space, action_space: Space) -
             f"model gives actions of shape {given}, but those of {action_space} have {wanted}: give a distribution of "
             "these."
         )
-    sizes = (action_space.n,) if isinstance(action_space, Discrete) else getattr(action_space, "sizes", ())
-    for values, size in zip(chosen, sizes, strict=False):
+    for values, size in zip(chosen, groups(action_space), strict=False):
         if np.max(values, initial=0) >= size or np.min(values, initial=0) < 0:
             raise InputError(
                 f"model chooses among {np.min(values)} to {np.max(values)}, but {action_space} has 0 to {size - 1}: "

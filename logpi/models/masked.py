@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
 from ..distributions import masked
+from ..errors import InputError
 from ..spaces.kinds import Space
 from ..spaces.masks import flags, MASK, without_mask
 from .base import AbstractActorCritic, Memory, Output
@@ -25,6 +26,8 @@ class Masked(AbstractActorCritic):
         return self.model.initial_memory()
 
     def evaluate(self, obs: PyTree[Array], memory: Memory) -> tuple[Output, Memory]:
+        if not isinstance(obs, dict) or MASK not in obs:
+            raise InputError(f"the model was made for observations with an {MASK}: act where there is one.")
         output, memory = self.model.evaluate(self.seen(obs), memory)
         allowed = flags(self.action_space, obs[MASK], jnp)
         return Output(masked(output.policy, allowed), output.value), memory

@@ -17,8 +17,8 @@ from ..jaxprs.hoisting import hoist_keys
 from ..models import AbstractPolicy
 from ..rollout.base import compute_inline
 from ..spaces.actions import ACTION_MAPS, typed_for
-from ..spaces.masks import read_mask, split_mask, with_mask
-from ..spaces.membership import caster, mapped, reader
+from ..spaces.masks import mask_space, read_mask, split_mask, with_mask
+from ..spaces.membership import caster, mapped, reader, shape_of
 
 BLOCK = 256  # actions whose random numbers are drawn at a time
 SMALL = 2**20  # bytes of parameters that are written into the program itself: to hand over each array takes time
@@ -80,7 +80,7 @@ class Agent:
     def batch(self, obs: PyTree[Any], deterministic: bool = False, action_mask: Any = None) -> PyTree[np.ndarray]:
         """Actions (n, ...) for n observations side by side (n, ...): those that n calls in turn would give.
 
-        `action_mask` has the masks (n, flags) beside observations without them.
+        `action_mask` has n masks beside observations without them.
 
         Each n compiles once. Raises `InputError` for a policy with memory, which plays one episode at a time, and where
         a call would.
@@ -88,7 +88,7 @@ class Agent:
         if jax.tree.leaves(self._memory):
             raise InputError("The policy remembers, so it plays one episode at a time: make an Agent for each.")
         if action_mask is not None:
-            obs = with_mask(obs, np.stack([self._mask(one) for one in action_mask]))
+            obs = with_mask(obs, jax.tree.map(lambda *rows: np.stack(rows), *map(self._mask, action_mask)))
         parts = jax.tree.leaves(obs, is_leaf=lambda part: isinstance(part, list))
         try:
             seen = self._cast(reader(self._obs_space, np.shape(next(iter(parts), 0))[:1] or (1,))(obs))
@@ -105,11 +105,14 @@ class Agent:
         has_mask = split_mask(self._obs_space, self._action_space)[1]
         return f"give what it was trained on{', or the mask beside it as action_mask=' if has_mask else ''}"
 
-    def _mask(self, given: Any) -> np.ndarray:
+    def _mask(self, given: Any) -> Any:
         if not split_mask(self._obs_space, self._action_space)[1]:
             raise InputError("The policy was trained without masks of actions: leave action_mask out.")
+        part = mask_space(self._obs_space)
+        if part is None or isinstance(part, spaces.Dict | spaces.Tuple):
+            return given  # as it lies in the observation
         try:
-            return read_mask(self._action_space, given)
+            return read_mask(self._action_space, given).reshape(shape_of(part))
         except ValueError as error:
             raise InputError(f"The policy was given {error}: give a flag for each choice.") from None
 

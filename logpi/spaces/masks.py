@@ -11,13 +11,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int8, PyTree
+from jaxtyping import Bool, Int8
 
 from ..errors import InputError, shown
 from .kinds import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space, Tuple
-from .membership import flattened, mapped, Range, zeros
+from .membership import flattened, mapped, Member, Range, zeros
 
 MASK = "action_mask"  # the part of an observation
+CURE = f"give so many; for combinations, make the action one Discrete of them all; what is no mask, do not call {MASK}"
 OBSERVATION = "observation"  # the part beside it, where an observation was not made of parts
 
 
@@ -52,24 +53,31 @@ def num_flags(action_space: Space) -> int:
 def flags(action_space: Space, mask: Any, xp: Any = np) -> Bool[Any, " flags"]:
     """A mask as one row; `xp` is NumPy, or JAX's.
 
-    Gymnasium's own forms are taken too: one array for each entry of a MultiDiscrete; for a MultiBinary, one flag for
-    each entry, "may be 1"; for actions of several parts, a mask for each part, of which those that are missing or None
-    forbid nothing. Raises `ValueError`, with words to stand behind "an action mask", for one of another size.
+    It may lie in several arrays, as one for each entry of a MultiDiscrete; for actions of several parts it may be one
+    mask for each, of which those that are missing or None forbid nothing. Raises `ValueError`, with words to stand
+    behind "an action mask", for one of another size, and for parts that there are not.
     """
     if mask is None:
         return xp.ones(num_flags(action_space), bool)
     if isinstance(action_space, Dict) and isinstance(mask, Mapping):
+        if unknown := mask.keys() - dict(action_space.parts).keys():
+            raise ValueError(f"for {shown(sorted(map(str, unknown)), 200)}, of which actions have no part")
         rows = [flags(part, mask.get(name), xp) for name, part in action_space.parts]
     elif isinstance(action_space, Tuple) and isinstance(mask, tuple | list):
         _check_size(len(mask), len(action_space.parts), "parts", action_space)
         rows = [flags(part, one, xp) for part, one in zip(action_space.parts, mask, strict=True)]
     else:
-        rows = [xp.reshape(xp.asarray(one), -1) != 0 for one in (mask if isinstance(mask, tuple | list) else [mask])]
+        rows = [xp.reshape(xp.asarray(one), -1) != 0 for one in _arrays(mask)]
     row = xp.concatenate([xp.ones(0, bool), *rows])
-    if isinstance(action_space, MultiBinary) and row.size == math.prod(action_space.shape):
-        row = xp.stack([xp.ones_like(row), row], -1).reshape(-1)
     _check_size(row.size, num_flags(action_space), "flags", action_space)
     return row
+
+
+def _arrays(mask: Any) -> list[Any]:
+    """What a mask consists of, however deep it lies in lists."""
+    if isinstance(mask, tuple | list):
+        return [array for one in mask for array in _arrays(one)]
+    return [mask]
 
 
 def _check_size(given: int, wanted: int, what: str, action_space: Space) -> None:
@@ -80,7 +88,8 @@ def _check_size(given: int, wanted: int, what: str, action_space: Space) -> None
 def split_mask(obs_space: Space, action_space: Space) -> tuple[Space, bool]:
     """What an observation shows beside a mask, and whether it has one.
 
-    Actions without choices have no masks. Raises `InputError` where the part of that name has another size.
+    Where it shows nothing beside, that is the mask. Actions without choices have no masks. Raises `InputError` where
+    the part of that name has another size.
     """
     parts = dict(obs_space.parts) if isinstance(obs_space, Dict) else {}
     if MASK not in parts or not num_flags(action_space):
@@ -88,18 +97,21 @@ def split_mask(obs_space: Space, action_space: Space) -> tuple[Space, bool]:
     try:
         flags(action_space, zeros(parts.pop(MASK)))
     except ValueError as error:
-        raise InputError(
-            f"The observation has an action mask {error}, one for each choice: give so many, or where choices are "
-            "allowed in combinations, make the action one Discrete of them all."
-        ) from None
-    alone = parts.keys() == {OBSERVATION}
-    return (parts[OBSERVATION] if alone else Dict(tuple(parts.items()))), True
+        raise InputError(f"The observation has an action mask {error}, one for each choice: {CURE}.") from None
+    if parts.keys() == {OBSERVATION}:
+        return parts[OBSERVATION], True
+    return (Dict(tuple(parts.items())) if parts else obs_space), True
 
 
-def without_mask(obs: PyTree[Any]) -> PyTree[Any]:
+def mask_space(obs_space: Space) -> Space | None:
+    """The space of the mask in an observation."""
+    return dict(obs_space.parts).get(MASK) if isinstance(obs_space, Dict) else None
+
+
+def without_mask(obs: Member) -> Member:
     """The rest of an observation: a member of what `split_mask` gives."""
     rest = {name: part for name, part in obs.items() if name != MASK}
-    return rest[OBSERVATION] if rest.keys() == {OBSERVATION} else rest
+    return rest[OBSERVATION] if rest.keys() == {OBSERVATION} else rest or obs
 
 
 def with_mask(obs: Any, mask: Any) -> dict[str, Any]:
@@ -107,11 +119,11 @@ def with_mask(obs: Any, mask: Any) -> dict[str, Any]:
     return {**(obs if isinstance(obs, Mapping) else {OBSERVATION: obs}), MASK: mask}
 
 
-def all_forbidden(action_space: Space, obs: PyTree[Any], xp: Any = np) -> Bool[Any, ""]:
+def all_forbidden(action_space: Space, obs: Member, xp: Any = np) -> Bool[Any, ""]:
     """Whether the mask of one observation forbids every value of an entry."""
-    ends = np.cumsum(groups(action_space))[:-1].tolist()
-    pieces = xp.split(flags(action_space, obs[MASK], xp), ends)
-    return ~xp.all(xp.stack([xp.any(piece) for piece in pieces]))
+    ends = np.cumsum(groups(action_space))
+    allowed = xp.cumsum(flags(action_space, obs[MASK], xp).astype(np.int32))[ends - 1]  # up to the end of each entry
+    return xp.any(xp.diff(allowed, prepend=0) == 0)
 
 
 def made_allowed(action_space: Space, action: Any, mask: Any) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, PyTree
 
 from ..envs import EnvSource, HostSource, resolve
-from ..envs.sources import GivenVector
+from ..envs.sources import GivenVector, seen_by
 from ..errors import InputError
 from ..evaluation.evaluate import run_episodes
 from ..models import AbstractPolicy, Deterministic
@@ -45,7 +45,7 @@ def evaluation_rollout(run: Run, plan: EvaluationPlan, trained_in: EnvSource) ->
             "give evaluate_every=logpi.EvaluationPlan(..., env=...) again (on the command line, --evaluate-every none "
             "leaves it out)."
         )
-    source = trained_in if plan.env is None else resolve(plan.env)
+    source = trained_in if plan.env is None else seen_by(resolve(plan.env), run.obs_space)
     if (vector := _given_vector(source)) is not None and vector is _given_vector(trained_in):
         raise InputError(
             f"evaluate_every would step the one vector environment {source.name} amid its training: give "

@@ -1,5 +1,8 @@
 """Masks that environments tell beside their observations, or show in them, by whatever way they come."""
 
+import subprocess
+import sys
+
 import gymnasium
 import jax
 import jax.numpy as jnp
@@ -16,7 +19,7 @@ from logpi.errors import EnvironmentFault, InputError
 from logpi.models import make_actor_critic
 from logpi.rollout import HostRollout
 from logpi.runs.run import own_source
-from logpi.spaces.masks import flags, split_mask
+from logpi.spaces.masks import all_forbidden, flags, split_mask
 
 SPACES = {
     "choice": gym.Discrete(4),
@@ -152,12 +155,76 @@ def test_forms_of_masks(form):
     assert run.history[-1]["all_forbidden"] == 0.0
 
 
-def test_masks_as_gymnasium_samples_with_them():
-    coins = spaces.MultiBinary((3,))
-    assert flags(coins, [1, 0, 1]).tolist() == [True, True, True, False, True, True]  # may be 1; may always be 0
+def test_masks_by_part():
     mixed = spaces.Dict((("buy", spaces.Discrete(2)), ("much", spaces.Box((1,)))))
     assert flags(mixed, {"buy": np.array([0, 1], np.int8), "much": None}).tolist() == [False, True]
     assert flags(mixed, {}).tolist() == [True, True]
+    with pytest.raises(ValueError, match=r"'bye'.*, of which actions have no part"):
+        flags(mixed, {"bye": [0, 1]})
+    table = spaces.MultiDiscrete((2, 3, 3, 2), (), (2, 2))
+    nested = ((np.ones(2), np.zeros(3)), (np.ones(3), np.zeros(2)))
+    assert flags(table, nested).tolist() == [True] * 2 + [False] * 3 + [True] * 3 + [False] * 2
+    with pytest.raises(ValueError, match=r"of 3 flags, but .* take 6"):  # of which Gymnasium's 1 means "is 1"
+        flags(spaces.MultiBinary((3,)), [1, 0, 1])
+
+
+def test_entries_without_a_choice_are_seen_wherever_they_are():
+    space = spaces.MultiDiscrete((2, 3, 2))
+    for place, mask in ((0, [0, 0, 1, 1, 1, 1, 1]), (1, [1, 1, 0, 0, 0, 1, 1]), (2, [1, 1, 1, 1, 1, 0, 0])):
+        assert all_forbidden(space, {"action_mask": np.array(mask)}), place
+    assert not all_forbidden(space, {"action_mask": np.array([1, 0, 0, 0, 1, 0, 1])})
+
+
+class Parts(WithoutMethod):
+    """The same doors, as an action of one part, with a mask for it."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner, self.action_space = self.action_space, gym.Dict(door=gym.Discrete(4))
+
+    def _row(self):
+        return np.arange(4) != getattr(self, "rng", np.random.default_rng(0)).integers(4)
+
+    def _info(self):
+        return {"action_mask": {"door": self.mask}}
+
+    def step(self, action):
+        self.action_space = self.inner
+        outcome = super().step(action["door"])
+        self.action_space = gym.Dict(door=gym.Discrete(4))
+        return outcome
+
+
+def test_a_vector_environment_with_masks_by_part_is_reset_once():
+    resets = []
+
+    class Counted(Parts):
+        def reset(self, **given):
+            resets.append(given)
+            return super().reset(**given)
+
+    vector = SyncVectorEnv([Counted] * 2, autoreset_mode=AutoresetMode.NEXT_STEP)
+    source = resolve(vector)
+    env = source.make(2, 0)
+    obs = env.reset()
+    before = len(resets)
+    assert resolve(vector).obs_space == source.obs_space and len(resets) == before  # not amid an episode
+    for _ in range(12):
+        obs, *_ = env.step({"door": np.argmax(obs["action_mask"], axis=1)})
+    assert obs["action_mask"].shape == (2, 4)
+
+
+def test_an_observation_that_is_a_mask_alone():
+    space = spaces.Dict((("action_mask", spaces.MultiBinary((3,))),))
+    model = make_actor_critic(space, spaces.Discrete(3), key=jax.random.key(0))
+    assert int(model({"action_mask": jnp.array([0, 0, 1])}, ())[0].mode()) == 2
+    with pytest.raises(InputError, match="made for observations with an action_mask"):
+        model(jnp.zeros(3), ())
+
+
+def test_a_process_that_steps_a_masked_environment_does_not_import_jax():
+    code = "import sys, logpi.envs.told_masks; sys.exit('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @pytest.mark.parametrize(
