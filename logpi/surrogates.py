@@ -20,6 +20,16 @@ def score(log_prob: Float[Array, "*n"], advantage: Float[Array, "*n"]) -> Float[
     return log_prob * stop_gradient(advantage)
 
 
+def ratio(
+    log_prob: Float[Array, "*n"], behaviour_log_prob: Float[Array, "*n"], advantage: Float[Array, "*n"]
+) -> Float[Array, "*n"]:
+    r"""$r \hat A$ with $r = \pi_\theta / \pi_b$: the advantage under another policy, where the one that acted was.
+
+    Schulman et al. 2015 (arXiv:1502.05477), eq. 14. At $\pi_\theta = \pi_b$ its gradient is that of `score`.
+    """
+    return jnp.exp(log_prob - stop_gradient(behaviour_log_prob)) * stop_gradient(advantage)
+
+
 def clipped_ratio(
     log_prob: Float[Array, "*n"], behaviour_log_prob: Float[Array, "*n"], advantage: Float[Array, "*n"], clip: Number
 ) -> Float[Array, "*n"]:

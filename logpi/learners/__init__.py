@@ -1,5 +1,6 @@
 """Learners: from an objective to a better model."""
 
+from .natural import trust_region as trust_region
 from .optimisers import AbstractOptimiser as AbstractOptimiser
 from .optimisers import Adam as Adam
 from .optimisers import Optax as Optax
@@ -13,3 +14,4 @@ from .steps import GradientNoise as GradientNoise
 from .steps import init_learner as init_learner
 from .steps import Learner as Learner
 from .steps import no_noise as no_noise
+from .steps import reached_by as reached_by

@@ -9,7 +9,8 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from ..errors import InputError
-from ..parameters import trainable
+from ..jaxprs.usage import reaches
+from ..parameters import apart, trainable
 from ..statistics.gradient_noise import signal_and_variance
 from ..trajectory import portions
 from .optimisers import AbstractOptimiser
@@ -149,6 +150,18 @@ def gradient_step(
     """One step up the gradient over a batch, and with the learner the gradient and the means of the record."""
     uphill, record = gradient(objective, learner.model, batch)
     return apply_gradient(learner, uphill, optimiser), uphill, record
+
+
+def reached_by(function: Callable[[PyTree], PyTree], model: PyTree) -> PyTree:
+    """The arrays of a model that a function of it depends on, and `None` for each of the others.
+
+    `eqx.combine(reached_by(function, model), other)` is a model of which `function` gives what it gives of this one,
+    whatever has been learned in `other`.
+    """
+    leaves, frame = apart(model, eqx.is_array)
+    traced = jax.make_jaxpr(lambda leaves: apart(function(frame.filled(leaves)), eqx.is_array)[0])(leaves)
+    used = iter([reaches(traced.jaxpr, i, stopped=True) for i in range(len(leaves))])
+    return eqx.filter(model, frame.structure.unflatten([yes and next(used) for yes in frame.is_taken]))
 
 
 def epochs(
