@@ -13,8 +13,10 @@ TYPE_CHECKING = False  # type checkers take it for true; to import it costs more
 if TYPE_CHECKING:
     from .algorithms import A2C as A2C
     from .algorithms import AbstractAlgorithm as AbstractAlgorithm
+    from .algorithms import NPG as NPG
     from .algorithms import PPO as PPO
     from .algorithms import REINFORCE as REINFORCE
+    from .algorithms import TRPO as TRPO
     from .credit import GAE as GAE
     from .credit import MonteCarlo as MonteCarlo
     from .credit import NStep as NStep
@@ -83,8 +85,10 @@ __getattr__, __dir__, __all__ = attach(
         "algorithms": (
             "A2C",
             "AbstractAlgorithm",
+            "NPG",
             "PPO",
             "REINFORCE",
+            "TRPO",
         ),
         "credit": (
             "GAE",

@@ -213,7 +213,7 @@ def check_on_policy(algorithm: Any) -> None:
         name = type(algorithm).__name__ if isinstance(algorithm, AbstractAlgorithm) else algorithm
         raise InputError(
             f"The run's algorithm is {name}, but an audit takes apart the objective of an AbstractOnPolicy: PPO, A2C, "
-            "REINFORCE, or one that is derived from it."
+            "REINFORCE, TRPO, NPG, or one that is derived from it."
         )
 
 

@@ -18,7 +18,7 @@ something is wrong.
 kinds:
   policy FILE.py:NAME|RUN        a distribution or policy: normalised, scores of mean 0, draws that follow the density
   program FILE.py:NAME           a program (params, key) -> scalar: unbiased value and gradient, errors that cover
-  objective ALGORITHM|FILE.py:NAME  the expected update of ppo, a2c or reinforce, or of an objective of your own
+  objective ALGORITHM|FILE.py:NAME  the expected update of ppo, a2c, reinforce, trpo, npg, or of your own
   loss NAME|FILE.py:NAME         a loss of arrays (log_prob, reward, mask, ...): grpo, rloo, ... or your own
   env NAME|FILE.py:NAME          an environment: spaces, seeds, ends, time limits
   run RUN                        a run: the noise of its gradient, its critic, whether the update goes up
@@ -33,7 +33,10 @@ _ENV = Flag("env", str | None, "a run's environment, where no name tells it", No
 _TARGETS = {
     "policy": ("FILE.py:NAME or a run folder", "Whether a distribution is one, and draws what it says."),
     "program": ("FILE.py:NAME, a function of (params, key)", "Whether value and gradient of a program are unbiased."),
-    "objective": ("ppo, a2c, reinforce or FILE.py:NAME", "How an expected update lies to the true gradient."),
+    "objective": (
+        "ppo, a2c, reinforce, trpo, npg, FILE.py:NAME",
+        "How an expected update lies to the true gradient.",
+    ),
     "loss": ("a loss of the gallery, or FILE.py:NAME", "How the gradient of a loss lies to the true gradient."),
     "env": ("an environment as logpi train takes it, or FILE.py:NAME", "Whether an environment keeps its promises."),
     "run": ("folder of a run, as logpi train makes", "What a run's gradient and critic are worth where it stands."),

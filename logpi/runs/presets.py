@@ -1,12 +1,12 @@
 """The presets: for each environment a setting that is known to work, with where it comes from.
 
-`CLASSIC`, `BOX2D` and `MUJOCO` are by environment; `GENERAL` is what everything else gets, by algorithm.
+`PRESETS` and `MUJOCO` are PPO's, by environment, `OTHERS` by both; `GENERAL` is what all else gets, by algorithm.
 """
 
 import dataclasses
 import fnmatch
 
-from ..algorithms import A2C, AbstractAlgorithm, PPO, REINFORCE
+from ..algorithms import A2C, AbstractAlgorithm, NPG, PPO, REINFORCE, TRPO
 from ..credit import GAE, MonteCarlo
 from ..errors import check_kind, choice
 from ..learners.optimisers import Adam
@@ -31,6 +31,16 @@ GENERAL = {
         REINFORCE(Adam(5e-3, anneal=1.0), MonteCarlo(0.99)),
         steps=500_000, num_envs=8, rollout_length=256,
         source="logpi's own trials on CartPole-v1: rollouts of whole episodes",
+    ),
+    "trpo": Settings(
+        TRPO(credit=GAE(0.99, 0.95), num_minibatches=8),
+        steps=500_000, num_envs=8, rollout_length=128,
+        source="logpi's own trials on CartPole-v1 and Acrobot-v1",
+    ),
+    "npg": Settings(
+        NPG(credit=GAE(0.99, 0.95), num_minibatches=8),
+        steps=500_000, num_envs=8, rollout_length=128,
+        source="TRPO's",
     ),
 }  # fmt: skip
 
@@ -84,6 +94,29 @@ PRESETS = {
     ),
 }  # fmt: skip
 
+OTHERS = {  # of other algorithms, by environment and algorithm
+    ("CartPole-v1", "trpo"): Settings(
+        TRPO(credit=GAE(0.98, 0.95), num_minibatches=8),
+        steps=100_000, num_envs=8, rollout_length=128,
+        source="logpi's own trials: 20 of 20 seeds reach 500",
+    ),
+    ("CartPole-v1", "npg"): Settings(
+        NPG(credit=GAE(0.98, 0.95), num_minibatches=8),
+        steps=100_000, num_envs=8, rollout_length=128,
+        source="logpi's own trials: 20 of 20 seeds reach 500",
+    ),
+    ("Pendulum-v1", "trpo"): Settings(
+        TRPO(credit=GAE(0.9, 0.95), num_minibatches=8),
+        steps=200_000, num_envs=4, rollout_length=1024, actions="rescale",
+        source="PPO's rollouts and discount",
+    ),
+    ("Pendulum-v1", "npg"): Settings(
+        NPG(credit=GAE(0.9, 0.95), num_minibatches=8),
+        steps=200_000, num_envs=4, rollout_length=1024, actions="rescale",
+        source="PPO's rollouts and discount",
+    ),
+}  # fmt: skip
+
 MUJOCO_NAMES = (
     "HalfCheetah-v*", "Hopper-v*", "Walker2d-v*", "Ant-v*", "Humanoid-v*", "HumanoidStandup-v*", "Swimmer-v*",
     "Reacher-v*", "Pusher-v*", "InvertedPendulum-v*", "InvertedDoublePendulum-v*",
@@ -98,9 +131,9 @@ def algorithm_name(algorithm: AbstractAlgorithm) -> str:
 def preset(env: str, algorithm: str = "ppo") -> Settings:
     """The settings that `train` takes for an environment by name; a prefix such as `gymnasium:` is passed over.
 
-    `logpi.preset("CartPole-v1")` shows them, and `with_` changes some. An algorithm ("ppo", "a2c", "reinforce") that an
-    environment has no preset for gets its general one, with the environment's network and actions, and with scaled
-    rewards where either has them. Raises `InputError` for another algorithm.
+    `logpi.preset("CartPole-v1")` shows them, and `with_` changes some. An algorithm ("ppo", "a2c", "reinforce", "trpo",
+    "npg") that an environment has no preset for gets its general one, with the environment's network and actions, and
+    with scaled rewards where either has them. Raises `InputError` for another algorithm.
     """
     check_kind("env", env, str, '"CartPole-v1"')
     choice("algorithm", algorithm, tuple(GENERAL))
@@ -108,9 +141,9 @@ def preset(env: str, algorithm: str = "ppo") -> Settings:
     special = PRESETS.get(name)
     if special is None and any(fnmatch.fnmatchcase(name, pattern) for pattern in MUJOCO_NAMES):
         special = MUJOCO
-    general = GENERAL[algorithm]
-    if special is None:
-        return general
+    own, general = OTHERS.get((name, algorithm)), GENERAL[algorithm]
+    if own is not None or special is None:
+        return own or general
     if algorithm_name(special.algorithm) == algorithm:
         return special
     return dataclasses.replace(

@@ -72,7 +72,7 @@ def chosen_settings(
 
 def train(
     env: Any,
-    algorithm: AbstractAlgorithm | Literal["ppo", "a2c", "reinforce"] | None = None,
+    algorithm: AbstractAlgorithm | Literal["ppo", "a2c", "reinforce", "trpo", "npg"] | None = None,
     *,
     env_options: dict[str, Any] | None = None,
     processes: bool | int = False,
@@ -105,8 +105,8 @@ def train(
     - `env_options`: options of the environment that is named, which the run keeps: `{"is_slippery": False}`.
       `processes`: how many processes share Gymnasium's environments, for those that take long for a step; True is one
       for each. The run keeps that too.
-    - `algorithm`: a name ("ppo", "a2c", "reinforce"), for which the preset of this environment is taken; or `PPO(...)`,
-      `A2C(...)`, `REINFORCE(...)`, whose own numbers replace all the preset's. "ppo" if not given.
+    - `algorithm`: a name ("ppo", "a2c", "reinforce", "trpo", "npg"), for which the preset of this environment is taken;
+      or `PPO(...)`, `TRPO(...)` and so on, whose own numbers replace all the preset's. "ppo" if not given.
     - `steps`: agent steps for each seed. `num_envs`, `rollout_length`, `network`, `actions`, `reward_scaling`: as in
       `Settings`. `changes`: numbers of the algorithm, its parts and the network by their names, as in
       `Settings.with_`: `learning_rate=1e-3, gamma=0.999, clip=0.1, width=128`. What is not given is the preset's for

@@ -10,7 +10,7 @@ import jax
 import pytest
 
 import logpi
-from logpi import A2C, PPO, REINFORCE
+from logpi import A2C, NPG, PPO, REINFORCE, TRPO
 from logpi.algorithms import AbstractAlgorithm, Spec
 from logpi.envs import resolve
 from logpi.envs.probes import Blocked
@@ -24,7 +24,9 @@ ALGORITHMS: dict[str, AbstractAlgorithm] = {
     "REINFORCE": REINFORCE(),
     "A2C": A2C(),
     "PPO": PPO(num_epochs=2, num_minibatches=2),
-    "TRPO": own_page.load("TRPO").TRPO(num_epochs=2),
+    "TRPO": TRPO(num_epochs=2),
+    "NPG": NPG(num_epochs=2),
+    "OwnTRPO": own_page.load("OwnTRPO").OwnTRPO(num_epochs=2),
     "Skeleton": own_page.load("Skeleton").Skeleton(),
 }
 SMALL = {"num_envs": 4, "rollout_length": 16, "steps": 640}  # ten updates

@@ -23,7 +23,7 @@ from logpi.runs import schema
 from tests.algorithms import own_page
 from tests.training.test_resume import files, rewound
 
-TRPO = own_page.load("TRPO").TRPO
+OwnTRPO = own_page.load("OwnTRPO").OwnTRPO
 OWN = ("step", "residual")
 SIZES = {"num_envs": 8, "rollout_length": 128}
 AUDIT = {"batches": 4, "updates": 2, "episodes": 16}
@@ -35,7 +35,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[logpi.Run, Path, 
     """The one training of this file: the run, its folder, and what its live line said."""
     folder, said = tmp_path_factory.mktemp("stranger") / "run", io.StringIO()
     listener = fan_out(PlainProgress(said, everything=True), TensorBoard())
-    run = logpi.train("CartPole-v1", TRPO(), steps=32_768, **SIZES, out=folder, checkpoint_every=31, callbacks=listener)
+    run = logpi.train(
+        "CartPole-v1", OwnTRPO(), steps=32_768, **SIZES, out=folder, checkpoint_every=31, callbacks=listener
+    )
     return run, folder, said.getvalue()
 
 
@@ -48,14 +50,14 @@ def folder(trained: tuple[logpi.Run, Path, str], tmp_path: Path) -> Path:
 @pytest.fixture
 def registered(monkeypatch: pytest.MonkeyPatch) -> None:
     """The class may be named by files, as long as a test lasts."""
-    others = [kind for kind in schema.PARTS if kind.__name__ != "TRPO"]
+    others = [kind for kind in schema.PARTS if kind.__name__ != "OwnTRPO"]
     monkeypatch.setattr(schema, "PARTS", others)
     monkeypatch.setattr(schema, "KNOWN", {kind.__name__: kind for kind in (*others, *schema.SPACES)})
-    schema.register(TRPO)
+    schema.register(OwnTRPO)
 
 
 def test_it_is_short() -> None:
-    assert own_page.lines_of_code(own_page.block("TRPO")) <= 60
+    assert own_page.lines_of_code(own_page.block("OwnTRPO")) <= 60
 
 
 def test_it_trains(trained: tuple[logpi.Run, Path, str]) -> None:
@@ -72,7 +74,7 @@ def test_it_trains(trained: tuple[logpi.Run, Path, str]) -> None:
 def test_it_shows_live(trained: tuple[logpi.Run, Path, str]) -> None:
     """What has a short name is on the line, what has none is not."""
     first, last = trained[2].splitlines()[0], trained[2].splitlines()[-1]
-    assert "CartPole-v1 with TRPO" in first
+    assert "CartPole-v1 with OwnTRPO" in first
     assert {"return", "entropy", "KL", "step"} <= set(last.split()) and "residual" not in last
 
 
@@ -82,9 +84,9 @@ def test_it_is_stored(trained: tuple[logpi.Run, Path, str]) -> None:
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert rows == run.history and set(OWN) <= rows[0].keys()
     again = logpi.load(folder, settings=run.settings)
-    assert again.measurements == TRPO.measurements and eqx.tree_equal(again.models, run.models)
+    assert again.measurements == OwnTRPO.measurements and eqx.tree_equal(again.models, run.models)
     assert again.evaluate(episodes=4).mean.value > 0
-    assert repr(logpi.load(folder)).startswith("<Run of TRPO on CartPole-v1")  # of which only its text is known
+    assert repr(logpi.load(folder)).startswith("<Run of OwnTRPO on CartPole-v1")  # of which only its text is known
 
 
 def test_it_is_in_the_loggers(trained: tuple[logpi.Run, Path, str]) -> None:
@@ -105,11 +107,13 @@ def test_it_is_resumed_bit_for_bit(trained: tuple[logpi.Run, Path, str], folder:
 @pytest.mark.usefixtures("registered")
 def test_registered_it_is_resumed_without_settings(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    logpi.train("CartPole-v1", TRPO(radius=0.02), steps=384, num_envs=2, rollout_length=64, out=out, checkpoint_every=2)
+    logpi.train(
+        "CartPole-v1", OwnTRPO(radius=0.02), steps=384, num_envs=2, rollout_length=64, out=out, checkpoint_every=2
+    )
     whole = files(out)
     logpi.resume(rewound(out, 2))
     assert files(out) == whole
-    assert logpi.load(out).settings.algorithm == TRPO(radius=0.02)
+    assert logpi.load(out).settings.algorithm == OwnTRPO(radius=0.02)
     page = report.page(out, episodes=4)  # policies of the checkpoints too, and an audit: the class is known
     assert "Left out" not in page and "Signal-to-noise by layer" in page
 
@@ -118,14 +122,14 @@ def test_registered_it_is_resumed_without_settings(tmp_path: Path) -> None:
 def test_it_is_reported(folder: Path) -> None:
     """Its own measurements have charts; what needs the class itself is left out, and said."""
     page = report.page(folder, episodes=4)
-    assert "TRPO on CartPole-v1" in page and "Custom" not in page
-    assert all(m.title in page and m.unit in page for m in TRPO.measurements if m.name in OWN)
+    assert "OwnTRPO on CartPole-v1" in page and "Custom" not in page
+    assert all(m.title in page and m.unit in page for m in OwnTRPO.measurements if m.name in OWN)
     assert "of which a folder keeps only a text" in page
 
 
 def test_its_objective_is_audited() -> None:
     """Its surrogate has the exact gradient; its policy goes past the optimiser, so the step is looked at."""
-    found = audit.objective(TRPO(), key=KEY)
+    found = audit.objective(OwnTRPO(), key=KEY)
     assert found.passed, str(found)
     checks = [check.key for check in found.checks]
     assert "uphill_step" in checks and "uphill" not in checks
@@ -143,7 +147,7 @@ def test_its_run_is_audited(audited: audit.Report) -> None:
     assert 0.001 < sizes["kl"] <= 0.0125  # here over the rows that were drawn
 
 
-class Backwards(TRPO):
+class Backwards(OwnTRPO):
     """Goes as far the other way."""
 
     def update(self, state, view, key):
@@ -152,7 +156,7 @@ class Backwards(TRPO):
         return eqx.tree_at(lambda s: s.model, after, back), shown
 
 
-class Still(TRPO):
+class Still(OwnTRPO):
     """Does not move."""
 
     def update(self, state, view, key):
@@ -171,7 +175,7 @@ class Remembering(eqx.Module):
     updates: jax.Array
 
 
-class OwnState(TRPO):
+class OwnState(OwnTRPO):
     """Remembers more than a learner does."""
 
     def init(self, networks, spec, num_updates, key):

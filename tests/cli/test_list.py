@@ -70,6 +70,7 @@ def test_estimators_and_algorithms_are_the_classes() -> None:
     assert all(row["what"] and row["unbiased"] != ("Biased" in row["class"]) for row in catalogue.estimators())
     assert {row["name"]: row["class"] for row in catalogue.algorithms()} == {
         "ppo": "logpi.PPO", "a2c": "logpi.A2C", "reinforce": "logpi.REINFORCE",
+        "trpo": "logpi.TRPO", "npg": "logpi.NPG",
     }  # fmt: skip
 
 
@@ -77,7 +78,7 @@ def test_a_word_filters(capsys: pytest.CaptureFixture[str]) -> None:
     rows = listed(capsys, "presets", "LUNAR")
     assert [row["env"] for row in rows] == ["LunarLander-v3", "LunarLanderContinuous-v3"]
     assert main(["list", "presets", "no such word"]) == 0
-    assert capsys.readouterr() == ("", "0 in the list with 'no such word', of 22\n")
+    assert capsys.readouterr() == ("", "0 in the list with 'no such word', of 28\n")
 
 
 def test_runs_are_found_below_a_folder(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
