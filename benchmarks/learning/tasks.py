@@ -51,6 +51,8 @@ TASKS = (
     Task("CartPole-v1", "CartPole-v1", 475, "evaluation", True, "registered threshold 475"),
     Task("CartPole-v1 (A2C)", "CartPole-v1", 475, "evaluation", False, "registered threshold 475", "a2c"),
     Task("CartPole-v1 (REINFORCE)", "CartPole-v1", 475, "evaluation", False, "registered threshold 475", "reinforce"),
+    Task("CartPole-v1 (TRPO)", "CartPole-v1", 475, "evaluation", True, "registered threshold 475", "trpo"),
+    Task("CartPole-v1 (NPG)", "CartPole-v1", 475, "evaluation", True, "registered threshold 475", "npg"),
     Task("Acrobot-v1", "Acrobot-v1", -90, "evaluation", True, "CleanRL -86.4, zoo -73.5"),
     Task("Pendulum-v1", "Pendulum-v1", -200, "evaluation", False, "zoo -172 with gSDE, SLM-Lab -175"),
     Task("LunarLander-v3", "LunarLander-v3", 200, "evaluation", False, "SLM-Lab 183, zoo 242 (v2)"),
