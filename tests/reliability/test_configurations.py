@@ -10,7 +10,21 @@ from hypothesis import given, HealthCheck, settings
 from hypothesis import strategies as st
 
 import logpi
-from logpi import A2C, Adam, GAE, InputError, MonteCarlo, Network, NStep, PPO, REINFORCE, RewardScaling, Settings
+from logpi import (
+    A2C,
+    Adam,
+    GAE,
+    InputError,
+    MonteCarlo,
+    Network,
+    NPG,
+    NStep,
+    PPO,
+    REINFORCE,
+    RewardScaling,
+    Settings,
+    TRPO,
+)
 
 ODD = st.sampled_from([None, True, -1, 0, 1, 2, 0.5, 1.5, 10**400, math.inf, -math.inf, math.nan, "2", "", [1], {}, 1j])
 PARTS: dict[type, dict[str, list[Any]]] = {
@@ -23,6 +37,8 @@ PARTS: dict[type, dict[str, list[Any]]] = {
     PPO: {"clip": [0.0, 0.2, math.inf], "num_epochs": [1, 2], "num_minibatches": [1, 2], "target_kl": [0.0, math.inf]},
     A2C: {"entropy_coef": [0.0, 1e6], "value_coef": [0.0, 0.5], "segment_length": [None, 1, 4]},
     REINFORCE: {"value_coef": [0.0, 1e6], "segment_length": [None, 2]},
+    TRPO: {"radius": [0.0, 0.01], "damping": [0.0, 0.1], "iterations": [1, 5], "backtracks": [0, 2]},
+    NPG: {"radius": [0.0, 1.0], "damping": [0.0, 1e6], "num_epochs": [1, 2], "num_minibatches": [1, 2]},
     Settings: {"steps": [1, 16], "num_envs": [1, 2], "rollout_length": [1, 4], "actions": ["auto", "clip", "rescale"]},
 }
 
@@ -71,7 +87,7 @@ def trains_or_is_refused(data: st.DataObject) -> None:
     """Two updates of a whole configuration."""
     draw = data.draw
     try:
-        algorithm = draw(st.sampled_from([PPO, A2C, REINFORCE]))
+        algorithm = draw(st.sampled_from([PPO, A2C, REINFORCE, TRPO, NPG]))
         credit = draw(st.sampled_from([GAE, NStep, MonteCarlo]))
         parts = {"credit": credit(**draw(fields(credit))), "optimiser": Adam(**draw(fields(Adam)))}
         network = Network(**{"width": 4, "depth": 1} | draw(fields(Network)))

@@ -9,6 +9,7 @@ from logpi.surrogates import (
     approximate_kl,
     clipped_ratio,
     clipped_squared_error,
+    ratio,
     score,
     squared_error,
     standardise,
@@ -39,6 +40,14 @@ def test_where_gradients_stop():
         lambda c: clipped_squared_error(x, x, c, 0.1),
     ):
         assert (jax.grad(lambda c, f=function: jnp.sum(f(c)))(y) == 0).all()
+
+
+def test_the_ratio_is_the_advantage_under_another_policy():
+    """Of two choices, exactly: E_b[r A] = E[A]. At the policy that acted its slope is the score's."""
+    b, p, advantage = jnp.array([0.3, 0.7]), jnp.array([0.9, 0.1]), jnp.array([2.0, -1.0])
+    assert float(b @ ratio(jnp.log(p), jnp.log(b), advantage)) == pytest.approx(float(p @ advantage), rel=1e-6)
+    slopes = jax.grad(lambda x, y, z: jnp.sum(ratio(x, y, z)), argnums=(0, 1, 2))(jnp.log(b), jnp.log(b), advantage)
+    assert jnp.allclose(slopes[0], advantage) and not np.any(slopes[1]) and not np.any(slopes[2])
 
 
 def test_errors_of_the_critic():
