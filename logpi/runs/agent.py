@@ -2,6 +2,7 @@
 
 import functools
 import math
+import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -43,6 +44,7 @@ class Agent:
         self.model = policy
         self._obs_space, self._action_space = obs_space, action_space
         self._read, self._cast, self._typed = reader(obs_space), caster(obs_space), typed_for(action_space)
+        self._as_one = _as_one(action_space)
         self._to_env = functools.partial(ACTION_MAPS[actions], action_space)
         self._programs: _AgentPrograms | None = None  # they depend on what is seen
         self.reset(seed)
@@ -75,7 +77,7 @@ class Agent:
             action, self._memory = programs.mode(seen, self._memory)
         else:
             action, self._memory = programs.draw(self._next_noise(programs), seen, self._memory)
-        return mapped(self._action_space, _as_one, self._typed(action))
+        return self._as_one(self._typed(action))
 
     def batch(self, obs: PyTree[Any], deterministic: bool = False, action_mask: Any = None) -> PyTree[np.ndarray]:
         """Actions (n, ...) for n observations side by side (n, ...): those that n calls in turn would give.
@@ -159,9 +161,12 @@ class Agent:
         return self._programs
 
 
-def _as_one(space: spaces.Space, action: np.ndarray) -> np.ndarray | np.generic:
-    """One action of a part: a choice is a number in place of an array without axes."""
-    return action[()] if isinstance(space, spaces.Discrete) else action
+def _as_one(space: spaces.Space) -> Callable[[Any], Any]:
+    """A function that makes a choice in an action a number, in place of an array without axes."""
+    if isinstance(space, spaces.Dict | spaces.Tuple):
+        functions = mapped(space, _as_one)
+        return lambda action: mapped(space, lambda _, function, one: function(one), functions, action)
+    return operator.itemgetter(()) if isinstance(space, spaces.Discrete) else lambda action: action
 
 
 def _acts(
