@@ -11,8 +11,7 @@ from ..envs.sources import FunctionMaker, seen_by
 from ..errors import check_flag, check_kind, check_path, check_whole, InputError, said
 from ..runs.agent import Agent
 from ..runs.folder import film_file
-from ..runs.run import load, own_source, Run
-from ..spaces.membership import fits
+from ..runs.run import load, misfit_of, own_source, Run
 from .events import Advanced, Event, Filmed, Planned, Warned
 from .video import check_video, drawing, write_video
 
@@ -194,9 +193,9 @@ def _original(run: Run, source: EnvSource, suite: str, render_mode: str) -> Any:
 
 
 def _check_spaces(run: Run, source: EnvSource) -> None:
-    for mine, theirs in ((run.obs_space, source.obs_space), (run.action_space, source.action_space)):
-        if not fits(mine, theirs):
-            raise InputError(f"{run.env} cannot be watched: {source.name} has {theirs}, the policy {mine}.")
+    if found := misfit_of(run, source):
+        _, mine, theirs = found
+        raise InputError(f"{run.env} cannot be watched: {source.name} has {theirs}, the policy {mine}.")
 
 
 class _Frames:

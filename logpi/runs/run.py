@@ -312,15 +312,21 @@ def own_source(run: Run, given: Any = None) -> EnvSource:
 
 def check_spaces(run: Run, name: str, rollout: AbstractRollout) -> None:
     """Raises `InputError` unless a rollout has the spaces of a run."""
-    for what, mine, theirs in (
-        ("observations", run.obs_space, rollout.obs_space),
-        ("actions", run.action_space, rollout.action_space),
-    ):
-        if not spaces.fits(mine, theirs):
-            raise InputError(
-                f"The policy was trained on {run.env} with {what} in {mine}, but {name} has {theirs}: "
-                "evaluate it where the spaces are the same."
-            )
+    if found := misfit_of(run, rollout):
+        what, mine, theirs = found
+        raise InputError(
+            f"The policy was trained on {run.env} with {what} in {mine}, but {name} has {theirs}: "
+            "evaluate it where the spaces are the same."
+        )
+
+
+def misfit_of(run: Run, other: Any) -> tuple[str, spaces.Space, spaces.Space] | None:
+    """Which space of a rollout or a source a run's policies do not know: what it is of, the run's, and the other's."""
+    pairs = (
+        ("observations", run.obs_space, other.obs_space),
+        ("actions", run.action_space, other.action_space),
+    )
+    return next((pair for pair in pairs if not spaces.fits(*pair[1:])), None)
 
 
 def load(

@@ -20,9 +20,8 @@ from ..runs.files import as_json, finite
 from ..runs.folder import HeldFolder, policy_file
 from ..runs.journals import EVALUATIONS, Journal, write_evaluations
 from ..runs.options import EvaluationPlan
-from ..runs.run import Best, Run
+from ..runs.run import Best, misfit_of, Run
 from ..runs.schema import Custom
-from ..spaces.membership import fits
 from ..statistics.betting import Evidence, SHARES
 from ..statistics.intervals import mean_interval
 
@@ -51,16 +50,13 @@ def evaluation_rollout(run: Run, plan: EvaluationPlan, trained_in: EnvSource) ->
             f"evaluate_every would step the one vector environment {source.name} amid its training: give "
             "logpi.EvaluationPlan(..., env=...) another."
         )
-    for what, trained, theirs in (
-        ("observations", run.obs_space, source.obs_space),
-        ("actions", run.action_space, source.action_space),
-    ):
-        if not fits(trained, theirs):
-            raise InputError(
-                f"evaluate_every has the environment {source.name} with {what} in {theirs}, but those of {run.env}, "
-                f"which is trained in, are in {trained}: give logpi.EvaluationPlan(..., env=...) one with the same "
-                "spaces, or leave out env."
-            )
+    if found := misfit_of(run, source):
+        what, trained, theirs = found
+        raise InputError(
+            f"evaluate_every has the environment {source.name} with {what} in {theirs}, but those of {run.env}, which "
+            f"is trained in, are in {trained}: give logpi.EvaluationPlan(..., env=...) one with the same spaces, or "
+            "leave out env."
+        )
     return run.playing(source, plan.episodes)
 
 
