@@ -97,19 +97,23 @@ def tells_masks(env: Any) -> bool:
 
     Raises `InputError` for a mask that does not fit its actions.
     """
-    if MASK in (getattr(env.observation_space, "spaces", None) or ()):
-        return False
     action_space = from_gymnasium(env.action_space)
-    if not num_flags(action_space):
+    if not _may_tell(env.observation_space, action_space):
         return False
     try:
         mask = mask_told(env, env.reset()[1])
     except Exception:  # whoever plays in it says so
         return False
     try:
-        return mask is not None and bool(len(read_mask(action_space, mask)))
+        read_mask(action_space, mask)
     except ValueError as error:
         raise InputError(f"{env} tells {error}, one for each choice: {CURE}.") from None
+    return mask is not None
+
+
+def _may_tell(obs_space: Any, action_space: Space) -> bool:
+    """Whether masks make sense beside what is observed, before anything is asked."""
+    return MASK not in (getattr(obs_space, "spaces", None) or ()) and num_flags(action_space) > 0
 
 
 def vector_tells_masks(env: Any) -> bool:
@@ -123,9 +127,7 @@ _TELLS: weakref.WeakKeyDictionary[Any, bool] = weakref.WeakKeyDictionary()  # an
 
 
 def _vector_tells(env: Any) -> bool:
-    if MASK in (getattr(env.single_observation_space, "spaces", None) or ()):
-        return False
-    if not num_flags(from_gymnasium(env.single_action_space)):
+    if not _may_tell(env.single_observation_space, from_gymnasium(env.single_action_space)):
         return False
     try:
         return MASK in env.reset()[1]

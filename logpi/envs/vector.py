@@ -140,16 +140,21 @@ class GymnasiumVector(AbstractVectorEnv):
 
     def _taken(self, obs: PyTree[Any], info: Any) -> PyTree[np.ndarray]:
         """Observations as members of their space. Each of ours has been looked at already."""
-        if self._read is not None:
-            what = ""
-            try:
-                if self._masked:
-                    obs = with_mask(obs, masks_told(self.action_space, info, self._over))
-                what = "an observation "
-                obs = self._read(obs)
-            except ValueError as error:
-                raise EnvironmentFault(f"The vector environment {self.name} returned {what}{error}.") from None
-        return self._cast(obs)
+        if self._read is None:
+            return self._cast(obs)
+        if self._masked:
+            with self._returning(""):
+                obs = with_mask(obs, masks_told(self.action_space, info, self._over))
+        with self._returning("an observation "):
+            return self._cast(self._read(obs))
+
+    @contextlib.contextmanager
+    def _returning(self, what: str) -> Generator[None]:
+        """Says whose the fault is, where something is no member of its space."""
+        try:
+            yield
+        except ValueError as error:
+            raise EnvironmentFault(f"The vector environment {self.name} returned {what}{error}.") from None
 
     def render(self) -> np.ndarray:
         if self._env.render_mode != "rgb_array":
