@@ -17,7 +17,7 @@ from ..parameters import apart, trainable
 from ..surrogates import Number, weighted_mean
 
 Vector = Float[Array, " parameters"]
-Product = Callable[[Vector], Vector]  # of a matrix with a vector
+LinearMap = Callable[[Vector], Vector]  # a matrix, as what it makes of a vector
 SHRINK = 0.8  # what a step that is not accepted is multiplied by
 
 
@@ -36,7 +36,7 @@ def divergences(old: PyTree, new: PyTree) -> Float[Array, "segments time"]:
     return jax.vmap(jax.vmap(lambda p, q: p.kl(q)))(old, new)
 
 
-def fisher(policies: Callable[[Vector], PyTree], params: Vector, weight: Float[Array, "segments time"]) -> Product:
+def fisher(policies: Callable[[Vector], PyTree], params: Vector, weight: Float[Array, "segments time"]) -> LinearMap:
     """The Fisher matrix of a batch of distributions, as a function of a vector: `v -> F v`.
 
     `policies(params)` are the distributions of the rows, of any kind that knows `kl`; rows count by their `weight`.
@@ -60,7 +60,7 @@ def fisher(policies: Callable[[Vector], PyTree], params: Vector, weight: Float[A
     return lambda v: backward(metric(forward(v)))[0]
 
 
-def conjugate_gradients(product: Product, b: Vector, iterations: int) -> tuple[Vector, Vector]:
+def conjugate_gradients(product: LinearMap, b: Vector, iterations: int) -> tuple[Vector, Vector]:
     """`x` with `product(x)` about `b`, and what is left of it: `b - product(x)`, computed anew and not carried along.
 
     Hestenes & Stiefel 1952, for a matrix without negative eigenvalues. Ends early where the rest is as small as the
