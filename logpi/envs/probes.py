@@ -6,6 +6,7 @@ know what is right expects at most the number that the docstring states.
 
 import functools
 import math
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -212,11 +213,16 @@ def agreement(space: Space, action: PyTree[Array], right: PyTree[Array]) -> Floa
     of theirs.
     """
     if isinstance(space, Dict | Tuple):
-        return jnp.mean(jnp.stack([agreement(*part) for part in flattened(space, action, right)]))
+        return _mean(agreement, space, action, right)
     if isinstance(space, Box):
         low, high = bounds(space)
         return 1 - jnp.mean(((action - right) / ((high - low) / 2)) ** 2)
     return 2 * jnp.mean((jnp.ravel(action) == jnp.ravel(right)).astype(jnp.float32)) - 1
+
+
+def _mean(of_part: Callable[..., Array], space: Space, *members: PyTree[Array]) -> Float[Array, ""]:
+    """The mean over the parts of what each comes to."""
+    return jnp.mean(jnp.stack([of_part(*part) for part in flattened(space, *members)]))
 
 
 def _clock(steps: Int[Array, ""], length: int) -> tuple[Int[Array, ""], Float[Array, " 1"], Bool[Array, ""]]:
@@ -234,11 +240,8 @@ def _check(space: Space, length: int = 1) -> None:
             return
         case MultiBinary(shape) if math.prod(shape):
             return
-        case Dict(parts) if parts:
-            for _, part in parts:
-                _check(part)
-        case Tuple(parts) if parts:
-            for part in parts:
+        case Dict() | Tuple() if space.parts:
+            for (part,) in flattened(space):
                 _check(part)
         case Box(shape) if math.prod(shape) and all(math.isfinite(b.sum()) for b in bounds(space)):
             return
@@ -283,7 +286,7 @@ def _uniform(space: Space, key: PRNGKeyArray) -> PyTree[Array]:
 def _share(space: Space, action: PyTree[Array]) -> Float[Array, ""]:
     """How much of an action is at its second value; of a Box: how far up it is between the bounds."""
     if isinstance(space, Dict | Tuple):
-        return jnp.mean(jnp.stack([_share(*part) for part in flattened(space, action)]))
+        return _mean(_share, space, action)
     if isinstance(space, Box):
         low, high = bounds(space)
         return jnp.mean((action - low) / (high - low))
@@ -313,7 +316,7 @@ def _flags_of(space: Space, action: PyTree[Array]) -> Float[Array, " flags"]:
 def _height(space: Space, action: PyTree[Array]) -> Float[Array, ""]:
     """How far up the entries of an action are on average, from 0 to 1."""
     if isinstance(space, Dict | Tuple):
-        return jnp.mean(jnp.stack([_height(*part) for part in flattened(space, action)]))
+        return _mean(_height, space, action)
     if isinstance(space, Box):
         return _share(space, action)
     return jnp.mean(jnp.ravel(action - _first(space)) / (jnp.asarray(groups(space)) - 1))

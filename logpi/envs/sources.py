@@ -9,9 +9,9 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from ..errors import InputError
 from ..spaces.gymnasium import from_gymnasium
-from ..spaces.kinds import Dict, Space, Tuple
+from ..spaces.kinds import Space
 from ..spaces.masks import split_mask
-from ..spaces.membership import dtype_of
+from ..spaces.membership import dtype_of, flattened
 from .base import AbstractEnv
 from .named import Named
 from .told_masks import MaskShown, space_with_mask, tells_masks
@@ -143,10 +143,7 @@ def _vectorized(
 
 def can_be_shared(space: Space) -> bool:
     """Whether members can lie in memory that processes share: Python has no name for numbers of 16 bits there."""
-    if isinstance(space, Dict | Tuple):
-        parts = [part for _, part in space.parts] if isinstance(space, Dict) else space.parts
-        return all(map(can_be_shared, parts))
-    return dtype_of(space).char in "?bBhHiIlLqQfd"
+    return all(dtype_of(part).char in "?bBhHiIlLqQfd" for (part,) in flattened(space))
 
 
 @dataclasses.dataclass(frozen=True)

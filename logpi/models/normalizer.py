@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, PyTree, Shaped
 
 from .. import spaces
 from ..parameters import AbstractStatistics
+from ..spaces.membership import mapped
 from ..statistics.moments import merged_variances, Moments
 from ..trajectory import rows
 from .base import AbstractActorCritic, Memory, Output
@@ -69,15 +70,7 @@ class Normalizer(AbstractStatistics):
 
 def _each_box(space: spaces.Space, make: Callable[[spaces.Box], Array]) -> PyTree[Array]:
     """What is made of every `Box`, and arrays without entries where a part stays as it is."""
-    match space:
-        case spaces.Dict():
-            return {name: _each_box(part, make) for name, part in space.parts}
-        case spaces.Tuple():
-            return tuple(_each_box(part, make) for part in space.parts)
-        case spaces.Box():
-            return make(space)
-        case _:
-            return jnp.zeros(0)
+    return mapped(space, lambda part: make(part) if isinstance(part, spaces.Box) else jnp.zeros(0))
 
 
 class Normalized(AbstractActorCritic):

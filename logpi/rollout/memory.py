@@ -7,6 +7,7 @@ import os
 from .. import spaces
 from ..errors import InputError
 from ..models import Network
+from ..spaces.membership import flattened
 
 HOST_ENV = 4096  # bytes of the smallest environment on the host
 MOST_ENVS = 2**24
@@ -62,10 +63,8 @@ def stored_bytes(space: spaces.Space) -> int:
             return math.prod(space.shape)
         case spaces.Box():
             return math.prod(space.shape) * (1 if space.dtype == "uint8" else 4)
-        case spaces.Dict():
-            return sum(stored_bytes(part) for _, part in space.parts)
-        case spaces.Tuple():
-            return sum(stored_bytes(part) for part in space.parts)
+        case _:
+            return sum(stored_bytes(part) for (part,) in flattened(space))
 
 
 def total_bytes() -> int:

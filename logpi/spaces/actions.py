@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import InputError, shown
 from .kinds import Box, Dict, Discrete, MultiDiscrete, Space, Tuple
-from .membership import dtype_of, flattened, full, mapped, shape_of
+from .membership import dtype_of, flattened, full, mapped, Member, shape_of
 
 WIDE = 10.0  # standard deviations between bounds of which a new policy sees little
 RARE = 0.05  # of a new policy's actions, how many lie between bounds that it can learn within
@@ -64,8 +64,10 @@ def rescale_to(space: Space, action):
 
     Raises `InputError` for a `Box` without bounds.
     """
+    if isinstance(space, Dict | Tuple):
+        return mapped(space, rescale_to, action)
     if not isinstance(space, Box):
-        return mapped(space, rescale_to if isinstance(space, Dict | Tuple) else clip_to, action)
+        return clip_to(space, action)
     low, high = (_aligned(bound, action) for bound in _finite_bounds(space))
     return clip_to(space, low + (action.clip(-1, 1) + 1) * ((high - low) / 2))  # rounding may lead out of the space
 
@@ -83,7 +85,7 @@ def _finite_bounds(space: Box) -> tuple[np.ndarray, np.ndarray]:
 
 
 def can_rescale(space: Space) -> bool:
-    """Whether `rescale_to` takes a space: a `Box` has bounds on all sides."""
+    """Whether `rescale_to` takes a space: each `Box` in it has bounds on all sides."""
     try:
         return all(map(_finite_bounds, boxes(space)))
     except InputError:
@@ -170,7 +172,7 @@ ACTION_MAPS = {"auto": fit_to, "clip": clip_to, "rescale": rescale_to}
 
 
 @functools.lru_cache(maxsize=256)
-def typed_for(space: Space) -> Callable[[np.ndarray], np.ndarray]:
+def typed_for(space: Space) -> Callable[[Member], Member]:
     """A function that brings actions from 32 bits to the type of their space: members of it, in new arrays.
 
     They have been clipped in 32 bits, and are clipped again where these cannot write the bounds: rounded to 32 bits,

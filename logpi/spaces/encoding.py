@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, PyTree
 
 from ..errors import InputError
 from .kinds import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space, Tuple
+from .membership import flattened
 
 
 def is_image(space: Space) -> bool:
@@ -44,8 +45,7 @@ def _three_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
 def layout_note(space: Space) -> str:
     """Which way round the pictures in an observation are taken to be, in a sentence, where they could be another."""
     if isinstance(space, Dict | Tuple):
-        parts = [part for _, part in space.parts] if isinstance(space, Dict) else space.parts
-        return " ".join(filter(None, map(layout_note, parts)))
+        return " ".join(filter(None, (layout_note(part) for (part,) in flattened(space))))
     axes = picture_axes(space)
     if axes is None or not isinstance(space, Box) or axes == tuple(range(len(axes))):
         return ""
@@ -113,7 +113,5 @@ def encoded_size(space: Space) -> int:
             return sum(space.sizes)
         case Box() | MultiBinary():
             return math.prod(space.shape)
-        case Dict():
-            return sum(encoded_size(part) for _, part in space.parts)
-        case Tuple():
-            return sum(encoded_size(part) for part in space.parts)
+        case _:
+            return sum(encoded_size(part) for (part,) in flattened(space))

@@ -173,10 +173,8 @@ def _shown(given: Any) -> str:
 def draw(space: Space, rng: np.random.Generator) -> Member:
     """A random action as an environment takes it: uniform where the space has bounds, normal where it has none."""
     match space:
-        case Dict():
-            return {name: draw(part, rng) for name, part in space.parts}
-        case Tuple():
-            return tuple(draw(part, rng) for part in space.parts)
+        case Dict() | Tuple():
+            return mapped(space, lambda part: draw(part, rng))
         case Discrete():
             return np.int64(space.start + rng.integers(space.n))
         case MultiDiscrete():

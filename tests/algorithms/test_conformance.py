@@ -16,7 +16,7 @@ from logpi.envs import resolve
 from logpi.envs.probes import Blocked
 from logpi.measurements import Measurement
 from logpi.rollout import CompiledRollout
-from logpi.spaces import MultiDiscrete
+from logpi.spaces import Box, Dict, MultiDiscrete
 from tests.algorithms import own_page
 from tests.training.test_resume import files, rewound
 
@@ -112,7 +112,7 @@ def test_an_algorithm_conforms(name: str, tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_an_algorithm_never_does_what_a_mask_forbids(name: str) -> None:
     """In `Blocked`, whatever is forbidden ends the episode."""
-    env = Blocked(MultiDiscrete((3, 4)))
+    env = Blocked(Dict((("amount", Box((1,), -1.0, 1.0)), ("choices", MultiDiscrete((3, 4))))))
     run = logpi.train(env, ALGORITHMS[name], network=logpi.Network(depth=1, width=8), **SMALL, progress=False)
     assert [row["length_mean"] for row in run.history] == [8.0] * 10
 
