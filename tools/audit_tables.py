@@ -10,10 +10,11 @@ from typing import Any
 
 import jax
 
-from logpi.algorithms import A2C, PPO, REINFORCE
+from logpi.algorithms import A2C, NPG, PPO, REINFORCE, TRPO
 from logpi.audit import Alignment, gallery, objective, Report
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "audit_tables.md"
+ALGORITHMS = {type(a).__name__: a for a in (REINFORCE(), A2C(), PPO(), TRPO(), NPG())}
 ZERO = 1e-9  # of a direction error: rounding
 
 INTRODUCTION = """\
@@ -73,12 +74,12 @@ def loss_tables(rows: Sequence[dict[str, Any]] | None = None, terms: Sequence[di
 
 
 def objective_tables(reports: Sequence[Report] | None = None) -> str:
-    """The part of docs/audit_tables.md on algorithms: REINFORCE, A2C and PPO with default settings, key 0.
+    """The part of docs/audit_tables.md on algorithms: each with default settings, key 0.
 
     `reports` are of `audit.objective`, where they are there already. It takes some 20 seconds for each algorithm.
     """
     if reports is None:
-        reports = [objective(algorithm, key=jax.random.key(0)) for algorithm in (REINFORCE(), A2C(), PPO())]
+        reports = [objective(algorithm, key=jax.random.key(0)) for algorithm in ALGORITHMS.values()]
     parts = [INTRODUCTION]
     for report in reports:
         parts.append(f"## {report.subject}\n\n| problem | what is switched on | scale | cosine | direction error | |\n")

@@ -3,11 +3,8 @@
 import jax
 import pytest
 
-import logpi
 from logpi import audit
-from tools.audit_tables import DOCUMENT, objective_tables
-
-ALGORITHMS = {"REINFORCE": logpi.REINFORCE(), "A2C": logpi.A2C(), "PPO": logpi.PPO()}
+from tools.audit_tables import ALGORITHMS, DOCUMENT, objective_tables
 
 
 def rows_of(text: str, subject: str) -> list[list[str]]:

@@ -22,7 +22,7 @@ from logpi.models.heads import make_head
 from logpi.spaces.kinds import Discrete, MultiDiscrete
 from tests.audit.planted.distributions import Squashed
 from tests.audit.planted.programs import exact, PARAMS
-from tests.audit.test_audit_tables import ALGORITHMS
+from tools.audit_tables import ALGORITHMS
 
 KEY = jax.random.key(0)
 
