@@ -9,5 +9,6 @@ from .foreign import Foreign as Foreign
 from .joint import Joint as Joint
 from .joint import Product as Product
 from .normal import Normal as Normal
+from .normal import TanhNormal as TanhNormal
 from .numpyro.adapter import FromNumpyro as FromNumpyro
 from .point import Point as Point

@@ -1,4 +1,4 @@
-"""Independent Gaussians."""
+"""Independent Gaussians, as they are drawn and squashed by tanh."""
 
 import functools
 from typing import Any
@@ -14,6 +14,7 @@ from .threefry import fast_key, in_one_row, stored
 from .traits import Family, Quantiles, Traits, traits, wide_enough
 
 HALF_LOG_TWO_PI = 0.5 * float(np.log(2 * np.pi))
+NODES = 20  # of the sum in an entropy of a TanhNormal
 
 
 class Normal(AbstractDistribution):
@@ -26,12 +27,7 @@ class Normal(AbstractDistribution):
     log_std: Float[Array, "..."]
 
     def __check_init__(self):
-        shapes = jnp.shape(self.mean), jnp.shape(self.log_std)
-        if shapes[0] != shapes[1]:
-            raise InputError(
-                f"mean and log_std of a Normal have the shapes {shapes[0]} and {shapes[1]}, but each entry needs both: "
-                "give one shape, by jnp.broadcast_to where a number is to hold for all."
-            )
+        _check_shapes("Normal", self.mean, self.log_std)
 
     def sample(self, key: PRNGKeyArray, shape: tuple[int, ...] = ()) -> Float[Array, "*batch_and_shape"]:
         """`mean + std * noise`, differentiable in both."""
@@ -86,3 +82,132 @@ def _(dist: Normal) -> Traits:
 
 def _numbers_at(dist: Normal, uniform: Float[Array, " d"]) -> Float[Array, "*shape"]:
     return dist.mean + jnp.exp(dist.log_std) * jax.scipy.special.ndtri(uniform).reshape(dist.mean.shape)
+
+
+class TanhNormal(AbstractDistribution):
+    r"""$\tanh(u)$ of each entry of a `Normal` event $u$: between -1 and 1, as actions within bounds are.
+
+    Haarnoja et al. 2018 (arXiv:1812.05905), appendix C. The event has the shape of `mean`; `log_std` is in natural
+    logarithms, and both are of $u$. Raises `InputError` unless both have one shape.
+    """
+
+    mean: Float[Array, "..."]
+    log_std: Float[Array, "..."]
+
+    def __check_init__(self):
+        _check_shapes("TanhNormal", self.mean, self.log_std)
+
+    @property
+    def normal(self) -> Normal:
+        """The distribution of what is squashed."""
+        return Normal(self.mean, self.log_std)
+
+    def sample(self, key: PRNGKeyArray, shape: tuple[int, ...] = ()) -> Float[Array, "*batch_and_shape"]:
+        """Differentiable in both parameters. What is rounded to -1 or 1 becomes the number before."""
+        return _inside(_tanh(self.normal.sample(key, shape)))
+
+    def sample_and_log_prob(self, key: PRNGKeyArray) -> tuple[Float[Array, "*shape"], Float[Array, ""]]:
+        """From $u$ itself, which cannot be found again from a number that was rounded near to 1."""
+        u = self.normal.sample(key)
+        return _inside(_tanh(u)), self.normal.log_prob(u) - jnp.sum(_log_slope(u))
+
+    def log_prob(self, event: Float[Array, "*shape"]) -> Float[Array, ""]:
+        """The density of $u$ over the slope of tanh there, summed in logarithms; -1 and 1 are the numbers before."""
+        u = jnp.arctanh(_inside(event))
+        return self.normal.log_prob(u) - jnp.sum(_log_slope(u))
+
+    def entropy(self) -> Float[Array, ""]:
+        r"""The Gaussian's, and the mean of $\log(1 - \tanh(u)^2)$; both right to $10^{-8}$, as the gradient is.
+
+        $\log(2 \cosh u) = E|u + 2 K \xi / 2|$ with $\xi$ standard normal and $K$ of Kolmogorov's distribution, because
+        a logistic variable is $2 K \xi$ (Stefanski 1991, Statistics & Probability Letters 11, p. 69). So of a Gaussian
+        $u$ it is the mean over $K$ of the mean size of another Gaussian, which has a closed form.
+        """
+        squares, weights = (jnp.asarray(x, jnp.result_type(self.mean, self.log_std)) for x in _kolmogorov())
+        mean, variance = jnp.ravel(self.mean)[:, None], jnp.exp(2 * jnp.ravel(self.log_std))[:, None] + squares[None]
+        size = jnp.sqrt(2 * variance / jnp.pi) * jnp.exp(-(mean**2) / (2 * variance))
+        size = size + mean * jax.scipy.special.erf(mean / jnp.sqrt(2 * variance))
+        return self.normal.entropy() + 2 * jnp.sum(jnp.log(2.0) - size @ weights)
+
+    def kl(self, other: Any) -> Float[Array, ""]:
+        """That of the Gaussians: what is one to one changes no divergence."""
+        return self.normal.kl(other.normal)
+
+    def mode(self) -> Float[Array, "*shape"]:
+        """The image of the Gaussian's mode, which is the median of each entry: the densest number may be 1 itself."""
+        return _inside(_tanh(self.mean))
+
+
+def _check_shapes(kind: str, mean: Array, log_std: Array) -> None:
+    shapes = jnp.shape(mean), jnp.shape(log_std)
+    if shapes[0] != shapes[1]:
+        raise InputError(
+            f"mean and log_std of a {kind} have the shapes {shapes[0]} and {shapes[1]}, but each entry needs both: "
+            "give one shape, by jnp.broadcast_to where a number is to hold for all."
+        )
+
+
+def _last(dtype: Any) -> float:
+    """The number before 1."""
+    return 1 - float(jnp.finfo(dtype).epsneg)
+
+
+def _inside(event: Float[Array, "..."]) -> Float[Array, "..."]:
+    last = _last(jnp.result_type(event))
+    return jnp.clip(event, -last, last)
+
+
+def _tanh(u: Float[Array, "..."]) -> Float[Array, "..."]:
+    """To all digits: XLA's is 1 from 8 on, and beside it off by several numbers, of which arctanh makes half a unit."""
+    away = jnp.where(jnp.abs(u) < 1, 1.0, jnp.abs(u))  # so that what is not taken has a derivative
+    beyond = jnp.exp(-2 * away)
+    return jnp.where(jnp.abs(u) < 1, jnp.tanh(u), jnp.sign(u) * (1 - 2 * beyond / (1 + beyond)))
+
+
+def _log_slope(u: Float[Array, "..."]) -> Float[Array, "..."]:
+    r"""$\log(1 - \tanh(u)^2)$, of which no digit is lost far from 0."""
+    return 2 * (jnp.log(2.0) - u - jax.nn.softplus(-2 * u))
+
+
+@functools.cache
+def _kolmogorov() -> tuple[np.ndarray, np.ndarray]:
+    """Squares of numbers of Kolmogorov's distribution, even in their logarithms, and the share that each stands for."""
+    numbers, k = np.geomspace(0.18, 3.2, NODES), np.arange(1, 200)[:, None]
+    density = 8 * numbers * np.sum((-1.0) ** (k - 1) * k**2 * np.exp(-2 * k**2 * numbers**2), axis=0)
+    shares = density * numbers
+    return numbers**2, shares / np.sum(shares)
+
+
+@traits.register
+def _(dist: TanhNormal) -> Traits:
+    return Traits(
+        "TanhNormal",
+        is_proven=lambda: True,
+        shape=jnp.shape(dist.mean),
+        contains=lambda event: jnp.abs(event) < 1,  # `log_prob` goes on beyond
+        such_as="numbers between -1 and 1",
+        log_prob_of_draw=lambda event: _log_prob_of_draw(dist, event),
+        quantiles=lambda: Quantiles(dist.mean.size, lambda uniform: _inside(_tanh(_numbers_at(dist.normal, uniform)))),
+        not_reparametrised=list,
+        constraints=lambda: [wide_enough("TanhNormal", dist.mean, jnp.exp(dist.log_std))],
+        summary=lambda: _moments(dist),
+    )
+
+
+def _log_prob_of_draw(dist: TanhNormal, event: Float[Array, "*shape"]) -> Float[Array, ""]:
+    """As `log_prob`; of an entry at an end, the logarithm of the probability of all that is rounded to there."""
+    last = _last(jnp.result_type(event))
+    is_end = jnp.abs(event) >= last
+    u = jnp.arctanh(jnp.where(is_end, 0.0, event))
+    density = -0.5 * ((u - dist.mean) * jnp.exp(-dist.log_std)) ** 2 - dist.log_std - HALF_LOG_TWO_PI - _log_slope(u)
+    first = float(np.arctanh(1 - 1.5 * (1 - last)))  # what is rounded to the number before 1
+    beyond = jax.scipy.special.log_ndtr((jnp.sign(event) * dist.mean - first) * jnp.exp(-dist.log_std))
+    return jnp.sum(jnp.where(is_end, beyond, density))
+
+
+def _moments(dist: TanhNormal) -> dict[str, np.ndarray]:
+    """Mean and standard deviation of each entry's event, from as many of its quantiles as a picture shows."""
+    even = jax.scipy.special.ndtri((np.arange(256) + 0.5) / 256)
+    mean, std = np.asarray(dist.mean), np.exp(np.asarray(dist.log_std))
+    events = np.tanh(mean[..., None] + np.broadcast_to(std, mean.shape)[..., None] * np.asarray(even))
+    return {"mean": events.mean(axis=-1), "std": events.std(axis=-1)}
