@@ -25,7 +25,7 @@ from logpi.experience import AbstractExperience, Latest, Replay, Replayed
 from logpi.measurements import Measurement
 from logpi.models import make_actor_critic
 from logpi.rollout import CompiledRollout
-from logpi.runs.checkpoints import EXPERIENCE, STATE, write_checkpoint
+from logpi.runs.checkpoints import Kept, Segment, SEGMENTS, STATE, write_checkpoint
 from logpi.runs.folder import versions
 from logpi.training.loop import BUFFER, CompiledLoop, Trainer, TrainingState, with_traced_numbers
 
@@ -36,7 +36,7 @@ ENVS, LENGTH, ROWS, EVERY = 8, 4, 1_000_000, 2
 MOST = 1.05  # times the time of a training that keeps nothing
 
 
-class Kept(logpi.A2C):
+class Unread(logpi.A2C):
     """A2C that learns from the latest trajectory alone, whatever else is kept."""
 
     experience: AbstractExperience = Latest()
@@ -63,8 +63,8 @@ class Sampled(logpi.A2C):
 
 CONTENDERS = {
     "nothing kept": Kept(),
-    "1,000 rows kept": Kept(experience=Replay(1_024)),
-    "1,000,000 rows kept": Kept(experience=Replay(ROWS)),
+    "1,000 rows kept": Unread(experience=Replay(1_024)),
+    "1,000,000 rows kept": Unread(experience=Replay(ROWS)),
     "1,000 rows kept, 256 sampled": Sampled(experience=Replay(1_024)),
     "1,000,000 rows kept, 256 sampled": Sampled(),
 }
@@ -112,16 +112,20 @@ def speeds(contenders: dict[str, Contender], rounds: int, calls: int) -> dict[st
 def checkpoints(contenders: dict[str, Contender], times: int) -> list[tuple[str, float, float]]:
     """Of each kind of checkpoint: bytes, and milliseconds of processor time in the median."""
     rows = []
-    for name, last in (("nothing kept", False), ("1,000,000 rows kept", False), ("1,000,000 rows kept", True)):
+    for name, whole in (("nothing kept", False), ("1,000,000 rows kept", False), ("1,000,000 rows kept", True)):
         at = contenders[name]
+        experience, buffers = at.trainer.algorithm.experience, [at.state.buffer] if at.state.buffer is not None else []
         taken, size = [], 0.0
         for i in range(times):
             with tempfile.TemporaryDirectory() as folder:
                 stored, started = at.trainer.stored(at.state), time.process_time()
-                path = write_checkpoint(Path(folder) / "c", (stored,), i, (at.state.buffer,) if last else None)
+                # On the way, all but the last 30,000 rows are in an earlier segment.
+                before = 0 if whole or not buffers else experience.added(buffers[0]) - 30_000 // ENVS
+                kept = Kept(experience, [[Segment("", 0, before, 0, "")]] if before > 0 else ())
+                path = write_checkpoint(Path(folder) / "c", (stored,), i, kept=kept, buffers=buffers)
                 taken.append(1e3 * (time.process_time() - started))
-                size = sum((path / file).stat().st_size for file in (STATE, EXPERIENCE) if (path / file).exists())
-        rows.append((f"{name}, {'the last' if last else 'on the way'}", size, statistics.median(taken)))
+                size = sum(file.stat().st_size for file in (path / STATE, *(path.parent / SEGMENTS).glob("*")))
+        rows.append((f"{name}, {'all of it' if whole else '30,000 of them new'}", size, statistics.median(taken)))
     return rows
 
 

@@ -1,23 +1,28 @@
 """Experience: the room between the rollout and the algorithm, where what was seen is kept, or not."""
 
 import abc
+import functools
 import math
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from .errors import check_fields, check_whole, InputError
 from .trajectory import Trajectory
 
+COUNTED = 2**30  # steps of a stream, from where on they are counted from fewer
+
 
 class AbstractExperience(eqx.Module):
     """What an algorithm learns from: the latest trajectory, or what is kept of many.
 
-    Its buffer is handed over to the compiled program (donated), so that a large one is never copied, and is left out
-    of the checkpoints that are written on the way.
+    Its buffer is handed over to the compiled program (donated), so that a large one is never copied. Checkpoints write
+    of it what was added since the one before, so that nobody waits for the whole of it.
     """
 
     capacity: eqx.AbstractVar[int]  # rows that are kept, over all streams
@@ -38,6 +43,29 @@ class AbstractExperience(eqx.Module):
     def cut(self, buffer: PyTree[Array]) -> PyTree[Array]:
         """The buffer where all environments begin anew: what is added next does not follow what was added last."""
 
+    @abc.abstractmethod
+    def added(self, buffer: PyTree[Array]) -> int:
+        """How many steps of each stream have been added, as they are counted; steps that are kept have such numbers."""
+
+    @abc.abstractmethod
+    def most(self, buffer: PyTree[Array]) -> int:
+        """How many steps of each stream are kept at most."""
+
+    @abc.abstractmethod
+    def segment(self, buffer: PyTree[Array], start: int, stop: int) -> PyTree[Any]:
+        """What is to be stored of the steps from `start` to before `stop`, in NumPy; `filled` makes buffers of such."""
+
+    @abc.abstractmethod
+    def segment_shapes(self, shapes: PyTree[Any], start: int, stop: int) -> PyTree[Any]:
+        """Shapes and types of a segment with the steps from `start` to before `stop`, of a buffer of these `shapes`.
+
+        Raises `InputError` for more steps than are kept.
+        """
+
+    @abc.abstractmethod
+    def filled(self, shapes: PyTree[Any], segments: Iterable[tuple[int, PyTree[Any]]], stop: int) -> PyTree[Array]:
+        """A buffer of these `shapes` after `stop` steps, from segments and where they start: later ones overwrite."""
+
 
 class Latest(AbstractExperience):
     """The trajectory that was just collected, and nothing else: `update` gets the `Trajectory` itself."""
@@ -54,6 +82,21 @@ class Latest(AbstractExperience):
         return None
 
     def cut(self, buffer: None) -> None:
+        return None
+
+    def added(self, buffer: None) -> int:
+        return 0
+
+    def most(self, buffer: None) -> int:
+        return 0
+
+    def segment(self, buffer: None, start: int, stop: int) -> None:
+        return None
+
+    def segment_shapes(self, shapes: None, start: int, stop: int) -> None:
+        return None
+
+    def filled(self, shapes: None, segments: Any, stop: int) -> None:
         return None
 
 
@@ -77,8 +120,27 @@ class Ring(eqx.Module):
     """
 
     rows: PyTree[Array]  # (slots, streams, ...)
-    slot: Int[Array, ""]  # that is written next
-    count: Int[Array, ""]  # rows of each stream that are there
+    added: Int[Array, ""]  # to each stream: where its number allows no more, it is counted from fewer
+
+    @property
+    def slots(self) -> int:
+        """Of each stream, one of which holds no row."""
+        return self.rows["reward"].shape[0]
+
+    @property
+    def streams(self) -> int:
+        """How many there are."""
+        return self.rows["reward"].shape[1]
+
+    @property
+    def slot(self) -> Int[Array, ""]:
+        """That is written next."""
+        return self.added % self.slots
+
+    @property
+    def count(self) -> Int[Array, ""]:
+        """Rows of each stream that are there."""
+        return jnp.minimum(self.added, self.slots - 1)
 
 
 class Replayed(eqx.Module):
@@ -90,10 +152,12 @@ class Replayed(eqx.Module):
 
     def sample(self, key: PRNGKeyArray) -> Transitions:
         """`batch_size` rows of the ring, uniformly and with replacement."""
-        slots, streams = self.ring.rows["reward"].shape
-        age_key, stream_key = jax.random.split(key)
-        age = jax.random.randint(age_key, (self.batch_size,), 0, self.ring.count)
-        stream = jax.random.randint(stream_key, (self.batch_size,), 0, streams)
+        slots, streams = self.ring.slots, self.ring.streams
+        # Bits depend on the key alone, so that those of many batches can be drawn at once (`jaxprs.hoisting`); the
+        # remainder makes no row likelier than another by more than count / 2^32.
+        bits = jax.random.bits(key, (2, self.batch_size))
+        age = (bits[0] % self.ring.count.astype(bits.dtype)).astype(jnp.int32)
+        stream = (bits[1] % streams).astype(jnp.int32)
         at = (self.ring.slot - 1 - age) % slots
         rows = jax.tree.map(lambda x: x[at, stream], self.ring.rows)
         following = jax.tree.map(lambda x: x[(at + 1) % slots, stream], self.ring.rows["obs"])
@@ -129,32 +193,58 @@ class Replay(AbstractExperience):
             )
         columns = jax.eval_shape(_columns, example)
         rows = jax.tree.map(lambda x: jnp.zeros((slots, streams, *x.shape[2:]), x.dtype), columns)
-        return Ring(rows, jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32))
+        return Ring(rows, jnp.zeros((), jnp.int32))
 
     def add(self, buffer: Ring, trajectory: Trajectory) -> tuple[Ring, Replayed]:
-        columns = _columns(trajectory)
-        slots, length = buffer.rows["reward"].shape[0], trajectory.reward.shape[1]
+        columns, length = _columns(trajectory), trajectory.reward.shape[1]
 
         def written(ring, x):
             return jax.lax.dynamic_update_slice_in_dim(ring, x.swapaxes(0, 1), buffer.slot, 0)
 
         rows = jax.tree.map(written, buffer.rows, columns)
-        slot = (buffer.slot + length) % slots
-        following = jax.tree.map(lambda ring, x: ring.at[slot].set(x), rows["obs"], _finite(trajectory.last_obs))
+        added = buffer.added + length
+        added = jnp.where(added < COUNTED, added, added - COUNTED // 2 // buffer.slots * buffer.slots)
+        after, last = added % buffer.slots, _finite(trajectory.last_obs)
         # The slot after the newest row holds its successor, and no row.
-        count = jnp.minimum(buffer.count + length, slots - 1)
-        ring = Ring(rows | {"obs": following}, slot, count)
+        following = jax.tree.map(lambda ring, x: ring.at[after].set(x), rows["obs"], last)
+        ring = Ring(rows | {"obs": following}, added)
         return ring, Replayed(trajectory, ring, self.batch_size)
 
     def restored(self, buffer: Ring, before: Ring) -> Ring:
         # The rows stay: nothing points at them, and adding again writes the very same ones.
-        return Ring(buffer.rows, before.slot, before.count)
+        return Ring(buffer.rows, before.added)
 
     def cut(self, buffer: Ring) -> Ring:
         """The newest rows count for nothing: what they led to will be written over."""
-        slots = buffer.rows["reward"].shape[0]
-        valid = buffer.rows["valid"].at[(buffer.slot - 1) % slots].set(False)
-        return Ring(buffer.rows | {"valid": valid}, buffer.slot, buffer.count)
+        valid = buffer.rows["valid"].at[(buffer.slot - 1) % buffer.slots].set(False)
+        return Ring(buffer.rows | {"valid": valid}, buffer.added)
+
+    def added(self, buffer: Ring) -> int:
+        return int(buffer.added)
+
+    def most(self, buffer: Ring) -> int:
+        return buffer.slots - 1
+
+    def segment(self, buffer: Ring, start: int, stop: int) -> PyTree[Any]:
+        """With one slot more, in which stands what follows the last row."""
+        at = np.arange(start, stop + 1) % buffer.slots
+        return jax.tree.map(lambda x: np.asarray(x)[at], buffer.rows)
+
+    def segment_shapes(self, shapes: Ring, start: int, stop: int) -> PyTree[Any]:
+        if stop - start > self.most(shapes):
+            raise InputError(f"a segment has {stop - start:,} steps, but {self.most(shapes):,} are kept.")
+        return jax.tree.map(lambda x: jax.ShapeDtypeStruct((stop - start + 1, *x.shape[1:]), x.dtype), shapes.rows)
+
+    def filled(self, shapes: Ring, segments: Iterable[tuple[int, PyTree[Any]]], stop: int) -> Ring:
+        rows = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes.rows)
+        for start, segment in segments:
+            rows = _overwritten(rows, segment, (start + np.arange(len(segment["reward"]))) % shapes.slots)
+        return Ring(rows, jnp.asarray(stop, jnp.int32))
+
+
+@functools.partial(jax.jit, donate_argnums=0)  # there may be no room for a second ring
+def _overwritten(rows: PyTree[Array], segment: PyTree[Any], at: Any) -> PyTree[Array]:
+    return jax.tree.map(lambda ring, x: ring.at[at].set(x), rows, segment)
 
 
 def _columns(trajectory: Trajectory) -> dict[str, PyTree[Array]]:

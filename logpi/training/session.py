@@ -8,8 +8,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import jax
-
 from ..envs.sources import processes_of
 from ..errors import check_flag, check_path, InputError, interruption, shown
 from ..measurements import Measurement
@@ -19,10 +17,11 @@ from ..runs.arrays import check_storable, save_arrays
 from ..runs.checkpoints import (
     Checkpoints,
     FOLDER,
-    load_experience,
+    Kept,
     load_newest,
     mark_of,
     put_in_order,
+    Segment,
     write_checkpoint,
 )
 from ..runs.config import check_readable
@@ -51,7 +50,7 @@ from .loop import CompiledLoop, HostLoop, measured, Trainer, TrainingState, with
 from .monitors import Monitors
 from .placement import begin, device, name_of
 from .signals import catch_signals
-from .underway import Before, Task, Underway
+from .underway import Before, let_go, Task, Underway, with_experience
 
 ENDED = ("updates", "interrupted", "stopped", "signal")  # what a summary says of how far it came
 
@@ -164,14 +163,15 @@ class Session:
         if found is None:
             self._warn(f"{folder} has no checkpoint yet: the training begins anew.")
         stored, path = found or (states, None)
-        _let_go(tuple(state.buffer for state in states))
+        let_go(tuple(state.buffer for state in states))
         resumed = [trainer.resumed(state) for state in stored]
         iterations = dict(zip(self.task.seeds, (int(state.iteration) for state in resumed), strict=True))
         complete = min(iterations.values()) >= self.task.settings.num_updates
         if complete:
             self._warn(f"{folder} is complete: nothing is left to do.")
-        elif path is not None:
-            resumed = self._with_experience(trainer, path, resumed)
+        segments: list[list[Segment]] = []
+        if path is not None and not complete:
+            resumed, segments = with_experience(trainer, path, resumed, self._warn)
         mark = None if path is None else mark_of(path)
         kept = rows_up_to(folder, mark, iterations, self._warn)
         options = {"fault_tolerance": self.task.fault_tolerance, "evaluation_plan": self._plan}
@@ -185,7 +185,7 @@ class Session:
         evaluations, bests = evaluations_up_to(folder, iterations), self._bests(folder, trainer, resumed)
         if any(differences(to_json(config.evaluation_plan), to_json(self._plan))):  # it was bet on something else
             evaluations = [{name: x for name, x in line.items() if name != "evidence"} for line in evaluations]
-        return resumed, Before(kept, steps, evaluations, bests)
+        return resumed, Before(kept, steps, evaluations, bests, segments)
 
     def _bests(self, folder: Path, trainer: Trainer, states: list[TrainingState]) -> dict[int, Best]:
         """The best policies that evaluations had found; one that cannot be read is named, and looked for anew."""
@@ -198,21 +198,6 @@ class Session:
                 except InputError as error:
                     self._warn(f"the best policy so far is passed over: {error}")
         return found
-
-    def _with_experience(self, trainer: Trainer, path: Path, states: list[TrainingState]) -> list[TrainingState]:
-        """With what a checkpoint holds beside the states, and a word on what it does not hold."""
-        if states[0].rollout is not None and trainer.stored(states[0]).rollout is None:
-            self._warn("environments on the host cannot be stored: they start new episodes here.")
-        if not trainer.algorithm.experience.capacity:
-            return states
-        empty = tuple(state.buffer for state in states)
-        shapes = jax.eval_shape(lambda: empty)
-        _let_go(empty)
-        buffers = load_experience(path, shapes, self._warn)
-        if buffers is None:
-            self._warn("experience is stored when a training ends, not on the way: it is collected anew here.")
-            buffers = [None] * len(states)
-        return [trainer.with_experience(state, buffer) for state, buffer in zip(states, buffers, strict=True)]
 
     def _trained(
         self,
@@ -229,7 +214,9 @@ class Session:
             contextlib.closing(MetricsLog(folder, trainer.names, before.rows, self._warn, before.steps)) as log,
             catch_signals() as interruption,
         ):
-            checkpoints = Checkpoints(self.held, self.task.run_id, self.task.fault_tolerance.every, self._warn)
+            kept = Kept(trainer.algorithm.experience, before.segments)
+            every = self.task.fault_tolerance.every
+            checkpoints = Checkpoints(self.held, self.task.run_id, every, self._warn, kept)
             times = Times(folder, min(int(state.iteration) for state in states), check)
             monitors = Monitors(trainer.algorithm.measurements, self.task.rollout.action_space)
             at = Underway(
@@ -271,7 +258,11 @@ class Session:
                 try:
                     dataclasses.replace(run, summary={**run.summary, "out": str(folder)}).save(folder, overwrite=True)
                     states = tuple(at.trainer.stored(state) for state in at.states)
-                    write_checkpoint(folder / FOLDER, states, at.iteration, run_id=self.task.run_id, mark=at.log.mark)
+                    kept = Kept(at.trainer.algorithm.experience)
+                    write_checkpoint(
+                        folder / FOLDER, states, at.iteration, run_id=self.task.run_id, mark=at.log.mark, kept=kept,
+                        buffers=at.buffers(),
+                    )  # fmt: skip
                 except (OSError, InputError):
                     removed(folder)  # half a run is none
                     continue
@@ -320,9 +311,3 @@ class Session:
             run, models=at.networks, history=Rows(at.log.all), summary=at.summary(), bests=bests,
             evaluations=() if at.evaluating is None else tuple(at.evaluating.lines),
         )  # fmt: skip
-
-
-def _let_go(tree: Any) -> None:
-    """Gives back the memory of arrays, whoever else holds them: of several of this size there may be no room."""
-    for x in jax.tree.leaves(tree):
-        x.delete()

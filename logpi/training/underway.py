@@ -15,7 +15,7 @@ from ..envs import EnvSource
 from ..errors import EnvironmentFault, InputError, shown, TrainingFault
 from ..progress.events import Advanced, Evaluated, Event, fan_out, Finished, Listener, Warned
 from ..rollout import AbstractRollout
-from ..runs.checkpoints import Checkpoints
+from ..runs.checkpoints import Checkpoints, load_experience, Segment, SEGMENTS, segments_of
 from ..runs.folder import HeldFolder
 from ..runs.journals import Times
 from ..runs.metrics import Metrics, MetricsLog, Rows
@@ -61,6 +61,7 @@ class Before:
     steps: dict[int, int] | None = None  # of each seed, where the checkpoint says it
     evaluations: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     bests: dict[int, Best] = dataclasses.field(default_factory=dict)
+    segments: list[list[Segment]] = dataclasses.field(default_factory=list)  # that its experience is in
 
 
 @dataclasses.dataclass
@@ -129,7 +130,7 @@ class Underway:
             try:
                 self._end_rows()
             finally:
-                self._write(last=True)
+                self._write()
                 self.seconds = self._seconds()
         return fault
 
@@ -177,7 +178,7 @@ class Underway:
         self.count = min(max(1, round(self.count * min(ratio, 8.0))), BUFFER * every)
         self._evaluate()
         if self.checkpoints.due(self.iteration) and self.iteration % every == 0:
-            self._write(last=False)
+            self._write()
 
     def _evaluate(self) -> None:
         """What the policies earn, where that is due; before the checkpoint, which comes after all that led to it."""
@@ -264,8 +265,8 @@ class Underway:
                 write_json(self.held.path / "fault.json", dataclasses.asdict(first))
         raise first.error()
 
-    def _write(self, last: bool) -> None:
-        """A checkpoint; the last of a training holds the experience too, which would cost too much on the way.
+    def _write(self) -> None:
+        """A checkpoint, with what was added to the experience.
 
         Where a round was left in its middle, what was handed over by then is gone: that may be the experience alone.
         Threads that were left behind may hand it over at any time.
@@ -274,9 +275,12 @@ class Underway:
         if _is_gone(states):
             return
         self.log.flush(sync=True)  # before the checkpoint after them
-        buffers = tuple(state.buffer for state in self.states) if last and not self.left_behind else None
-        buffers = None if _is_gone(buffers) else buffers
-        self.checkpoints.write(states, self.iteration, self.log.mark, buffers)
+        self.checkpoints.write(states, self.iteration, self.log.mark, self.buffers())
+
+    def buffers(self) -> list[Any]:
+        """What is kept of each seed's experience; nothing where there is none, or it is gone."""
+        found = [] if self.left_behind else [state.buffer for state in self.states if state.buffer is not None]
+        return [] if _is_gone(found) else found
 
     def _seconds(self) -> float:
         return time.perf_counter() - self.started - self.loop.late_compile_seconds - self.evaluation_seconds
@@ -309,3 +313,36 @@ class Underway:
 def _is_gone(tree: Any) -> bool:
     """Whether arrays in it have been handed over to a program."""
     return any(x.is_deleted() for x in jax.tree.leaves(tree) if isinstance(x, jax.Array))
+
+
+def with_experience(
+    trainer: Trainer, path: Path, states: list[TrainingState], warn: Callable[[str], None]
+) -> tuple[list[TrainingState], list[list[Segment]]]:
+    """The states with what the checkpoint at `path` holds beside them, and the segments that it is in.
+
+    `warn` hears what it does not hold.
+    """
+    begin_anew = states[0].rollout is not None and trainer.stored(states[0]).rollout is None
+    if begin_anew:
+        warn("environments on the host cannot be stored: they start new episodes here.")
+    experience = trainer.algorithm.experience
+    if not experience.capacity:
+        return states, []
+    empty = tuple(state.buffer for state in states)
+    shapes = jax.eval_shape(lambda: empty)
+    let_go(empty)
+    segments = segments_of(path)
+    buffers = load_experience(path.parent / SEGMENTS, segments, experience, shapes, warn)
+    if buffers is None:
+        warn("the checkpoint holds no experience that can be used: it is collected anew here.")
+        return [trainer.with_experience(state, None) for state in states], []
+    states = [trainer.with_experience(state, buffer) for state, buffer in zip(states, buffers, strict=True)]
+    if begin_anew:  # the newest row counts for nothing now, and is to be stored again
+        segments = [[*first, dataclasses.replace(last, stop=last.stop - 1)] for *first, last in segments]
+    return states, segments
+
+
+def let_go(tree: Any) -> None:
+    """Gives back the memory of arrays, whoever else holds them: of several of this size there may be no room."""
+    for x in jax.tree.leaves(tree):
+        x.delete()

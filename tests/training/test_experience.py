@@ -24,7 +24,8 @@ from logpi.experience import Replay, Replayed
 from logpi.learners import gradient_step
 from logpi.measurements import Measurement
 from logpi.models import make_actor_critic
-from logpi.runs.checkpoints import EXPERIENCE, listed, STATE
+from logpi.runs.checkpoints import listed, Segment, SEGMENTS, segments_of, STATE
+from logpi.runs.checkpoints.segments import staying
 from logpi.runs.folder import policy_file
 from logpi.runs.schema import register
 from logpi.training.loop import Trainer, with_traced_numbers
@@ -88,7 +89,7 @@ def iterations(run: logpi.Run, seed: int = 0) -> list[int]:
 
 def held(folder: Path) -> dict[int, bool]:
     """The checkpoints of a run folder, and whether each holds experience."""
-    return {int(path.name): (path / EXPERIENCE).exists() for path in listed(folder / "checkpoints")}
+    return {int(path.name): bool(segments_of(path)) for path in listed(folder / "checkpoints")}
 
 
 @pytest.fixture(scope="module")
@@ -135,9 +136,9 @@ def test_the_grouping_of_iterations_changes_nothing() -> None:
 
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_interrupted_and_resumed_bit_for_bit(seeds: int, whole: dict[str, bytes], tmp_path: Path) -> None:
-    """Twice over: the last checkpoint of each part holds the experience."""
+    """Twice over: every checkpoint holds the experience."""
     train(tmp_path / "run", seeds=seeds, checkpoint_every=1, callbacks=Recorder(3 * seeds, **interrupt))
-    assert held(tmp_path / "run") == {3: True, 2: False, 1: False}
+    assert held(tmp_path / "run") == {3: True, 2: True, 1: True}
     recorder = Recorder(4 * seeds, **interrupt)
     resume(tmp_path / "run", checkpoint_every=1, callbacks=recorder)
     assert held(tmp_path / "run")[7] and recorder.warnings == []
@@ -147,26 +148,28 @@ def test_interrupted_and_resumed_bit_for_bit(seeds: int, whole: dict[str, bytes]
     assert seeds > 1 or found == whole
 
 
-def test_killed_it_collects_experience_anew_and_says_so(tmp_path: Path) -> None:
-    train(tmp_path / "run", checkpoint_every=1)
-    assert held(tmp_path / "run") == {10: True, 9: False, 8: False} or len(held(tmp_path / "run")) == 4  # the best
-    found = []
-    for _ in range(2):
-        recorder = Recorder()
-        run = resume(rewound(tmp_path / "run", 9), callbacks=recorder)
-        sentence = "experience is stored when a training ends, not on the way: it is collected anew here."
-        assert recorder.warnings == [sentence] and iterations(run) == list(range(1, 11))
-        found.append(files(tmp_path / "run"))
-    assert found[0] == found[1]
+@pytest.mark.parametrize("update", [1, 2, 5, 8, 9])
+def test_killed_it_goes_on_bit_for_bit(update: int, whole: dict[str, bytes], tmp_path: Path) -> None:
+    """Whether the replay was half full then, or had wrapped around twice."""
+    train(tmp_path / "run", checkpoint_every=1, callbacks=Recorder(update, **interrupt))
+    recorder = Recorder()
+    resume(rewound(tmp_path / "run", update), callbacks=recorder)
+    assert recorder.warnings == [] and files(tmp_path / "run") == whole
 
 
-def test_damaged_experience_is_named_and_collected_anew(tmp_path: Path) -> None:
-    train(tmp_path / "run", callbacks=Recorder(1, **interrupt), checkpoint_every=1)
-    path = listed(tmp_path / "run/checkpoints")[0] / EXPERIENCE
-    path.write_bytes(path.read_bytes()[:-4] + b"\1\2\3\4")
+@pytest.mark.parametrize("way", ["damaged", "gone", "empty"])
+def test_damaged_experience_is_named_and_collected_anew(way: str, tmp_path: Path) -> None:
+    train(tmp_path / "run", callbacks=Recorder(3, **interrupt), checkpoint_every=1)
+    (path, *_) = (tmp_path / "run/checkpoints" / SEGMENTS).iterdir()
+    content = path.read_bytes()
+    path.unlink()
+    if way != "gone":
+        path.write_bytes(b"" if way == "empty" else content[:-4] + b"\1\2\3\4")
     recorder = Recorder()
     run = resume(tmp_path / "run", callbacks=recorder)
-    assert "is passed over: the checksum" in recorder.warnings[0] and "collected anew" in recorder.warnings[1]
+    sentence = {"damaged": "the checksum of", "gone": "it has no", "empty": "has 0 bytes where"}[way]
+    assert f"is passed over: {sentence if way != 'empty' else path.name}" in recorder.warnings[0]
+    assert sentence in recorder.warnings[0] and "collected anew" in recorder.warnings[1]
     assert iterations(run) == list(range(1, 11))
 
 
@@ -177,16 +180,41 @@ def test_another_capacity_is_another_training(tmp_path: Path) -> None:
         resume(tmp_path / "run", settings=other)
 
 
-def test_checkpoints_on_the_way_are_as_small_as_without_a_replay(tmp_path: Path) -> None:
-    train(tmp_path / "with", checkpoint_every=1)
+def test_a_checkpoint_writes_what_was_added_since_the_one_before(tmp_path: Path) -> None:
+    """Of 10 checkpoints in a training of 10 iterations, each row is in 3 segments at most, and none is left over."""
+    written: list[int] = []
+
+    def look(event: Any) -> None:
+        for path in set(folder.glob("*")) - seen:
+            seen.add(path)
+            written.append(path.stat().st_size)
+
+    folder, seen = tmp_path / "run/checkpoints" / SEGMENTS, set[Path]()
+    train(tmp_path / "run", checkpoint_every=1, callbacks=look)
+    used = {s.name for path in listed(folder.parent) for of_seed in segments_of(path) for s in of_seed}
+    assert {path.name for path in folder.iterdir()} == used
+    once = max(path.stat().st_size for path in folder.iterdir())  # no less than a fourth of the replay
+    assert len(written) == 10 and sum(written) < 10 * once
+    sizes = {(path / STATE).stat().st_size for path in listed(folder.parent)}
     train(tmp_path / "without", settings=dataclasses.replace(SETTINGS, algorithm=A2C()), checkpoint_every=1)
+    assert sizes == {(path / STATE).stat().st_size for path in listed(tmp_path / "without/checkpoints")}
+    assert not (tmp_path / "without/checkpoints" / SEGMENTS).exists()
 
-    def sizes(folder: Path) -> set[int]:
-        return {(path / STATE).stat().st_size for path in listed(folder / "checkpoints")}
 
-    assert sizes(tmp_path / "with") == sizes(tmp_path / "without") and len(sizes(tmp_path / "with")) == 1
-    assert [iteration for iteration, has in held(tmp_path / "with").items() if has] == [10]
-    assert not any(held(tmp_path / "without").values())
+@pytest.mark.parametrize("piece", [1_000, 87])
+def test_segments_are_few_and_rows_are_written_few_times(piece: int) -> None:
+    """Of 1,000 checkpoints: no more segments than log2, and pieces; and each row written no more often than that."""
+    segments, written = [], 0
+    for stop in range(1, 1_001):
+        kept, start = staying(segments, stop, 700, piece)
+        written += stop - start
+        segments = [*kept, Segment("", start, stop, 0, "")]
+        assert [s.stop for s in segments[:-1]] == [s.start for s in segments[1:]]  # nothing is missing
+        assert segments[0].start <= max(0, stop - 700) and len(segments) <= 11 + 700 // piece * 2
+        assert max(s.stop - s.start for s in segments) <= piece
+    assert written <= 11 * 1_000
+    assert staying(segments, 400, 700, piece) == ([], 0)  # counted anew, from fewer
+    assert staying(segments, 1_000, 700, piece) == (segments, 1_000)  # nothing new
 
 
 def test_on_the_host_what_follows_the_newest_rows_is_not_learned_from(tmp_path: Path) -> None:
@@ -263,7 +291,7 @@ def test_the_experience_is_handed_over_and_nobody_else_holds_it(host: bool) -> N
         before = start
         start = loop.advance(start, 2).state
         gone = [x.is_deleted() for x in jax.tree.leaves(before.buffer)]
-        assert all(gone) and len(gone) == 10
+        assert all(gone) and len(gone) == 9
         assert not any(x.is_deleted() for x in jax.tree.leaves((before.learner, start.buffer, start.learner)))
         assert host or all(x.is_deleted() for x in jax.tree.leaves(before.rollout))
     trainer.rollout.close(start.rollout)
@@ -337,7 +365,8 @@ def test_there_is_room_for_one_ring_and_no_second(tmp_path: Path) -> None:
     capacity, row = 9_600_000, 12 + 4 + 4 + 4 + 4
     small, large = (peak(tmp_path / str(rows), rows, stop=True, resumed=False) for rows in (256, capacity))
     size = capacity * row
-    assert (listed(tmp_path / f"{capacity}/checkpoints")[0] / EXPERIENCE).stat().st_size > size > 250e6
+    stored = sum(path.stat().st_size for path in (tmp_path / f"{capacity}/checkpoints" / SEGMENTS).iterdir())
+    assert size > 250e6 and stored < 1e6  # what was added, and no more
     assert 0.9 * size < large[0] - small[0] < 1.1 * size
     assert large[1] - small[1] < 1.5 * size, (small, large)
     # Resumed, what is read takes the place of an empty one. The pages of the file, which is mapped, count beside it.

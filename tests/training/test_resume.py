@@ -192,7 +192,7 @@ def test_two_processes_do_not_share_a_folder(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_costs_checkpoints_not_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from logpi.runs import checkpoints as checkpoint
+    from logpi.runs.checkpoints import states as checkpoint
 
     def full(path, tree):
         path.write_bytes(b"\0" * 100)

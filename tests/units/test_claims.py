@@ -14,6 +14,7 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,12 +22,26 @@ import pytest
 
 from benchmarks.reliability.trap import HOWS, Killed, Trap
 from logpi.errors import InputError
-from logpi.runs import checkpoints, folder
-from logpi.runs.checkpoints import damage, listed, load_newest, mark_of, put_in_order, write_checkpoint
+from logpi.experience import Replay, Ring
+from logpi.runs import folder
+from logpi.runs.checkpoints import (
+    damage,
+    Kept,
+    listed,
+    load_experience,
+    load_newest,
+    mark_of,
+    put_in_order,
+    SEGMENTS,
+    segments,
+    segments_of,
+    write_checkpoint,
+)
 from logpi.runs.files import write_atomically
 from logpi.runs.folder import claimed, is_held, locked, new_folder, remove_unfinished, removed_if_empty
 from logpi.runs.metrics import as_columns, Mark, Metrics, MetricsLog, read_rows, Rows, rows_up_to
 from logpi.runs.schema import write_json
+from tests.experience.test_replay import LENGTH, Story, STREAMS
 
 STATE = {"w": jnp.arange(6.0)}
 
@@ -189,6 +204,18 @@ def another_looks(path: Path) -> Iterator[None]:
         os.close(handle)
 
 
+KEEPING = Replay(capacity=3 * LENGTH * STREAMS, batch_size=2)
+
+
+def ring(rollouts: int) -> Ring:
+    """A replay of three rollouts after so many."""
+    told = Story(0).tell()
+    buffer = KEEPING.init(told)
+    for _ in range(rollouts):
+        buffer, _ = KEEPING.add(buffer, told)
+    return buffer
+
+
 def checkpoint(place: Path, iteration: int, run_id: str, value: float = 0.0) -> Path:
     place.mkdir(exist_ok=True)
     return write_checkpoint(
@@ -226,14 +253,14 @@ def test_a_checkpoint_that_stood_aside_is_put_back(at: int, tmp_path: Path, monk
 
         def failing(self: Path, target: Path) -> Path:
             renames.append(target)
-            if len(renames) == 2:
+            if len(renames) == 3:  # after that of a segment, and of what was there
                 raise OSError(28, "No space left on device")
             return rename(self, target)
 
         monkeypatch.setattr(Path, "rename", failing)
         with pytest.raises(OSError, match="No space"):
-            write_checkpoint(place, STATE, 7, {"more": jnp.zeros(2)}, run_id="mine")
-    assert [p.name for p in place.iterdir()] == ["00000007"] and not damage(path, run_id="mine")
+            write_checkpoint(place, STATE, 7, run_id="mine", kept=Kept(KEEPING), buffers=[ring(1)])
+    assert [p.name for p in place.iterdir() if p.name != SEGMENTS] == ["00000007"] and not damage(path, run_id="mine")
 
 
 @pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), PermissionError(errno.EACCES, "denied")])
@@ -243,14 +270,14 @@ def test_a_checkpoint_that_cannot_be_read_is_passed_over(
     place = tmp_path / "checkpoints"
     for iteration in (3, 5):
         checkpoint(place, iteration, "mine", iteration)
-    checksum, said = checkpoints._sha256, []
+    checksum, said = segments.sha256_of, []
 
     def failing(path: Path) -> str:
         if path.parent.name == "00000005":
             raise error
         return checksum(path)
 
-    monkeypatch.setattr(checkpoints, "_sha256", failing)
+    monkeypatch.setattr(segments, "sha256_of", failing)
     found = load_newest(tmp_path, STATE, said.append, "mine")
     assert found is not None and found[1].name == "00000003" and f"cannot be read ({error.strerror})" in said[0]
 
@@ -262,7 +289,9 @@ def trap() -> Trap:
 
 @pytest.mark.parametrize("how", HOWS)
 def test_no_operation_of_a_checkpoint_can_lose_one(how: str, trap: Trap, tmp_path: Path) -> None:
-    """The second of them is written a second time, with what a training has at its end beside it."""
+    """The second of them is written a second time, with experience beside it; the third merges that with more."""
+    rings = [ring(2), ring(4)]
+    shapes = jax.eval_shape(lambda: rings[:1])
     for k in itertools.count(1):
         run = tmp_path / str(k)
         place = run / "checkpoints"
@@ -270,12 +299,17 @@ def test_no_operation_of_a_checkpoint_can_lose_one(how: str, trap: Trap, tmp_pat
         checkpoint(place, 1, "mine", 1.0)
         checkpoint(place, 2, "mine", 2.0)
         with trap.under(tmp_path, how, k), contextlib.suppress(OSError, Killed):
-            write_checkpoint(place, {"w": STATE["w"] + 2.0}, 2, {"more": jnp.zeros(2)}, run_id="mine")
-            checkpoint(place, 3, "mine", 3.0)
+            kept = Kept(KEEPING)
+            write_checkpoint(place, {"w": STATE["w"] + 2.0}, 2, run_id="mine", kept=kept, buffers=[rings[0]])
+            write_checkpoint(place, {"w": STATE["w"] + 3.0}, 3, run_id="mine", kept=kept, buffers=[rings[1]])
         put_in_order(place)
         found = load_newest(run, STATE, pytest.fail, "mine")
         assert found is not None and int(found[1].name) >= 2 and float(found[0]["w"][0]) == int(found[1].name)
         assert not list(place.glob(".*"))
+        if segments := segments_of(found[1]):
+            (back,) = load_experience(place / SEGMENTS, segments, KEEPING, shapes, pytest.fail) or ()
+            assert eqx.tree_equal(back, rings[int(found[1].name) - 2])
+        assert segments or int(found[1].name) == 2
         if not trap.sprung:
             assert found[1].name == "00000003" and k > 30
             return

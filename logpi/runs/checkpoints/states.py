@@ -2,35 +2,35 @@
 
 `checkpoints/00000128/` holds `state.safetensors`, and `manifest.json` with its checksum, the run that it is of, and how
 far the rows of metrics had come. It is written under another name, synced, and renamed. What is damaged, or another
-run's, is named and passed over for the one before it. The last one of a training that keeps experience holds
-`experience.safetensors` too.
+run's, is named and passed over for the one before it. What a training keeps of its experience is beside them, in
+segments that their manifests name: see `segments`.
 """
 
 import contextlib
-import hashlib
+import dataclasses
 import json
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 from jaxtyping import PyTree
 
-from .._version import __version__
-from ..errors import InputError, shown
-from .arrays import arrays_limit, load_arrays, write_arrays
-from .files import beside, MANIFEST_LIMIT, read_json, removed, sync_folder, write_and_sync
-from .folder import HeldFolder
-from .metrics import Mark
-from .options import Every
+from ..._version import __version__
+from ...errors import InputError, shown
+from ..arrays import arrays_limit, load_arrays, write_arrays
+from ..files import beside, MANIFEST_LIMIT, read_json, removed, sync_folder, write_and_sync
+from ..folder import HeldFolder
+from ..metrics import Mark
+from ..options import Every
+from .segments import drop_unused, file_damage, Kept, Segment, SEGMENTS, segments_in, sha256_of
 
 SCHEMA = 3
 KEPT = 3  # the newest
 FOLDER = "checkpoints"
-STATE, EXPERIENCE, MANIFEST = "state.safetensors", "experience.safetensors", "manifest.json"
+STATE, MANIFEST = "state.safetensors", "manifest.json"
 _NAME = re.compile(r"\d{8,12}")
 _ASIDE = re.compile(r"\.(?:old-)?(\d{8,12})(?!\d)")
 
@@ -38,8 +38,10 @@ _ASIDE = re.compile(r"\.(?:old-)?(\d{8,12})(?!\d)")
 class Checkpoints:
     """The checkpoints of a run folder, written when they are due. Without a folder, none."""
 
-    def __init__(self, held: HeldFolder | None, run_id: str, every: Every, warn: Callable[[str], None]):
-        self._held, self._run_id, self._every, self._warn = held, run_id, every, warn
+    def __init__(
+        self, held: HeldFolder | None, run_id: str, every: Every, warn: Callable[[str], None], kept: Kept | None = None
+    ):
+        self._held, self._run_id, self._every, self._warn, self._kept = held, run_id, every, warn, kept
         self._time, self._iteration = time.monotonic(), 0
         self.seconds = 0.0  # spent in writing
 
@@ -55,15 +57,20 @@ class Checkpoints:
         """Whether one is."""
         return self.room(iteration) <= 0 or time.monotonic() - self._time >= self._every.seconds
 
-    def write(self, states: PyTree, iteration: int, mark: Mark, experience: PyTree = None) -> None:
-        """Writes one; where that cannot be done, warns, and training goes on with those there are."""
+    def write(self, states: PyTree, iteration: int, mark: Mark, buffers: Sequence[PyTree] = ()) -> None:
+        """Writes one, with experience where there are buffers of it.
+
+        Where that cannot be done, warns, and training goes on with those there are.
+        """
         self._time, self._iteration, started = time.monotonic(), iteration, time.perf_counter()
         if self._held is None:
             return
         folder = self._held.path / FOLDER
         try:
             self._held.check()
-            write_checkpoint(folder, states, iteration, experience, run_id=self._run_id, mark=mark)
+            write_checkpoint(
+                folder, states, iteration, run_id=self._run_id, mark=mark, kept=self._kept, buffers=buffers
+            )
         except OSError as error:
             self._warn(
                 f"the checkpoint of update {iteration:,} could not be written to {folder} ({error.strerror}); "
@@ -76,29 +83,30 @@ def write_checkpoint(
     folder: Path,
     states: PyTree,
     iteration: int,
-    experience: PyTree = None,
     *,
     run_id: str = "",
     mark: Mark | None = None,
+    kept: Kept | None = None,
+    buffers: Sequence[PyTree] = (),
 ) -> Path:
-    """Writes a checkpoint, and removes all but the newest. Raises `OSError` where it cannot."""
+    """Writes a checkpoint, with what is `kept` of these buffers of experience; and removes all but the newest.
+
+    Raises `OSError` where it cannot.
+    """
     folder.mkdir(exist_ok=True)
     path = folder / f"{iteration:08d}"
-    files = {STATE: states} | ({EXPERIENCE: experience} if jax.tree.leaves(experience) else {})
-    if path.exists() and not damage(path, run_id=run_id) and all((path / name).exists() for name in files):
+    if path.exists() and not damage(path, run_id=run_id) and (not buffers or segments_in(_manifest(path))):
         return path  # the same update of the same run is the same state
     temporary = beside(folder / "new")
     temporary.mkdir()
     try:
-        for name, tree in files.items():
-            write_arrays(temporary / name, tree)
+        experience = kept.write(folder / SEGMENTS, buffers) if kept and buffers else []
+        write_arrays(temporary / STATE, states)
         manifest = {
             "schema": SCHEMA, "logpi": __version__, "run": run_id, "iteration": iteration,
             "rows": None if mark is None else mark.as_dict(),
-            "files": {
-                name: {"sha256": _sha256(temporary / name), "bytes": (temporary / name).stat().st_size}
-                for name in files
-            },
+            "files": {STATE: {"sha256": sha256_of(temporary / STATE), "bytes": (temporary / STATE).stat().st_size}},
+            "experience": [[dataclasses.asdict(segment) for segment in of_seed] for of_seed in experience],
         }  # fmt: skip
         write_and_sync(temporary / MANIFEST, json.dumps(manifest, indent=2).encode())
         sync_folder(temporary)
@@ -106,12 +114,22 @@ def write_checkpoint(
             path.rename(beside(path))
         temporary.rename(path)
         sync_folder(folder)
+        if kept and buffers:
+            kept.segments = experience
     finally:
         with contextlib.suppress(OSError):
             removed(temporary)
         put_in_order(folder)
         _prune(folder)
     return path
+
+
+def _manifest(path: Path) -> Any:
+    """What a checkpoint says of itself; nothing where that cannot be read."""
+    try:
+        return read_json(path / MANIFEST, MANIFEST_LIMIT)
+    except (InputError, OSError):
+        return {}
 
 
 def put_in_order(folder: Path) -> None:
@@ -138,6 +156,9 @@ def _prune(folder: Path) -> None:
         path.rename(hidden)
         with contextlib.suppress(OSError):
             removed(hidden)
+    with contextlib.suppress(InputError, OSError):  # of one that cannot be read now, nobody knows what it names
+        manifests = [read_json(path / MANIFEST, MANIFEST_LIMIT) for path in listed(folder)]
+        drop_unused(folder / SEGMENTS, {s.name for each in manifests for of_seed in segments_in(each) for s in of_seed})
 
 
 def listed(folder: Path) -> list[Path]:
@@ -147,21 +168,19 @@ def listed(folder: Path) -> list[Path]:
     return sorted((p for p in folder.iterdir() if _NAME.fullmatch(p.name) and not p.is_symlink()), reverse=True)
 
 
-def damage(
-    path: Path, most: int | None = None, file: str = STATE, *, run_id: str | None = None, number: int | None = None
-) -> str:
+def damage(path: Path, most: int | None = None, *, run_id: str | None = None, number: int | None = None) -> str:
     """What is wrong with a checkpoint, in a few words; empty if it is whole.
 
-    `most`: bytes that its `file` may have. `run_id`: the run that it must be of. `number`: its update, where its name
+    `most`: bytes that its state may have. `run_id`: the run that it must be of. `number`: its update, where its name
     does not tell it.
     """
     try:
-        return _damage(path, most, file, run_id, int(path.name) if number is None else number)
+        return _damage(path, most, run_id, int(path.name) if number is None else number)
     except OSError as error:
         return f"it cannot be read ({error.strerror})"
 
 
-def _damage(path: Path, most: int | None, file: str, run_id: str | None, number: int) -> str:
+def _damage(path: Path, most: int | None, run_id: str | None, number: int) -> str:
     try:
         manifest = read_json(path / MANIFEST, MANIFEST_LIMIT)
     except InputError:
@@ -173,34 +192,15 @@ def _damage(path: Path, most: int | None, file: str, run_id: str | None, number:
         return f"it is of update {shown(manifest.get('iteration'))}, as its manifest says"
     if run_id is not None and manifest.get("run", "") != run_id:
         return f"it is of another run ({shown(manifest.get('run'))})"
-    said = manifest.get("files", {}).get(file) if isinstance(manifest.get("files"), dict) else None
-    state = path / file
-    if not isinstance(said, dict) or state.is_symlink() or not state.is_file():
-        return f"it has no {file}"
-    if state.stat().st_size != said.get("bytes"):
-        return f"{file} has {state.stat().st_size:,} bytes where {shown(said.get('bytes'))} were written"
-    if most is not None and state.stat().st_size > most:  # it would take long to read
-        return f"{file} has {state.stat().st_size:,} bytes, and this training needs {most:,} at most"
-    return "" if _sha256(state) == said.get("sha256") else f"the checksum of {file} is another"
+    said = manifest.get("files", {}).get(STATE) if isinstance(manifest.get("files"), dict) else None
+    if not isinstance(said, dict):
+        return f"it has no {STATE}"
+    return file_damage(path / STATE, said.get("bytes"), said.get("sha256"), most)
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def load_experience(path: Path, skeleton: PyTree, warn: Callable[[str], None]) -> Any | None:
-    """The experience in a checkpoint; `None` where there is none, or where it is damaged, which `warn` hears."""
-    if not (path / EXPERIENCE).exists():
-        return None
-    reason = damage(path, arrays_limit(skeleton), EXPERIENCE)
-    if not reason:
-        try:
-            return load_arrays(path / EXPERIENCE, skeleton)
-        except InputError as error:
-            reason = str(error)
-    warn(f"the experience in {path} is passed over: {reason}.")
-    return None
+def segments_of(path: Path) -> list[list[Segment]]:
+    """The segments that a checkpoint's experience is in, for each seed; none where it has none."""
+    return segments_in(_manifest(path))
 
 
 def mark_of(path: Path) -> Mark | None:
