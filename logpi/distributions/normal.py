@@ -14,6 +14,8 @@ from .threefry import fast_key, in_one_row, stored
 from .traits import Family, Quantiles, Traits, traits, wide_enough
 
 HALF_LOG_TWO_PI = 0.5 * float(np.log(2 * np.pi))
+WIDE = 0.02  # standard deviations from one number to the next, from where on a density at it is not that of draws
+FAR = 1e4  # standard deviations, which nothing is beyond
 NODES = 20  # of the sum in an entropy of a TanhNormal
 
 
@@ -112,9 +114,12 @@ class TanhNormal(AbstractDistribution):
         return _inside(_tanh(u)), self.normal.log_prob(u) - jnp.sum(_log_slope(u))
 
     def log_prob(self, event: Float[Array, "*shape"]) -> Float[Array, ""]:
-        """The density of $u$ over the slope of tanh there, summed in logarithms; -1 and 1 are the numbers before."""
-        u = jnp.arctanh(_inside(event))
-        return self.normal.log_prob(u) - jnp.sum(_log_slope(u))
+        """The density of $u$ over the slope of tanh there, summed in logarithms; -1 and 1 are the numbers before.
+
+        Near to these, where the numbers are far apart in $u$, it is the mean density of all that is rounded to the
+        event, so that the score is right for draws: at a mean of 30 all are one number, and it is 0.
+        """
+        return jnp.sum(_log_density(self, _inside(event)))
 
     def entropy(self) -> Float[Array, ""]:
         r"""The Gaussian's, and the mean of $\log(1 - \tanh(u)^2)$; both right to $10^{-8}$, as the gradient is.
@@ -169,6 +174,25 @@ def _log_slope(u: Float[Array, "..."]) -> Float[Array, "..."]:
     return 2 * (jnp.log(2.0) - u - jax.nn.softplus(-2 * u))
 
 
+def _log_density(dist: TanhNormal, event: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Of each entry, at its number or over all that is rounded to it, whichever is right."""
+    u, apart = jnp.arctanh(event), 1 - _last(jnp.result_type(event))
+    sign, std, rest = jnp.where(event < 0, -1.0, 1.0), jnp.exp(dist.log_std), 1 - jnp.abs(event)
+    density = -0.5 * ((u - dist.mean) / std) ** 2 - dist.log_std - HALF_LOG_TWO_PI - _log_slope(u)
+    # What is rounded to the event lies between these, in standard deviations; to the last number goes all beyond. Of
+    # atanh(1 - r) = log((2 - r) / r) / 2 they are read off by factors of r, for XLA drops what is added to it.
+    is_last, half = rest <= apart, 0.5 * apart / rest
+    low = (sign * (u - dist.mean) - 0.5 * jnp.log1p(half)) / std
+    high = jnp.where(is_last, jnp.maximum(low, 0.0) + FAR, (sign * (u - dist.mean) - 0.5 * jnp.log1p(-half)) / std)
+    is_wide = is_last | ((high - low > WIDE) & (rest < 0.5))
+    is_above = low + high > 0  # of both tails the one in which a difference is no difference of ones
+    low, high = jnp.where(is_above, -high, low), jnp.where(is_above, -low, high)
+    low, high = jnp.where(is_wide, low, -1.0), jnp.where(is_wide, high, 1.0)  # so that what is not taken is finite
+    most = jax.scipy.special.log_ndtr(high)
+    mass = most + jnp.log(-jnp.expm1(jax.scipy.special.log_ndtr(low) - most))
+    return jnp.where(is_wide, mass - jnp.log(jnp.where(is_last, 1.5, 1.0) * apart), density)
+
+
 @functools.cache
 def _kolmogorov() -> tuple[np.ndarray, np.ndarray]:
     """Squares of numbers of Kolmogorov's distribution, even in their logarithms, and the share that each stands for."""
@@ -186,23 +210,11 @@ def _(dist: TanhNormal) -> Traits:
         shape=jnp.shape(dist.mean),
         contains=lambda event: jnp.abs(event) < 1,  # `log_prob` goes on beyond
         such_as="numbers between -1 and 1",
-        log_prob_of_draw=lambda event: _log_prob_of_draw(dist, event),
         quantiles=lambda: Quantiles(dist.mean.size, lambda uniform: _inside(_tanh(_numbers_at(dist.normal, uniform)))),
         not_reparametrised=list,
         constraints=lambda: [wide_enough("TanhNormal", dist.mean, jnp.exp(dist.log_std))],
         summary=lambda: _moments(dist),
     )
-
-
-def _log_prob_of_draw(dist: TanhNormal, event: Float[Array, "*shape"]) -> Float[Array, ""]:
-    """As `log_prob`; of an entry at an end, the logarithm of the probability of all that is rounded to there."""
-    last = _last(jnp.result_type(event))
-    is_end = jnp.abs(event) >= last
-    u = jnp.arctanh(jnp.where(is_end, 0.0, event))
-    density = -0.5 * ((u - dist.mean) * jnp.exp(-dist.log_std)) ** 2 - dist.log_std - HALF_LOG_TWO_PI - _log_slope(u)
-    first = float(np.arctanh(1 - 1.5 * (1 - last)))  # what is rounded to the number before 1
-    beyond = jax.scipy.special.log_ndtr((jnp.sign(event) * dist.mean - first) * jnp.exp(-dist.log_std))
-    return jnp.sum(jnp.where(is_end, beyond, density))
 
 
 def _moments(dist: TanhNormal) -> dict[str, np.ndarray]:

@@ -16,7 +16,6 @@ from scipy import integrate, stats
 
 from logpi import InputError
 from logpi.distributions import Normal, TanhNormal
-from logpi.distributions.probabilities import log_prob_of_draw
 from logpi.distributions.quantiles import quantiles_of
 from logpi.distributions.traits import traits
 
@@ -121,29 +120,44 @@ def test_gradients_are_finite_and_right_far_from_zero():
         np.testing.assert_allclose([event_in_mean, event_in_std], [slope, slope * (u - mean)], rtol=1e-5, atol=1e-7)
 
 
-def test_the_draws_of_a_rounded_end_have_the_score_of_their_probability():
+def test_a_rounded_end_has_the_score_of_its_probability():
     """At a mean of 30 every event is the number before 1; a density there would have a score of -21 for each."""
-    end = jnp.asarray(1 - 2.0**-24)
-    first = np.arctanh(1 - 1.5 * 2.0**-24)
-    for mean, std in ((30.0, 1.0), (8.0, 1.0), (4.0, 2.0), (-3.0, 3.0)):
-        log_prob, score = jax.value_and_grad(lambda m, s=std: log_prob_of_draw(TanhNormal(m, jnp.log(s)), end))(mean)
-        z = (mean - first) / std
-        np.testing.assert_allclose(log_prob, stats.norm.logcdf(z), rtol=1e-4, atol=1e-9)
-        np.testing.assert_allclose(
-            score, np.exp(stats.norm.logpdf(z) - stats.norm.logcdf(z)) / std, rtol=1e-3, atol=1e-9
-        )
-    middle = jnp.asarray([0.3, -0.9])
-    np.testing.assert_allclose(log_prob_of_draw(squashed(), middle), squashed().log_prob(middle), rtol=1e-6)
+    apart = 2.0**-24
+    first = np.arctanh(1 - 1.5 * apart)
+    for mean, std, sign in ((30.0, 1.0, 1), (8.0, 1.0, -1), (4.0, 2.0, 1), (-3.0, 3.0, 1), (1e4, 0.1, -1)):
+        end, mean = jnp.asarray(sign * (1 - apart)), sign * mean
+        log_prob, scores = jax.value_and_grad(lambda p, end=end: TanhNormal(*p).log_prob(end))((mean, jnp.log(std)))
+        z = (sign * mean - first) / std
+        np.testing.assert_allclose(log_prob, stats.norm.logcdf(z) - np.log(1.5 * apart), rtol=1e-5)
+        slope = np.exp(stats.norm.logpdf(z) - stats.norm.logcdf(z))
+        np.testing.assert_allclose(scores, [sign * slope / std, -slope * z], rtol=1e-3, atol=1e-9)
 
 
-@pytest.mark.parametrize("mean", [0.0, 7.0, 8.4, 12.0])
-def test_scores_of_draws_have_mean_zero_where_many_are_rounded_to_an_end(mean):
-    """False-alarm rate: RARE for each case."""
-    d = TanhNormal(jnp.full((1,), mean), jnp.zeros(1))
+@pytest.mark.parametrize(("mean", "log_std"), [(6.0, -5.0), (-7.0, -5.0), (7.5, -2.0), (8.0, 0.0), (-3.0, 2.0)])
+def test_the_probabilities_of_all_numbers_near_an_end_add_up(mean, log_std):
+    """Each number times the width of what is rounded to it: a density at the number would be off by up to 5."""
+    apart, sign = 2.0**-24, np.sign(mean)
+    count = 2**17  # from 4.9 of u on
+    d = TanhNormal(jnp.full(1, mean), jnp.full(1, log_std))
+    events = sign * (1 - apart * np.arange(1, count + 1))
+    width = np.where(np.arange(count) == 0, 1.5, 1.0) * apart
+    total = np.sum(np.exp(np.asarray(log_probs(d, events[:, None].astype(np.float32)), np.float64)) * width)
+    right = stats.norm.cdf((abs(mean) - np.arctanh(1 - apart * (count + 0.5))) / np.exp(log_std))
+    assert total == pytest.approx(right, rel=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("mean", "log_std"), [(0.0, 0.0), (7.0, 0.0), (8.4, 0.0), (-12.0, 0.0), (7.0, -4.0), (8.0, -3)]
+)
+def test_scores_of_draws_have_mean_zero_where_many_are_rounded(mean, log_std):
+    """Those in mean and log_std. False-alarm rate: twice RARE for each case."""
+    d = TanhNormal(jnp.full(1, mean), jnp.full(1, float(log_std)))
     events = d.sample(jax.random.key(11), (DRAWS,))
-    score = jax.jit(jax.vmap(jax.grad(lambda m, y: log_prob_of_draw(TanhNormal(m, d.log_std), y)), in_axes=(None, 0)))
-    scores = np.asarray(score(d.mean, events), np.float64)
-    assert abs(scores.mean()) < 4.9 * max(scores.std(), 1e-3) / np.sqrt(DRAWS)
+    score = jax.jit(jax.vmap(jax.grad(lambda p, y: TanhNormal(*p).log_prob(y)), in_axes=(None, 0)))
+    for scores in score((d.mean, d.log_std), events):
+        scores = np.asarray(scores, np.float64)
+        assert np.isfinite(scores).all()
+        assert abs(scores.mean()) < 4.9 * max(scores.std(), 1e-3) / np.sqrt(DRAWS)
 
 
 def test_draws_follow_the_density():
