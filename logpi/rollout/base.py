@@ -112,10 +112,14 @@ def act(
     memory: Memory,
     keys: Key[Array, " streams"],
 ) -> tuple[PyTree[Array], Float[Array, " streams"], Memory]:
-    """The policy on every stream, with a key for each: actions, their log-probabilities, and the next memories."""
+    """The policy on every stream, with a key for each: actions, their log-probabilities, and the next memories.
+
+    The log-probability is asked of the action, as it is in learning: so their ratio begins at 1, however it was rounded.
+    """
 
     def one(obs, start, memory, key):
         distribution, memory = policy(obs, refresh(policy, start, memory))
-        return *distribution.sample_and_log_prob(key), memory
+        action = distribution.sample(key)
+        return action, distribution.log_prob(action), memory
 
     return jax.vmap(one)(obs, start, memory, keys)
