@@ -238,8 +238,8 @@ def of_trainings() -> dict[str, Target]:
         "Network": Target(
             logpi.Network,
             {
-                "memory": "none", "width": 4, "depth": 1, "activation": "tanh", "initial_log_std": 0.0,
-                "normalize_observations": False,
+                "memory": "none", "width": 4, "depth": 1, "activation": "tanh", "action_distribution": None,
+                "initial_log_std": 0.0, "normalize_observations": False,
             },
         ),
         "Settings": Target(

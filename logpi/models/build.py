@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..distributions.forbidden import values_of
 from ..errors import check_between, check_fields, check_flag, check_whole, choice, InputError, said, shown, takes
-from ..spaces.actions import boxes
+from ..spaces.actions import boxes, can_rescale
 from ..spaces.encoding import is_image
 from ..spaces.kinds import MultiDiscrete, Space
 from ..spaces.masks import groups, split_mask
@@ -20,7 +20,7 @@ from ..spaces.membership import caster, draw, mapped, reader, shape_of
 from .base import AbstractActorCritic, AbstractPolicy, WithoutCritic
 from .encoders import make_encoder
 from .feedforward import FeedForwardActorCritic
-from .heads import make_head
+from .heads import ACTION_DISTRIBUTIONS, LOG_STDS, make_head
 from .masked import Masked
 from .networks import is_network, network_actor_critic
 from .normalizer import Normalized, Normalizer
@@ -58,8 +58,12 @@ class Network:
     """Hidden layers: two networks of 2, usually; in front of a memory 1; behind the convolutions of a picture 0."""
     activation: Literal["tanh", "relu", "silu", "gelu"] | None = None
     """Of the hidden layers and of the convolutions; usually tanh, and relu in convolutions."""
+    action_distribution: Literal["normal", "state_dependent_normal", "tanh_normal"] | None = None
+    """Of continuous actions: a Gaussian, usually with one deviation for all states; one whose deviation comes from the
+    network too; or that squashed by tanh, so that actions never lie beyond their bounds."""
     initial_log_std: float = 0.0
-    """Logarithm of the standard deviation of continuous actions at the start; 0 where there are none."""
+    """Logarithm of the standard deviation of continuous actions at the start, before any tanh; 0 where there are none.
+    """
     normalize_observations: bool = False
     """Bring every number of an observation to mean 0 and variance 1, by running statistics inside the policy."""
 
@@ -72,11 +76,24 @@ class Network:
         check_fields(self, _check_width, "width")
         _check_depth(self)
         check_fields(self, check_between, "initial_log_std", low=-20, high=20)
+        if self.action_distribution is not None:
+            choice("action_distribution", self.action_distribution, ACTION_DISTRIBUTIONS)
+        if self.has_deviations and not LOG_STDS[0] < self.initial_log_std < LOG_STDS[1]:
+            raise InputError(
+                f"initial_log_std is {self.initial_log_std}, but with action_distribution={self.action_distribution!r} "
+                f"deviations come from the network, which keeps their logarithms between {LOG_STDS[0]:g} and "
+                f"{LOG_STDS[1]:g}: give a number between these."
+            )
 
     @property
     def remembers(self) -> bool:
         """Whether there is a memory."""
         return self.memory != "none"
+
+    @property
+    def has_deviations(self) -> bool:
+        """Whether standard deviations of actions come from it, as their means do."""
+        return self.action_distribution in ("state_dependent_normal", "tanh_normal")
 
     def units(self, obs_space: Space) -> tuple[int, ...]:
         """Of each hidden layer behind what encodes observations of a space, and of the memory, if there is one."""
@@ -115,12 +132,12 @@ def make_actor_critic(
 ) -> AbstractActorCritic:
     """An actor-critic that reads observations of one space and acts in another; `Masked` where there is a mask.
 
-    Raises `InputError` for a space that no head or encoder knows, or without entries, for an `initial_log_std` of
-    actions that have none, and for a mask that does not fit.
+    Raises `InputError` for a space that no head or encoder knows, or without entries, for an `initial_log_std` or an
+    `action_distribution` of actions that have none, or are not bounded as it is, and for a mask that does not fit.
     """
     network = network or Network()
     obs_space, has_mask = split_mask(obs_space, action_space)
-    _check_spread(network, action_space)
+    _check_boxes(network, action_space)
     encoder_key, model_key = jax.random.split(key)
     units = network.units(obs_space)
     activation = ACTIVATIONS[network.activation or "tanh"]
@@ -131,7 +148,9 @@ def make_actor_critic(
         activation=ACTIVATIONS[network.activation or "relu"],
         key=encoder_key,
     )
-    head = make_head(action_space, initial_log_std=network.initial_log_std)
+    # What nobody said is left out: a space of one's own need not know of it.
+    said = {} if network.action_distribution is None else {"action_distribution": network.action_distribution}
+    head = make_head(action_space, initial_log_std=network.initial_log_std, **said)
     if head.size == 0:
         raise InputError(f"The action space {action_space} has no entries: a policy needs at least one to choose.")
     if network.remembers:
@@ -147,12 +166,22 @@ def make_actor_critic(
     return Masked(model, action_space) if has_mask else model
 
 
-def _check_spread(network: Network, action_space: Space) -> None:
-    """Raises `InputError` for a standard deviation where actions have none."""
+def _check_boxes(network: Network, action_space: Space) -> None:
+    """Raises `InputError` for what is said of continuous actions where there are none, or cannot be."""
     if network.initial_log_std != 0 and not boxes(action_space):
         raise InputError(
             f"initial_log_std is {network.initial_log_std}, but actions in {action_space} have no standard deviation: "
             "leave it at 0."
+        )
+    if network.action_distribution is not None and not boxes(action_space):
+        raise InputError(
+            f"action_distribution is {network.action_distribution}, but actions in {action_space} are choices, of "
+            "which there is one distribution: leave it out."
+        )
+    if network.action_distribution == "tanh_normal" and not can_rescale(action_space):
+        raise InputError(
+            f"action_distribution is tanh_normal, which acts between bounds, but the action space {action_space} is "
+            "not bounded on both sides: take normal or state_dependent_normal, or bound the space."
         )
 
 

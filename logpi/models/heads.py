@@ -14,8 +14,11 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .. import spaces
-from ..distributions import AbstractDistribution, Bernoulli, Categorical, Joint, Normal, Product
-from ..errors import InputError
+from ..distributions import AbstractDistribution, Bernoulli, Categorical, Joint, Normal, Product, TanhNormal
+from ..errors import choice, InputError
+
+ACTION_DISTRIBUTIONS = ("normal", "state_dependent_normal", "tanh_normal")
+LOG_STDS = -5.0, 2.0  # between which a network gives them, as CleanRL's SAC does
 
 
 class AbstractHead(eqx.Module):
@@ -92,6 +95,52 @@ class NormalHead(AbstractHead):
         return Normal(features.reshape(self.log_std.shape), self.log_std)
 
 
+class StateDependentNormalHead(AbstractHead):
+    """Means and log standard deviations from the network, so that both are others in each state."""
+
+    shape: tuple[int, ...] = eqx.field(static=True)
+    initial_log_std: float = eqx.field(static=True, default=0.0)
+
+    @property
+    def size(self) -> int:
+        """A mean and a deviation an entry."""
+        return 2 * math.prod(self.shape)
+
+    def __call__(self, features: Float[Array, " size"]) -> Normal:
+        """The features are the means, in row-major order, and then what makes the deviations."""
+        return Normal(*_means_and_log_stds(features, self.shape, self.initial_log_std))
+
+
+class TanhNormalHead(AbstractHead):
+    """Means and log standard deviations from the network, of what tanh brings between -1 and 1."""
+
+    shape: tuple[int, ...] = eqx.field(static=True)
+    initial_log_std: float = eqx.field(static=True, default=0.0)
+
+    @property
+    def size(self) -> int:
+        """A mean and a deviation an entry."""
+        return 2 * math.prod(self.shape)
+
+    def __call__(self, features: Float[Array, " size"]) -> TanhNormal:
+        """The features are the means, in row-major order, and then what makes the deviations."""
+        return TanhNormal(*_means_and_log_stds(features, self.shape, self.initial_log_std))
+
+
+def _means_and_log_stds(
+    features: Float[Array, " size"], shape: tuple[int, ...], initial: float
+) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"]]:
+    r"""The first half; and of the second $l + (h - l) (\tanh(x + x_0) + 1) / 2$, which is `initial` at 0.
+
+    Bounded by a smooth function, as in CleanRL's SAC with $x_0 = 0$: where it is clipped, no gradient leads back.
+    """
+    means, numbers = jnp.split(features, 2)
+    low, high = LOG_STDS
+    at_zero = math.atanh(2 * (initial - low) / (high - low) - 1)
+    log_stds = low + 0.5 * (high - low) * (jnp.tanh(numbers + at_zero) + 1)
+    return means.reshape(shape), log_stds.reshape(shape)
+
+
 class ProductHead(AbstractHead):
     """The heads of several parts, each with its share of the numbers."""
 
@@ -116,10 +165,14 @@ def _is_head(part: object) -> bool:
 
 
 @functools.singledispatch
-def make_head(space: spaces.Space, *, initial_log_std: float = 0.0) -> AbstractHead:
-    """The head for an action space; `initial_log_std` is of continuous actions. Register your own kinds of space here.
+def make_head(
+    space: spaces.Space, *, initial_log_std: float = 0.0, action_distribution: str | None = None
+) -> AbstractHead:
+    """The head for an action space. Register your own kinds of space here.
 
-    Raises `InputError` where a space has no head.
+    `initial_log_std` and `action_distribution` ("normal", "state_dependent_normal", "tanh_normal"; `None` is "normal")
+    are of continuous actions; of several parts, of each such. Raises `InputError` where a space has no head, and for
+    another `action_distribution`.
     """
     raise InputError(
         f"No distribution is known for the action space {space}: logpi acts in Discrete, MultiDiscrete, MultiBinary, "
@@ -128,30 +181,36 @@ def make_head(space: spaces.Space, *, initial_log_std: float = 0.0) -> AbstractH
 
 
 @make_head.register
-def _(space: spaces.Discrete, *, initial_log_std=0.0):
+def _(space: spaces.Discrete, *, initial_log_std=0.0, action_distribution=None):
     return CategoricalHead(space.n)
 
 
 @make_head.register
-def _(space: spaces.MultiDiscrete, *, initial_log_std=0.0):
+def _(space: spaces.MultiDiscrete, *, initial_log_std=0.0, action_distribution=None):
     return JointCategoricalHead(space.sizes)
 
 
 @make_head.register
-def _(space: spaces.MultiBinary, *, initial_log_std=0.0):
+def _(space: spaces.MultiBinary, *, initial_log_std=0.0, action_distribution=None):
     return BernoulliHead(space.shape)
 
 
 @make_head.register
-def _(space: spaces.Dict, *, initial_log_std=0.0):
-    return ProductHead({name: make_head(part, initial_log_std=initial_log_std) for name, part in space.parts})
+def _(space: spaces.Dict, **of_boxes):
+    return ProductHead({name: make_head(part, **of_boxes) for name, part in space.parts})
 
 
 @make_head.register
-def _(space: spaces.Tuple, *, initial_log_std=0.0):
-    return ProductHead(tuple(make_head(part, initial_log_std=initial_log_std) for part in space.parts))
+def _(space: spaces.Tuple, **of_boxes):
+    return ProductHead(tuple(make_head(part, **of_boxes) for part in space.parts))
 
 
 @make_head.register
-def _(space: spaces.Box, *, initial_log_std=0.0):
+def _(space: spaces.Box, *, initial_log_std=0.0, action_distribution=None):
+    if action_distribution is not None:
+        choice("action_distribution", action_distribution, ACTION_DISTRIBUTIONS)
+    if action_distribution == "tanh_normal":
+        return TanhNormalHead(space.shape, initial_log_std)
+    if action_distribution == "state_dependent_normal":
+        return StateDependentNormalHead(space.shape, initial_log_std)
     return NormalHead(jnp.full(space.shape, initial_log_std, jnp.float32))

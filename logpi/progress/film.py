@@ -129,7 +129,7 @@ def show(
     """
     check_kind("run", run, Run, "logpi.load(folder)")
     policy = run.policies[run.seeds.index(run.model_of(seed)[0])]
-    agent = Agent(policy, run.obs_space, run.action_space, run.settings.actions)  # the run's own remembers
+    agent = Agent(policy, run.obs_space, run.action_space, run.settings.way_of_actions)  # the run's own remembers
     mode = "human" if video is None else "rgb_array"
     with drawing(to_file=video is not None), _opened(run, mode) as env:
         frames = _Frames(env, run.env, agent, check_flag("deterministic", deterministic), video is not None, says)

@@ -114,7 +114,7 @@ def act(
 ) -> tuple[PyTree[Array], Float[Array, " streams"], Memory]:
     """The policy on every stream, with a key for each: actions, their log-probabilities, and the next memories.
 
-    The log-probability is asked of the action, as it is in learning: so their ratio begins at 1, however it was rounded.
+    The log-probability is asked of the action, as learning does: so their ratio begins at 1, however that was rounded.
     """
 
     def one(obs, start, memory, key):

@@ -162,7 +162,7 @@ class Run:
             raise InputError(f"index is {index}, but the run has {last + 1} policies: give one from 0 to {last}.")
         if index not in self._agents:
             policy = self.policies[index]
-            self._agents[index] = Agent(policy, self.obs_space, self.action_space, self.settings.actions)
+            self._agents[index] = Agent(policy, self.obs_space, self.action_space, self.settings.way_of_actions)
         return self._agents[index]
 
     @functools.cached_property
@@ -196,7 +196,7 @@ class Run:
         Raises `InputError` where their spaces are not those that the policies know.
         """
         num_envs, length = num_envs or self.settings.num_envs, length or self.settings.rollout_length
-        made = make_rollout(source, num_envs, length, ACTION_MAPS[self.settings.actions])
+        made = make_rollout(source, num_envs, length, ACTION_MAPS[self.settings.way_of_actions])
         check_spaces(self, source.name, made)
         return made
 

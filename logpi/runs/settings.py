@@ -28,7 +28,7 @@ class Settings:
     network: Network = dataclasses.field(default_factory=Network)
     actions: Literal["auto", "clip", "rescale"] = "auto"
     """The way of a continuous action to its environment: clipped to the bounds, or -1 and 1 put on them; which of the
-    two by whether the bounds are far from -1 and 1, if not given."""
+    two by whether the bounds are far from -1 and 1, if not given. Those of a tanh-normal are always put on them."""
     reward_scaling: RewardScaling | None = None
     """What happens to rewards on their way to the algorithm."""
     log_every: int | None = None
@@ -62,6 +62,11 @@ class Settings:
             )
         check_part("algorithm", self.algorithm, "PPO()")
         check_kind("network", self.network, Network, "Network()")
+        if self.actions == "clip" and self.network.action_distribution == "tanh_normal":
+            raise InputError(
+                "actions is clip, but those of a tanh_normal lie between -1 and 1, which have to be put on the bounds "
+                "of the space: take rescale, or leave it out."
+            )
         if self.reward_scaling is not None:
             check_part("reward_scaling", self.reward_scaling, "RewardScaling()")
 
@@ -87,6 +92,11 @@ class Settings:
             return made
         source = f"{made.source}; changed: {', '.join(said)}"
         return dataclasses.replace(made, source=source if len(source) <= MOST_TEXT else made.source)
+
+    @property
+    def way_of_actions(self) -> Literal["auto", "clip", "rescale"]:
+        """As `actions`; those of a tanh-normal are rescaled."""
+        return "rescale" if self.network.action_distribution == "tanh_normal" else self.actions
 
     @property
     def steps_per_rollout(self) -> int:

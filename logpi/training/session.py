@@ -80,8 +80,8 @@ class Session:
         check_measurements(self._measurements)
         check_readable(self._as_run().config())
         where = None if self._plan is None else evaluation_rollout(self._as_run(), self._plan, self.task.source)
-        on_actions = note_on(self.task.rollout.action_space, settings.actions)
-        rescaled = settings.actions == "auto" and is_far(self.task.rollout.action_space)
+        on_actions = note_on(self.task.rollout.action_space, settings.way_of_actions)
+        rescaled = settings.way_of_actions == "auto" and is_far(self.task.rollout.action_space)
         notes = [self.task.source.note, on_actions if rescaled else "", layout_note(self.task.rollout.obs_space)]
         self.task.listener(self._planned(" ".join(filter(None, notes))))
         if on_actions and not rescaled:

@@ -239,7 +239,7 @@ def _rollout(source: EnvSource, settings: Settings, seeds: int) -> AbstractRollo
     check_processes(source, settings.num_envs)
     check_network(settings.network, source.obs_space, seeds)
     check_experience(settings.algorithm.experience.capacity, source.obs_space, source.action_space, seeds)
-    return make_rollout(source, settings.num_envs, settings.rollout_length, ACTION_MAPS[settings.actions])
+    return make_rollout(source, settings.num_envs, settings.rollout_length, ACTION_MAPS[settings.way_of_actions])
 
 
 def _fitting(source: EnvSource, given: Settings | None, said: dict[str, Any], chosen: Settings) -> Settings:

@@ -127,7 +127,9 @@ HEADS = {  # with the features they take; they cover the distributions that they
     "JointCategoricalHead": lambda: heads.JointCategoricalHead((2, 3))(jnp.arange(5.0)),
     "BernoulliHead": lambda: heads.BernoulliHead((3,))(LOGITS),
     "NormalHead": lambda: heads.NormalHead(jnp.array([0.1, -0.5]))(jnp.array([0.3, 2.0])),
-    "TanhNormal": lambda: distributions.TanhNormal(jnp.array([0.3, -1.0]), jnp.array([0.1, -0.5])),
+    "StateDependentNormalHead": lambda: heads.StateDependentNormalHead((2,))(jnp.array([0.3, 2.0, 0.5, -0.2])),
+    "TanhNormalHead": lambda: heads.TanhNormalHead((2,), -0.5)(jnp.array([0.3, -1.0, 0.2, -0.3])),
+    "TanhNormalHead, wide": lambda: heads.TanhNormalHead((), 1.5)(jnp.array([2.0, 0.0])),
     "ProductHead": lambda: make_head(KINDS["mixed"])(jnp.array([0.3, 0.5, -0.2])),
     "masked choices": lambda: distributions.masked(
         heads.JointCategoricalHead((2, 3))(jnp.arange(5.0)), jnp.array([True, True, False, True, True])

@@ -36,10 +36,10 @@ def _collect(rollout, model, state, key):
 NORMALIZED = {("none", "Discrete"), ("none", "Box"), ("gru", "MultiDiscrete"), ("lstm", "MultiBinary"), ("lstm", "Box")}
 
 
-def make(kind: str, memory: str) -> AbstractActorCritic:
+def make(kind: str, memory: str, **said: str) -> AbstractActorCritic:
     """A model whose policy depends on what it sees and remembers, with a normaliser in some of the cases."""
     normalize = (memory, kind) in NORMALIZED
-    network = Network(memory=memory, width=8, normalize_observations=normalize)
+    network = Network(memory=memory, width=8, normalize_observations=normalize, **said)
     made = filled(models.make_actor_critic, spaces.Box((3,)), ACTION_SPACES[kind], network, scale=1.5)
     return models.Normalized(made.model, models.Normalizer(spaces.Box((3,)))) if normalize else made
 
@@ -77,7 +77,18 @@ def recomputed(model, trajectory, lengths):
 @pytest.mark.parametrize("kind", ACTION_SPACES)
 @pytest.mark.parametrize("memory", ["none", "gru", "lstm"])
 def test_stored_and_recomputed_agree(kind, memory):
-    model, trajectory = collected(make(kind, memory), kind)
+    agree(make(kind, memory), kind, memory)
+
+
+@pytest.mark.parametrize("name", ["state_dependent_normal", "tanh_normal"])
+@pytest.mark.parametrize("memory", ["none", "gru"])
+def test_stored_and_recomputed_agree_for_other_distributions_of_numbers(name, memory):
+    agree(make("Box", memory, action_distribution=name), "Box", memory)
+
+
+def agree(model: AbstractActorCritic, kind: str, memory: str) -> None:
+    """Both log-probabilities and memories are those of a loop by hand."""
+    model, trajectory = collected(model, kind)
     ended = np.asarray(trajectory.terminated | trajectory.truncated)
     assert trajectory.start.any() and ended.any() and not trajectory.valid.all()  # else the test shows little
     expected, memories = by_hand(model, trajectory)

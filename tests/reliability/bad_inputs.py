@@ -141,6 +141,17 @@ PYTHON = {
     "a rollout beyond counting": (make(Settings, num_envs=10**400), r"is 128000.* less than 2\^31: give fewer"),
     "half a unit": (make(Network, width=2.5), "width is 2.5, but it must be a whole number"),
     "a deep network": (make(Network, depth=10**5), "depth is 100000, but it must be between 0 and 128"),
+    "a distribution of actions": (
+        make(Network, action_distribution="tanh"), "action_distribution is 'tanh', but it must be .*tanh_normal",
+    ),
+    "a deviation that a network does not give": (
+        make(Network, action_distribution="tanh_normal", initial_log_std=3),
+        "initial_log_std is 3, .*between -5 and 2: give a number between these",
+    ),
+    "squashed actions that are clipped": (
+        make(Settings, network=Network(action_distribution="tanh_normal"), actions="clip"),
+        "actions is clip, but those of a tanh_normal .*: take rescale, or leave it out",
+    ),
     "memory": (make(Network, memory=["gru"]), r"memory is \['gru'\], but it must be none or gru or lstm"),
     "normalising": (make(Network, normalize_observations="yes"), "is 'yes', but it must be True or False"),
     "a limit": (make(RewardScaling, limit=-1), "limit is -1, but it must be 0 or more"),
@@ -157,6 +168,14 @@ ENVIRONMENTS = {
     "actions of nothing": (train(Idle, num_envs=1), "has no entries: a policy needs at least one to choose"),
     "a space forgotten": (train(Forgotten), "has no action_space: set self.action_space to a space of gymnasium's"),
     "no bounds to rescale to": (train(Wide, actions="rescale"), "is not bounded on both sides: take clip"),
+    "no bounds to squash between": (
+        train(Wide, action_distribution="tanh_normal"),
+        "action_distribution is tanh_normal, .*: take normal or state",
+    ),
+    "choices of a Gaussian": (
+        train(action_distribution="normal"),
+        "action_distribution is normal, but actions in .* are choices.*: leave it",
+    ),
     "an option": (lambda _: logpi.train(logpi.envs.resolve("probe:recall", depth=3)), "does not take these options"),
 }
 POLICIES = {

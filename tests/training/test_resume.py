@@ -85,6 +85,16 @@ def test_compiled_bit_for_bit(algorithm: str, network: str, tmp_path: Path) -> N
     assert [row["iteration"] for row in resumed.history] == [i for i in range(1, 11) for _ in range(2)]
 
 
+@pytest.mark.parametrize("name", ["normal", "state_dependent_normal", "tanh_normal"])
+def test_every_distribution_of_numbers_bit_for_bit(name: str, tmp_path: Path) -> None:
+    changes = {"action_distribution": name, "checkpoint_every": 3, "width": 8, "seeds": 2}
+    train(tmp_path / "run", "probe:identity-mixed", **changes)
+    whole = files(tmp_path / "run")
+    logpi.resume(rewound(tmp_path / "run", 6))
+    assert files(tmp_path / "run") == whole and len(whole) == 3
+    assert logpi.load(tmp_path / "run").settings.network.action_distribution == name
+
+
 KILLED = """
 import sys
 sys.path.insert(0, {root!r})
