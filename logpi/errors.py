@@ -20,7 +20,7 @@ OTHERS_NAMES = {  # what has another name here, or needs something else first
     "clip_eps": "clip", "clip_range_vf": "value_clip", "ent_coef": "entropy_coef", "vf_coef": "value_coef",
     "log_std_init": "initial_log_std", "policy_kwargs": "network", "policy": "model", "n_seeds": "seeds",
     "num_seeds": "seeds", "optimizer": "optimiser", "env_kwargs": "env_options", "hidden_size": "width",
-    "hidden_sizes": "width", "net_arch": "width",
+    "hidden_sizes": "width", "net_arch": "width", "squash_output": "action_distribution",
     "callback": "callbacks", "listener": "callbacks", "verbose": "progress", "limit": "reward_scaling",
 }  # fmt: skip
 
