@@ -74,7 +74,7 @@ def test_an_algorithm_replaces_all_numbers_of_the_presets() -> None:
         ({"total_timesteps": 1}, "did you mean steps?"),
         ({"ent_coef": 0.1}, "did you mean entropy_coef?"),
         ({"n_steps": 5}, "did you mean rollout_length?"),
-        ({"qqq": 5}, "there are actions, activation,"),
+        ({"qqq": 5}, "there are action_distribution, actions, activation,"),
         ({"limit": 5.0}, "did you mean reward_scaling?"),
         ({"clip": -1.0}, "clip is -1.0, but it must be 0 or more"),
         ({"learning_rate": -1.0}, "learning_rate is -1.0"),
