@@ -13,6 +13,7 @@ os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
 os.environ.setdefault("MPLBACKEND", "agg")
 
 import jax
+import jaxtyping
 import pytest
 from jaxtyping import install_import_hook
 
@@ -21,6 +22,7 @@ from tests import typechecker
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 # Every annotation in logpi is checked by beartype on every call. The hook must be there before logpi is first imported.
+jaxtyping.jaxtyped = typechecker.checked  # by this name the hook's code asks for it
 install_import_hook("logpi", f"{typechecker.__name__}.typechecker")
 
 MEMORY = Path("/proc/self/statm")  # in pages: all that is mapped, and what of it is there

@@ -1,6 +1,7 @@
 """Settings by name: one number changed, all the rest kept; and what is said of names that there are not."""
 
 import dataclasses
+import inspect
 from typing import Any
 
 import pytest
@@ -10,7 +11,6 @@ from logpi import Adam, GAE, InputError, Network, PPO, RewardScaling
 from logpi.errors import OTHERS_NAMES
 from logpi.runs.presets import GENERAL
 from logpi.runs.settings import names_of, Settings
-from logpi.training.train import chosen_settings
 
 
 def flat(part: Any, name: str = "settings") -> dict[str, Any]:
@@ -96,10 +96,7 @@ def test_an_algorithm_beside_settings_of_another_is_refused() -> None:
 
 def test_names_of_other_libraries_are_answered_with_names_that_there_are() -> None:
     settings = [settings.with_(reward_scaling=True) for settings in GENERAL.values()]
-    known = (
-        set().union(*map(names_of, settings))
-        | chosen_settings.__globals__["inspect"].signature(logpi.train).parameters.keys()
-    )
+    known = set().union(*map(names_of, settings)) | inspect.signature(logpi.train).parameters.keys()
     assert set(OTHERS_NAMES.values()) <= known and not set(OTHERS_NAMES) & known - {"limit"}
 
 
