@@ -138,6 +138,10 @@ STILL = {
     *(("measure-valued", case) for family in ("probs", "logits", "coins") for case in shared(FAMILIES[family])),
 }
 
+PARTLY_STILL = {
+    ("pathwise", "N linear f=x")
+}  # the derivative in the mean is 1 in every replicate, that in sigma varies
+
 
 def pairs(default: bool) -> list[tuple[str, str]]:
     """(estimator, case) for those that run by default, or for all others."""

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 import logpi as le
-from tests.estimators.admission import EVOLUTION, pairs, STILL, TABLE
+from tests.estimators.admission import EVOLUTION, pairs, PARTLY_STILL, STILL, TABLE
 from tests.estimators.cases import CASES, deviations, expectation_of, flat, params_of, truth
 
 QUICK, FULL = 0.005, 0.0018
 MOST = 30_000_000
+ENOUGH = 1_000_000  # with which those are far within the precision whose estimate never is called converged
 
 
 def check(name: str, case: str, precision: float) -> None:
@@ -24,7 +25,8 @@ def check(name: str, case: str, precision: float) -> None:
     if (name, case) in STILL:
         e = le.estimate(J, params_of(case), key, samples=200_000)
     else:
-        e = le.estimate(J, params_of(case), key, rtol=precision, max_samples=MOST)
+        most = ENOUGH if (name, case) in PARTLY_STILL else MOST
+        e = le.estimate(J, params_of(case), key, rtol=precision, max_samples=most)
         error = flat(e.gradient_error)
         assert e.converged == np.all(np.isfinite(error))  # that of E[x] in the mean of x is 1 in every replicate
         assert np.linalg.norm(error[np.isfinite(error)]) <= 1.1 * precision * np.linalg.norm(truth(case)[1])
