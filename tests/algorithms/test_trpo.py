@@ -23,17 +23,19 @@ KEY = jax.random.key(3)
 DECAYING = Optax(optax.adamw(1e-2, weight_decay=0.1))  # moves whatever it is given, gradient or not
 
 
-def updated(algorithm, env="CartPole-v1", memory="none", length=64):
-    """The model and the rollout before an update, the learner after it, and what it showed."""
+def updated(*algorithms, env="CartPole-v1", memory="none", length=64):
+    """The model and the rollout before an update, and for each algorithm the learner after it and what it showed.
+
+    By one program, as all start with the same model.
+    """
     rollout = CompiledRollout(resolve(env).env, num_envs=4, length=length)
     spec = Spec.of(rollout)
 
     @eqx.filter_jit
     def once(key):
-        model = algorithm.build(spec, Network(memory=memory, width=16), key)
-        state = algorithm.init(model, spec, 10, key)
+        model = algorithms[0].build(spec, Network(memory=memory, width=16), key)
         trajectory, _ = rollout.collect(model, rollout.init(model, key), key)
-        return model, trajectory, *algorithm.update(state, trajectory, key)
+        return model, trajectory, *(one.update(one.init(model, spec, 10, key), trajectory, key) for one in algorithms)
 
     return once(KEY)
 
@@ -53,8 +55,7 @@ def distance(first, second):
 def test_fitting_the_critic_does_not_move_the_policy(kind, memory):
     """Where they share a memory too, and whatever the optimiser does: as far as without a fit, but for the critic."""
     little, much = (kind(optimiser=o, num_epochs=n) for o, n in ((Optax(optax.sgd(0.0)), 1), (DECAYING, 5)))
-    _, trajectory, still, shown = updated(little, memory=memory)
-    _, _, fitted, _ = updated(much, memory=memory)
+    _, trajectory, (still, shown), (fitted, _) = updated(little, much, memory=memory)
     before, after = (policies(learner.model, trajectory) for learner in (still, fitted))
     assert distance(before, after) < 1e-6 < float(shown["kl"])
     values = [unroll(x.model, trajectory.obs, trajectory.start, trajectory.memory)[0].value for x in (still, fitted)]
@@ -65,8 +66,7 @@ def test_the_page_moves_the_policy_by_its_critic():
     """What the test above would find: the algorithm of the page, whose critic fits what it shares."""
     own = own_page.load("OwnTRPO").OwnTRPO
     little, much = (own(optimiser=o, num_epochs=n) for o, n in ((Optax(optax.sgd(0.0)), 1), (DECAYING, 5)))
-    _, trajectory, still, _ = updated(little, memory="gru")
-    _, _, fitted, _ = updated(much, memory="gru")
+    _, trajectory, (still, _), (fitted, _) = updated(little, much, memory="gru")
     assert distance(policies(still.model, trajectory), policies(fitted.model, trajectory)) > 1e-3
 
 
@@ -74,8 +74,7 @@ def test_the_page_steps_alike():
     """By the Hessian of the KL and JAX's own conjugate gradients, from the same rollout."""
     own = own_page.load("OwnTRPO").OwnTRPO
     with jax.enable_x64(True):
-        before, _, after, shown = updated(TRPO(iterations=10, num_epochs=1))
-        _, _, by_hand, told = updated(own(num_epochs=1))
+        before, _, (after, shown), (by_hand, told) = updated(TRPO(iterations=10, num_epochs=1), own(num_epochs=1))
         models = (before, after.model, by_hand.model)
         start, ours, theirs = (np.asarray(ravel_pytree(eqx.filter(x.actor, eqx.is_array))[0]) for x in models)
     first, second = ({name: float(x) for name, x in numbers.items()} for numbers in (shown, told))
@@ -108,7 +107,7 @@ def test_every_update_keeps_to_the_trust_region():
 @pytest.mark.parametrize("space", ["box", "multidiscrete", "multibinary"])
 @pytest.mark.parametrize("memory", ["none", "gru"])
 def test_every_kind_of_action(space, memory):
-    _, _, learner, shown = updated(TRPO(num_epochs=2), f"probe:recall-{space}", memory, 32)
+    _, _, (learner, shown) = updated(TRPO(num_epochs=2), env=f"probe:recall-{space}", memory=memory, length=32)
     assert shown["step"] > 0 and 0.001 < shown["kl"] <= 0.015 and shown["residual"] < 0.1
     assert all(bool(jnp.isfinite(x).all()) for x in jax.tree.leaves(eqx.filter(learner, eqx.is_inexact_array)))
 

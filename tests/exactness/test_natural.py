@@ -17,6 +17,7 @@ from logpi.learners.steps import reached_by
 from logpi.models import make_actor_critic, Network, unroll
 from logpi.parameters import trainable
 from logpi.surrogates import weighted_mean
+from tests.weights import filled
 
 ROUNDING = 1e-12
 RNG = np.random.default_rng(0)
@@ -61,9 +62,10 @@ def test_the_fisher_matrix_is_that_of_the_score(kind):
         of_row = jax.vmap(lambda policy: jax.vmap(policy.log_prob)(events))
         return jax.vmap(of_row)(policies(params))
 
-    p, scores = np.exp(log_probs(params)), np.nan_to_num(np.asarray(jax.jacobian(log_probs)(params)))
+    logs, slopes = jax.jit(lambda x: (log_probs(x), jax.jacobian(log_probs)(x)))(params)
+    p, scores = np.exp(logs), np.nan_to_num(np.asarray(slopes))
     wanted = np.einsum("st,ste,stei,stej->ij", weight, p, scores, scores) / np.sum(weight)
-    found = matrix(fisher(policies, params, weight), 8)
+    found = jax.jit(lambda x: jax.vmap(fisher(policies, x, weight))(jnp.eye(8)))(params)
     np.testing.assert_allclose(found, wanted, rtol=ROUNDING, atol=ROUNDING * np.abs(wanted).max())
 
 
@@ -194,8 +196,8 @@ def test_the_residual_is_that_of_the_equation():
 @pytest.mark.parametrize("memory", ["none", "gru", "lstm"])
 def test_what_the_policy_depends_on_is_found(memory):
     """All but the critic's own layers, which are none of the encoder's and the memory's."""
-    key, network = jax.random.key(0), Network(memory=memory, normalize_observations=True)
-    model = make_actor_critic(spaces.Box((3,)), spaces.Box((2,)), network, key=key)
+    network = Network(memory=memory, normalize_observations=True)
+    model = filled(make_actor_critic, spaces.Box((3,)), spaces.Box((2,)), network)
     obs, start = jnp.ones((2, 4, 3)), jnp.zeros((2, 4), bool)
     at_first = jax.tree.map(lambda m: jnp.broadcast_to(m, (2, *m.shape)), model.initial_memory())
     kept = reached_by(lambda model: unroll(model, obs, start, at_first)[0].policy, model)
