@@ -13,9 +13,12 @@ TYPE_CHECKING = False  # type checkers take it for true; to import it costs more
 if TYPE_CHECKING:
     from .algorithms import A2C as A2C
     from .algorithms import AbstractAlgorithm as AbstractAlgorithm
+    from .algorithms import DDPG as DDPG
     from .algorithms import NPG as NPG
     from .algorithms import PPO as PPO
     from .algorithms import REINFORCE as REINFORCE
+    from .algorithms import SAC as SAC
+    from .algorithms import TD3 as TD3
     from .algorithms import TRPO as TRPO
     from .credit import GAE as GAE
     from .credit import MonteCarlo as MonteCarlo
@@ -87,7 +90,10 @@ __getattr__, __dir__, __all__ = attach(
             "AbstractAlgorithm",
             "NPG",
             "PPO",
+            "DDPG",
             "REINFORCE",
+            "SAC",
+            "TD3",
             "TRPO",
         ),
         "credit": (

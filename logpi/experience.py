@@ -170,6 +170,9 @@ class Replayed(eqx.Module):
 class Replay(AbstractExperience):
     """The last `capacity` rows of all streams together: `update` gets a `Replayed`, to `sample` from.
 
+    - `capacity`: rows that are kept, over all environments.
+    - `batch_size`: rows of a sample, which is what a gradient step is on.
+
     A row with a number that is not finite is kept as one that counts for nothing, with zeros in place of such numbers:
     multiplied by a weight of 0, NaN would still be NaN.
     """

@@ -7,6 +7,10 @@ from .base import AbstractSingleStep as AbstractSingleStep
 from .base import Spec as Spec
 from .natural_gradient import AbstractNaturalGradient as AbstractNaturalGradient
 from .npg import NPG as NPG
+from .off_policy import AbstractOffPolicy as AbstractOffPolicy
 from .ppo import PPO as PPO
 from .reinforce import REINFORCE as REINFORCE
+from .sac import SAC as SAC
+from .td3 import DDPG as DDPG
+from .td3 import TD3 as TD3
 from .trpo import TRPO as TRPO

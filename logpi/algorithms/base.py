@@ -42,7 +42,7 @@ from ..trajectory import Trajectory
 MOST = 1e6  # of a coefficient: finite, and far more than anything is trained with
 
 Shown = dict[str, Float[Array, ""]]  # what an update showed: a number for each measurement, by name
-Record = dict[str, Float[Array, "segments time"]]  # what an objective says of each row, by the name of a measurement
+Record = dict[str, Float[Array, "..."]]  # what an objective says of each row, by the name of a measurement
 
 ENTROPY = Measurement(
     "entropy", "nats", "How much chance is left in an action.", "Entropy of the policy", "entropy", watch="collapses",
@@ -97,6 +97,7 @@ class AbstractAlgorithm(eqx.Module):
     """A state, and a function from experience to the next state. The state is what a checkpoint is."""
 
     measurements: eqx.AbstractClassVar[tuple[Measurement, ...]]  # of every update
+    action_distribution: ClassVar[str] = "normal"  # of continuous actions, where a network does not say
 
     @property
     @abc.abstractmethod

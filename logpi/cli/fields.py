@@ -76,6 +76,11 @@ def with_credit(settings: Settings, credit: str | None) -> Settings:
         return settings
     kind = CREDITS[choose("--credit", credit, tuple(CREDITS))]
     before: Any = settings.algorithm
+    if "credit" not in _parts(before):
+        raise InputError(
+            f"--credit is {credit}, but {type(before).__name__} has none, for its critics look one step ahead: leave "
+            "it out."
+        )
     if type(before.credit) is kind:
         return settings
     algorithm_with: Any = dataclasses.replace(before, credit=kind(gamma=before.credit.gamma))
@@ -83,7 +88,7 @@ def with_credit(settings: Settings, credit: str | None) -> Settings:
 
 
 def settings_flags(settings: Settings, *, texts: bool = True) -> list[Flag]:
-    """A flag for every number and choice in settings, with their values as defaults.
+    """A flag for every number and choice in settings, with their values as defaults; one for what parts share.
 
     Without `texts` they have no help: finding that takes longer than all the rest.
     """
@@ -91,13 +96,14 @@ def settings_flags(settings: Settings, *, texts: bool = True) -> list[Flag]:
     flags = _fields(settings, ("steps", "num_envs", "rollout_length", "actions"), "", texts)
     parts = _parts(algorithm)
     for part in (algorithm, *parts.values()):
-        names = [f.name for f in dataclasses.fields(part) if f.name not in parts]
+        taken = parts.keys() | {flag.name for flag in flags}
+        names = [f.name for f in dataclasses.fields(part) if f.name not in taken]
         flags += _fields(part, names, type(part).__name__, texts)
     flags += _fields(settings.network, [f.name for f in dataclasses.fields(settings.network)], "network", texts)
     text = "divide rewards by the standard deviation of their running discounted sum"
     scaling = settings.reward_scaling
     flags.append(Flag("reward_scaling", bool, text, scaling is not None, on_and_off=True, group="rewards"))
-    flags += _fields(scaling or RewardScaling(gamma=algorithm.credit.gamma), ("limit",), "rewards", texts)
+    flags += _fields(scaling or RewardScaling(), ("limit",), "rewards", texts)
     return flags
 
 

@@ -12,3 +12,5 @@ from .normal import Normal as Normal
 from .normal import TanhNormal as TanhNormal
 from .numpyro.adapter import FromNumpyro as FromNumpyro
 from .point import Point as Point
+from .support import expected as expected
+from .traits import nearest_uniform as nearest_uniform

@@ -60,6 +60,7 @@ def _(dist: Bernoulli) -> Traits:
         families=lambda: [Family("Bernoulli", "Bernoulli", shape, lambda: {"probs": jax.nn.sigmoid(dist.logits)})],
         masked=lambda allowed: _masked(dist, allowed),
         bernoulli_logits=lambda: dist.logits,
+        nearest_uniform=lambda: Bernoulli(jnp.where(jnp.isinf(dist.logits), dist.logits, 0.0)),
         quantiles=lambda: Quantiles(dist.logits.size, lambda uniform: _coins_at(dist, uniform)),
         summary=lambda: {"ones": jax.nn.sigmoid(dist.logits)},
     )

@@ -12,7 +12,7 @@ from .base import AbstractDistribution
 from .probabilities import by_logits
 from .quantiles import choice_at
 from .threefry import fast_key, in_one_row
-from .traits import Family, Quantiles, Traits, traits
+from .traits import Branches, Family, Quantiles, Traits, traits
 
 
 class Categorical(AbstractDistribution):
@@ -71,6 +71,13 @@ def _(dist: Categorical) -> Traits:
         families=lambda: [Family("Categorical", "Categorical", (), lambda: {"logits": dist.logits})],
         masked=lambda allowed: Categorical(jnp.where(allowed | ~jnp.any(allowed), dist.logits, -jnp.inf)),
         categorical_logits=lambda: dist.logits,
+        branches=lambda _: _branches(dist),
+        nearest_uniform=lambda: Categorical(jnp.where(jnp.isneginf(dist.logits), dist.logits, 0.0)),
         quantiles=lambda: Quantiles(1, lambda uniform: choice_at(jax.nn.softmax(dist.logits), uniform[0])),
         summary=lambda: {"probabilities": jax.nn.softmax(dist.logits)},
     )
+
+
+def _branches(dist: Categorical) -> Branches:
+    log_probs = jax.nn.log_softmax(dist.logits)
+    return Branches(jnp.arange(dist.logits.shape[-1]), log_probs, jnp.exp(log_probs))

@@ -16,9 +16,9 @@ from .forbidden import masked, num_values
 from .guards import not_reparametrised, parameters_of
 from .probabilities import log_prob_of_draw, probability
 from .quantiles import quantiles_of
-from .support import as_array, as_event, choices
+from .support import as_array, as_event, branches, choices, table
 from .threefry import split
-from .traits import families_of, Probability, Quantiles, Traits, traits
+from .traits import Branches, families_of, nearest_uniform, Probability, Quantiles, Traits, traits
 
 
 class Joint(AbstractDistribution):
@@ -128,6 +128,7 @@ def _(dist: Joint) -> Traits:
         as_event=lambda event: _as_event(dist, event),
         pmf=lambda event: _probability(parts, tuple(event)),
         masked=lambda allowed: Joint(_masked(parts, allowed)),
+        nearest_uniform=lambda: Joint(tuple(map(nearest_uniform, parts))),
         log_prob_of_draw=lambda event: _log_prob_of_draw(parts, tuple(event)),
         quantiles=lambda: _quantiles(dist),
     )
@@ -145,6 +146,8 @@ def _(dist: Product) -> Traits:
         as_event=lambda event: structure.unflatten(map(as_event, parts, _events(structure, event))),
         pmf=lambda event: _probability(parts, events(event)),
         masked=lambda allowed: Product(structure.unflatten(_masked(parts, allowed))),
+        nearest_uniform=lambda: Product(structure.unflatten(map(nearest_uniform, parts))),
+        branches=lambda key: _branches(parts, structure, key),
         log_prob_of_draw=lambda event: _log_prob_of_draw(parts, events(event)),
     )
 
@@ -190,6 +193,16 @@ def _as_event(dist: Joint, event: Any) -> Array:
             f"{len(dist.parts)} parts: give one for each."
         )
     return jnp.stack([as_event(part, entry) for part, entry in zip(dist.parts, event, strict=True)])
+
+
+def _branches(parts: list[AbstractDistribution], structure: PyTree, key: PRNGKeyArray) -> Branches:
+    """Every combination of the parts' branches."""
+    found = [branches(part, one) for part, one in zip(parts, split(key, len(parts)), strict=True)]
+    combined = table([np.arange(branch.weights.size) for branch in found]).T
+    rows = [jax.tree.map(lambda x, at=at: x[at], branch) for branch, at in zip(found, combined, strict=True)]
+    log_probs = sum((row.log_probs for row in rows), jnp.zeros(()))
+    weights = jnp.prod(jnp.stack([row.weights for row in rows]), axis=0)
+    return Branches(structure.unflatten(row.events for row in rows), log_probs, weights)
 
 
 def _probability(parts: Sequence[AbstractDistribution], events: Sequence[Any]) -> Probability:

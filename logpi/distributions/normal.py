@@ -82,7 +82,7 @@ def _(dist: Normal) -> Traits:
     )
 
 
-def _numbers_at(dist: Normal, uniform: Float[Array, " d"]) -> Float[Array, "*shape"]:
+def _numbers_at(dist: Any, uniform: Float[Array, " d"]) -> Float[Array, "*shape"]:
     return dist.mean + jnp.exp(dist.log_std) * jax.scipy.special.ndtri(uniform).reshape(dist.mean.shape)
 
 
@@ -211,6 +211,10 @@ def _(dist: TanhNormal) -> Traits:
         contains=lambda event: jnp.abs(event) < 1,  # `log_prob` goes on beyond
         such_as="numbers between -1 and 1",
         quantiles=lambda: Quantiles(dist.mean.size, lambda uniform: _inside(_tanh(_numbers_at(dist.normal, uniform)))),
+        # arctanh of numbers that are spread evenly between -1 and 1 has mean 0 and variance pi^2 / 12.
+        nearest_uniform=lambda: TanhNormal(
+            jnp.zeros_like(dist.mean), jnp.full_like(dist.log_std, np.log(np.pi / np.sqrt(12)))
+        ),
         not_reparametrised=list,
         constraints=lambda: [wide_enough("TanhNormal", dist.mean, jnp.exp(dist.log_std))],
         summary=lambda: _moments(dist),
@@ -223,3 +227,83 @@ def _moments(dist: TanhNormal) -> dict[str, np.ndarray]:
     mean, std = np.asarray(dist.mean), np.exp(np.asarray(dist.log_std))
     events = np.tanh(mean[..., None] + np.broadcast_to(std, mean.shape)[..., None] * np.asarray(even))
     return {"mean": events.mean(axis=-1), "std": events.std(axis=-1)}
+
+
+class ClippedNormal(AbstractDistribution):
+    """A Gaussian of which what lies beyond -1 and 1 is put onto them: of each entry, a density between two atoms.
+
+    The noise of deterministic policies (Fujimoto et al. 2018, arXiv:1802.09477, algorithm 1), of which the action is
+    what the environment gets. Its log-probability is of the atom at -1 and 1, and of the density between them. Raises
+    `InputError` unless mean and log_std have one shape.
+    """
+
+    mean: Float[Array, "..."]
+    log_std: Float[Array, "..."]
+
+    def __check_init__(self):
+        _check_shapes("ClippedNormal", self.mean, self.log_std)
+
+    def sample(self, key: PRNGKeyArray, shape: tuple[int, ...] = ()) -> Float[Array, "*batch_and_shape"]:
+        return jnp.clip(Normal(self.mean, self.log_std).sample(key, shape), -1, 1)
+
+    def sample_and_log_prob(self, key: PRNGKeyArray) -> tuple[Float[Array, "*shape"], Float[Array, ""]]:
+        event = self.sample(key)
+        return event, self.log_prob(event)
+
+    def log_prob(self, event: Float[Array, "*shape"]) -> Float[Array, ""]:
+        z = (event - self.mean) * jnp.exp(-self.log_std)
+        between = -0.5 * z**2 - self.log_std - HALF_LOG_TWO_PI
+        low, high = self._atoms()
+        return jnp.sum(jnp.where(event <= -1, low, jnp.where(event >= 1, high, between)))
+
+    def entropy(self) -> Float[Array, ""]:
+        """Of the atoms and of the density together."""
+        mass, _, squares = self._moments()
+        atoms = -sum(jnp.exp(atom) * atom for atom in self._atoms())
+        return jnp.sum(atoms + mass * (self.log_std + HALF_LOG_TWO_PI) + 0.5 * squares)
+
+    def kl(self, other: Any) -> Float[Array, ""]:
+        mass, first, squares = self._moments()
+        shift, ratio = (self.mean - other.mean) * jnp.exp(-other.log_std), jnp.exp(self.log_std - other.log_std)
+        of_other = shift**2 * mass + 2 * shift * ratio * first + ratio**2 * squares
+        atoms = sum(jnp.exp(p) * (p - q) for p, q in zip(self._atoms(), other._atoms(), strict=True))
+        return jnp.sum(atoms + mass * (other.log_std - self.log_std) + 0.5 * (of_other - squares))
+
+    def mode(self) -> Float[Array, "*shape"]:
+        """The mean, put onto the ends where it lies beyond them."""
+        return jnp.clip(self.mean, -1, 1)
+
+    def _ends(self) -> tuple[Array, Array]:
+        """-1 and 1 as standard normal numbers."""
+        return (-1 - self.mean) * jnp.exp(-self.log_std), (1 - self.mean) * jnp.exp(-self.log_std)
+
+    def _atoms(self) -> tuple[Array, Array]:
+        """The log-probabilities of -1 and of 1."""
+        low, high = self._ends()
+        return jax.scipy.special.log_ndtr(low), jax.scipy.special.log_ndtr(-high)
+
+    def _moments(self) -> tuple[Array, Array, Array]:
+        """Of the standard normal number between the ends: its mass, its mean and its mean square, not normalised."""
+        low, high = self._ends()
+        at_low, at_high = (jnp.exp(-0.5 * end**2 - HALF_LOG_TWO_PI) for end in (low, high))
+        mass = jax.scipy.special.ndtr(high) - jax.scipy.special.ndtr(low)
+        return mass, at_low - at_high, mass + low * at_low - high * at_high
+
+
+@traits.register
+def _(dist: ClippedNormal) -> Traits:
+    return Traits(
+        "ClippedNormal",
+        is_proven=lambda: True,
+        shape=jnp.shape(dist.mean),
+        contains=lambda event: jnp.abs(event) <= 1,
+        such_as="numbers from -1 to 1",
+        quantiles=lambda: Quantiles(dist.mean.size, lambda uniform: jnp.clip(_numbers_at(dist, uniform), -1, 1)),
+        # Numbers that are spread evenly between -1 and 1 have mean 0 and variance 1 / 3.
+        nearest_uniform=lambda: ClippedNormal(
+            jnp.zeros_like(dist.mean), jnp.full_like(dist.log_std, -0.5 * np.log(3.0))
+        ),
+        not_reparametrised=list,
+        constraints=lambda: [wide_enough("ClippedNormal", dist.mean, jnp.exp(dist.log_std))],
+        summary=lambda: {"mean": dist.mean, "std": np.exp(np.asarray(dist.log_std))},
+    )

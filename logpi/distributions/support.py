@@ -1,18 +1,20 @@
-"""The support of a distribution: which events there are, and all of them where they are finitely many."""
+"""The support of a distribution: which events there are, all of them where they are finitely many, and sums over it."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, PyTree
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..errors import InputError, shown
 from ..parameters import as_real_array
 from .base import AbstractDistribution
-from .traits import traits
+from .guards import check_reparametrised
+from .traits import Branches, traits
 
 MOST_EVENTS = 2**20  # a sum of a million terms still fits into memory
 
@@ -44,6 +46,39 @@ def all_events(dist: AbstractDistribution) -> Array:
     """All events of a finite support, along a first axis. Raises `InputError` where they are infinite or too many."""
     values, shape = choices(dist)
     return jnp.asarray(table(values).reshape(-1, *shape))
+
+
+def branches(dist: AbstractDistribution, key: PRNGKeyArray) -> Branches:
+    """All events of a finite support, each weighed by its probability; otherwise one event, that was drawn.
+
+    Of independent parts some may be listed and others drawn. Raises `InputError` for a support that is too large to be
+    listed, and where a derivative is taken through a draw that has none.
+    """
+    known = traits(dist)
+    found = known.branches(key)
+    if found is not None:
+        return found
+    if known.values() is not None and known.shape is not None:
+        events = all_events(dist)
+        log_probs = jax.vmap(dist.log_prob)(events)
+        return Branches(events, log_probs, jnp.exp(log_probs))
+    event, log_prob = dist.sample_and_log_prob(key)
+    log_prob += check_reparametrised(dist)
+    return Branches(jax.tree.map(lambda x: x[None], event), log_prob[None], jnp.ones(1))
+
+
+def expected(
+    dist: AbstractDistribution, function: Callable[[PyTree[Array], Float[Array, ""]], PyTree[Array]], key: PRNGKeyArray
+) -> PyTree[Array]:
+    """`E[function(event, log_prob)]`, differentiable in the parameters: a pytree of scalars.
+
+    Exact over what is finitely many, at one event through which derivatives go otherwise. So whoever asks for it need
+    not ask what kind of action there is.
+    """
+    events, log_probs, weights = branches(dist, key)
+    possible = weights > 0
+    values = jax.vmap(function)(events, jnp.where(possible, log_probs, 0.0))
+    return jax.tree.map(lambda v: jnp.sum(weights * jnp.where(possible, v, 0.0)), values)
 
 
 def as_event(dist: AbstractDistribution, event: Any) -> PyTree[Array]:

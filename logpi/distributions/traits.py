@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, PyTree
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
 FEWEST_NUMBERS = 4  # that a scale is to span: rounding then adds at most half a hundredth to the variance of draws
 
@@ -63,6 +63,14 @@ class Probability(NamedTuple):
     counts: Bool[Array, ""]
 
 
+class Branches(NamedTuple):
+    """Events whose values, weighed, make an expectation: all there are, or one that was drawn."""
+
+    events: PyTree[Array]  # (branches, ...)
+    log_probs: Float[Array, " branches"]  # of each event
+    weights: Float[Array, " branches"]  # of which the sum is 1
+
+
 class Family(NamedTuple):
     """The family that the entries of an event come from, under the name and with the parameters of a textbook."""
 
@@ -109,6 +117,8 @@ class Traits:
     masked: Callable[[Bool[Array, " flags"]], Any] = untold  # with a flag for each of `values`: the rest is never drawn
     # Samplers.
     quantiles: Callable[[], Quantiles | None] = untold
+    branches: Callable[[PRNGKeyArray], Branches | None] = untold  # where some parts are listed and others drawn
+    nearest_uniform: Callable[[], Any] = untold  # of this kind, the likeliest for events that are spread evenly
     not_reparametrised: Callable[[], list[Array] | None] = untold  # in which a draw has no derivative, or a wrong one
     # Parameters.
     parameters: Callable[[], Iterable[tuple[str, str, Any]] | None] = untold  # kind, name, value; else its own fields
@@ -131,3 +141,9 @@ def families_of(dist: Any) -> list[Family]:
     known = traits(dist)
     families = known.families()
     return [Family(known.name, "", (), dict)] if families is None else families
+
+
+def nearest_uniform(dist: Any) -> Any:
+    """A distribution of this kind and support under which all events are as likely as can be; itself if untold."""
+    nearest = traits(dist).nearest_uniform()
+    return dist if nearest is None else nearest

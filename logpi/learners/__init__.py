@@ -15,3 +15,4 @@ from .steps import init_learner as init_learner
 from .steps import Learner as Learner
 from .steps import no_noise as no_noise
 from .steps import reached_by as reached_by
+from .steps import towards as towards

@@ -152,6 +152,19 @@ def gradient_step(
     return apply_gradient(learner, uphill, optimiser), uphill, record
 
 
+def towards(target: PyTree, model: PyTree, share: float | Float[Array, ""]) -> PyTree:
+    """A slowly following copy of a model, one step on: each parameter by this share of what it is behind.
+
+    Polyak averaging, as in Lillicrap et al. 2016 (arXiv:1509.02971), section 3. What is not learned, a statistic, is
+    copied.
+    """
+
+    def follow(learned, old, new):
+        return old + share * (new - old) if learned else new
+
+    return jax.tree.map(follow, trainable(model), target, model)
+
+
 def reached_by(function: Callable[[PyTree], PyTree], model: PyTree) -> PyTree:
     """The arrays of a model that a function of it depends on, and `None` for each of the others.
 

@@ -1,5 +1,9 @@
 """Policies and critics: from an observation (and a memory) to a distribution over actions and a value."""
 
+from .action_values import AbstractActionValues as AbstractActionValues
+from .action_values import ActionValue as ActionValue
+from .action_values import Ensemble as Ensemble
+from .action_values import make_ensemble as make_ensemble
 from .base import AbstractActorCritic as AbstractActorCritic
 from .base import AbstractPolicy as AbstractPolicy
 from .base import Deterministic as Deterministic
@@ -18,8 +22,12 @@ from .encoders import AbstractEncoder as AbstractEncoder
 from .encoders import FlatEncoder as FlatEncoder
 from .encoders import ImageEncoder as ImageEncoder
 from .encoders import make_encoder as make_encoder
+from .exploring import Noisy as Noisy
+from .exploring import WarmingUp as WarmingUp
 from .feedforward import FeedForwardActorCritic as FeedForwardActorCritic
+from .feedforward import FeedForwardPolicy as FeedForwardPolicy
 from .masked import Masked as Masked
+from .normalizer import innermost_obs as innermost_obs
 from .normalizer import Normalized as Normalized
 from .normalizer import Normalizer as Normalizer
 from .normalizer import observe as observe

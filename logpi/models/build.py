@@ -18,9 +18,9 @@ from ..spaces.kinds import MultiDiscrete, Space
 from ..spaces.masks import groups, split_mask
 from ..spaces.membership import caster, draw, mapped, reader, shape_of
 from .base import AbstractActorCritic, AbstractPolicy, WithoutCritic
-from .encoders import make_encoder
-from .feedforward import FeedForwardActorCritic
-from .heads import ACTION_DISTRIBUTIONS, LOG_STDS, make_head
+from .encoders import AbstractEncoder, make_encoder
+from .feedforward import FeedForwardActorCritic, FeedForwardPolicy
+from .heads import ACTION_DISTRIBUTIONS, BOUNDED, LOG_STDS, make_head
 from .masked import Masked
 from .networks import is_network, network_actor_critic
 from .normalizer import Normalized, Normalizer
@@ -58,14 +58,14 @@ class Network:
     """Hidden layers: two networks of 2, usually; in front of a memory 1; behind the convolutions of a picture 0."""
     activation: Literal["tanh", "relu", "silu", "gelu"] | None = None
     """Of the hidden layers and of the convolutions; usually tanh, and relu in convolutions."""
-    action_distribution: Literal["normal", "state_dependent_normal", "tanh_normal"] | None = None
-    """Of continuous actions: a Gaussian, usually with one deviation for all states; one whose deviation comes from the
-    network too; or that squashed by tanh, so that actions never lie beyond their bounds."""
     initial_log_std: float = 0.0
     """Logarithm of the standard deviation of continuous actions at the start, before any tanh; 0 where there are none.
     """
     normalize_observations: bool = False
     """Bring every number of an observation to mean 0 and variance 1, by running statistics inside the policy."""
+    action_distribution: Literal["normal", "state_dependent_normal", "tanh_normal"] | None = None
+    """Of continuous actions: a Gaussian, usually with one deviation for all states; one whose deviation comes from the
+    network too; or that squashed by tanh, so that actions never lie beyond their bounds."""
 
     def __post_init__(self):
         choice("memory", self.memory, ("none", "gru", "lstm"))
@@ -94,6 +94,11 @@ class Network:
     def has_deviations(self) -> bool:
         """Whether standard deviations of actions come from it, as their means do."""
         return self.action_distribution in ("state_dependent_normal", "tanh_normal")
+
+    @property
+    def hidden_activation(self) -> Activation:
+        """Of the hidden layers."""
+        return ACTIVATIONS[self.activation or "tanh"]
 
     def units(self, obs_space: Space) -> tuple[int, ...]:
         """Of each hidden layer behind what encodes observations of a space, and of the memory, if there is one."""
@@ -128,28 +133,30 @@ def _check_depth(network: Network) -> None:
 
 
 def make_actor_critic(
-    obs_space: Space, action_space: Space, network: Network | None = None, *, key: PRNGKeyArray
+    obs_space: Space,
+    action_space: Space,
+    network: Network | None = None,
+    *,
+    action_distribution: str = "normal",
+    critic: bool = True,
+    key: PRNGKeyArray,
 ) -> AbstractActorCritic:
     """An actor-critic that reads observations of one space and acts in another; `Masked` where there is a mask.
 
-    Raises `InputError` for a space that no head or encoder knows, or without entries, for an `initial_log_std` or an
-    `action_distribution` of actions that have none, or are not bounded as it is, and for a mask that does not fit.
+    `action_distribution` is that of continuous actions where the network does not say, as `make_head` takes it.
+    Without `critic` a model without memory says 0 for the value, and has no parameters for it. Raises `InputError` for
+    a space that no head or encoder knows, or without entries, for an `initial_log_std` or an `action_distribution` of
+    actions that have none, or are not bounded as it is, and for a mask that does not fit.
     """
     network = network or Network()
     obs_space, has_mask = split_mask(obs_space, action_space)
-    _check_boxes(network, action_space)
+    distribution = network.action_distribution or (action_distribution if boxes(action_space) else None)
+    _check_boxes(network, distribution, action_space)
     encoder_key, model_key = jax.random.split(key)
-    units = network.units(obs_space)
-    activation = ACTIVATIONS[network.activation or "tanh"]
-    encoder = make_encoder(
-        obs_space,
-        scaled=not network.normalize_observations,
-        size=network.width if not units and isinstance(network.width, int) else None,
-        activation=ACTIVATIONS[network.activation or "relu"],
-        key=encoder_key,
-    )
-    # What nobody said is left out: a space of one's own need not know of it.
-    said = {} if network.action_distribution is None else {"action_distribution": network.action_distribution}
+    encoder = encoder_in(network, obs_space, encoder_key)
+    units, activation = network.units(obs_space), network.hidden_activation
+    # What is usual is left out: a space of one's own need not know of it.
+    said = {} if distribution in (None, "normal") else {"action_distribution": distribution}
     head = make_head(action_space, initial_log_std=network.initial_log_std, **said)
     if head.size == 0:
         raise InputError(f"The action space {action_space} has no entries: a policy needs at least one to choose.")
@@ -159,14 +166,27 @@ def make_actor_critic(
         model = RecurrentActorCritic(
             encoder, head, cell=cell, hidden=tuple(hidden), units=size, activation=activation, key=model_key
         )
-    else:
+    elif critic:
         model = FeedForwardActorCritic(encoder, head, hidden=units, activation=activation, key=model_key)
+    else:
+        model = WithoutCritic(FeedForwardPolicy(encoder, head, hidden=units, activation=activation, key=model_key))
     if network.normalize_observations:
         model = Normalized(model, Normalizer(obs_space))
     return Masked(model, action_space) if has_mask else model
 
 
-def _check_boxes(network: Network, action_space: Space) -> None:
+def encoder_in(network: Network, obs_space: Space, key: PRNGKeyArray) -> AbstractEncoder:
+    """What encodes observations of a space in front of the layers of a network."""
+    return make_encoder(
+        obs_space,
+        scaled=not network.normalize_observations,
+        size=network.width if not network.units(obs_space) and isinstance(network.width, int) else None,
+        activation=ACTIVATIONS[network.activation or "relu"],
+        key=key,
+    )
+
+
+def _check_boxes(network: Network, distribution: str | None, action_space: Space) -> None:
     """Raises `InputError` for what is said of continuous actions where there are none, or cannot be."""
     if network.initial_log_std != 0 and not boxes(action_space):
         raise InputError(
@@ -178,9 +198,9 @@ def _check_boxes(network: Network, action_space: Space) -> None:
             f"action_distribution is {network.action_distribution}, but actions in {action_space} are choices, of "
             "which there is one distribution: leave it out."
         )
-    if network.action_distribution == "tanh_normal" and not can_rescale(action_space):
+    if distribution in BOUNDED and not can_rescale(action_space):
         raise InputError(
-            f"action_distribution is tanh_normal, which acts between bounds, but the action space {action_space} is "
+            f"action_distribution is {distribution}, which acts between bounds, but the action space {action_space} is "
             "not bounded on both sides: take normal or state_dependent_normal, or bound the space."
         )
 

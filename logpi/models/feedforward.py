@@ -5,11 +5,38 @@ from collections.abc import Callable
 import jax
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
-from .base import AbstractActorCritic, Memory, Output
+from ..distributions import AbstractDistribution
+from .base import AbstractActorCritic, AbstractPolicy, Memory, Output
 from .dense import MLP
 from .encoders import AbstractEncoder
 from .heads import AbstractHead
 from .initializers import orthogonal
+
+
+class FeedForwardPolicy(AbstractPolicy):
+    """A network behind an encoder, to the numbers of the head: how to act, and nothing else."""
+
+    encoder: AbstractEncoder
+    actor: MLP
+    head: AbstractHead
+
+    def __init__(
+        self,
+        encoder: AbstractEncoder,
+        head: AbstractHead,
+        *,
+        hidden: tuple[int, ...] = (64, 64),
+        activation: Callable[[Array], Array] = jax.nn.tanh,
+        key: PRNGKeyArray,
+    ):
+        self.encoder, self.head = encoder, head
+        self.actor = orthogonal(MLP(encoder.size, head.size, hidden, activation), key, last_gain=0.01)
+
+    def initial_memory(self) -> Memory:
+        return ()
+
+    def __call__(self, obs: PyTree[Array], memory: Memory) -> tuple[AbstractDistribution, Memory]:
+        return self.head(self.actor(self.encoder(obs))), memory
 
 
 class FeedForwardActorCritic(AbstractActorCritic):

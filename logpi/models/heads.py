@@ -14,10 +14,12 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .. import spaces
-from ..distributions import AbstractDistribution, Bernoulli, Categorical, Joint, Normal, Product, TanhNormal
+from ..distributions import AbstractDistribution, Bernoulli, Categorical, Joint, Normal, Point, Product, TanhNormal
 from ..errors import choice, InputError
 
-ACTION_DISTRIBUTIONS = ("normal", "state_dependent_normal", "tanh_normal")
+ACTION_DISTRIBUTIONS = ("normal", "state_dependent_normal", "tanh_normal")  # to choose from
+DETERMINISTIC = "deterministic"  # which some algorithms take, and none can be told to
+BOUNDED = ("tanh_normal", DETERMINISTIC)  # whose events lie between -1 and 1
 LOG_STDS = -5.0, 2.0  # between which a network gives them, as CleanRL's SAC does
 
 
@@ -127,6 +129,21 @@ class TanhNormalHead(AbstractHead):
         return TanhNormal(*_means_and_log_stds(features, self.shape, self.initial_log_std))
 
 
+class DeterministicHead(AbstractHead):
+    """One action with certainty, between -1 and 1."""
+
+    shape: tuple[int, ...] = eqx.field(static=True)
+
+    @property
+    def size(self) -> int:
+        """One number an entry."""
+        return math.prod(self.shape)
+
+    def __call__(self, features: Float[Array, " size"]) -> Point:
+        """The features are what tanh brings between -1 and 1, in row-major order."""
+        return Point(jnp.tanh(features).reshape(self.shape))
+
+
 def _means_and_log_stds(
     features: Float[Array, " size"], shape: tuple[int, ...], initial: float
 ) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"]]:
@@ -170,9 +187,9 @@ def make_head(
 ) -> AbstractHead:
     """The head for an action space. Register your own kinds of space here.
 
-    `initial_log_std` and `action_distribution` ("normal", "state_dependent_normal", "tanh_normal"; `None` is "normal")
-    are of continuous actions; of several parts, of each such. Raises `InputError` where a space has no head, and for
-    another `action_distribution`.
+    `initial_log_std` and `action_distribution` ("normal", "state_dependent_normal", "tanh_normal", "deterministic";
+    `None` is "normal") are of continuous actions; of several parts, of each such. Raises `InputError` where a space has
+    no head, and for another `action_distribution`.
     """
     raise InputError(
         f"No distribution is known for the action space {space}: logpi acts in Discrete, MultiDiscrete, MultiBinary, "
@@ -207,6 +224,8 @@ def _(space: spaces.Tuple, **of_boxes):
 
 @make_head.register
 def _(space: spaces.Box, *, initial_log_std=0.0, action_distribution=None):
+    if action_distribution == DETERMINISTIC:
+        return DeterministicHead(space.shape)
     if action_distribution is not None:
         choice("action_distribution", action_distribution, ACTION_DISTRIBUTIONS)
     if action_distribution == "tanh_normal":

@@ -86,6 +86,13 @@ class Normalized(AbstractActorCritic):
         return self.model.evaluate(self.normalizer(obs), memory)
 
 
+def innermost_obs(model: AbstractActorCritic, obs: PyTree[Array]) -> PyTree[Array]:
+    """What a model's networks see of one observation: without its mask, and normalised."""
+    if isinstance(model, Masked):
+        return innermost_obs(model.model, model.seen(obs))
+    return model.normalizer(obs) if isinstance(model, Normalized) else obs
+
+
 def observe(
     model: AbstractActorCritic, obs: PyTree[Array], weight: Shaped[Array, "streams time"]
 ) -> AbstractActorCritic:

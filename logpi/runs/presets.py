@@ -5,8 +5,9 @@
 
 import dataclasses
 import fnmatch
+from typing import Literal
 
-from ..algorithms import A2C, AbstractAlgorithm, NPG, PPO, REINFORCE, TRPO
+from ..algorithms import A2C, AbstractAlgorithm, DDPG, NPG, PPO, REINFORCE, SAC, TD3, TRPO
 from ..credit import GAE, MonteCarlo
 from ..errors import check_kind, choice
 from ..learners.optimisers import Adam
@@ -14,7 +15,10 @@ from ..models import Network
 from ..transforms import RewardScaling
 from .settings import Settings
 
+AlgorithmName = Literal["ppo", "a2c", "reinforce", "trpo", "npg", "sac", "td3", "ddpg"]
+
 _NORMALIZED = Network(normalize_observations=True)
+_OFF_POLICY = Network(width=256, activation="relu")
 
 GENERAL = {
     "ppo": Settings(
@@ -41,6 +45,18 @@ GENERAL = {
         NPG(credit=GAE(0.99, 0.95), num_minibatches=8),
         steps=500_000, num_envs=8, rollout_length=128,
         source="TRPO's",
+    ),
+    "sac": Settings(
+        SAC(), steps=200_000, num_envs=1, rollout_length=64, network=_OFF_POLICY,
+        source="CleanRL's sac_continuous_action.py, with 64 gradient steps after each 64 rows",
+    ),
+    "td3": Settings(
+        TD3(), steps=200_000, num_envs=1, rollout_length=64, network=_OFF_POLICY,
+        source="CleanRL's td3_continuous_action.py, with 64 gradient steps after each 64 rows",
+    ),
+    "ddpg": Settings(
+        DDPG(), steps=200_000, num_envs=1, rollout_length=64, network=_OFF_POLICY,
+        source="CleanRL's ddpg_continuous_action.py, with 64 gradient steps after each 64 rows",
     ),
 }  # fmt: skip
 
@@ -132,8 +148,9 @@ def preset(env: str, algorithm: str = "ppo") -> Settings:
     """The settings that `train` takes for an environment by name; a prefix such as `gymnasium:` is passed over.
 
     `logpi.preset("CartPole-v1")` shows them, and `with_` changes some. An algorithm ("ppo", "a2c", "reinforce", "trpo",
-    "npg") that an environment has no preset for gets its general one, with the environment's network and actions, and
-    with scaled rewards where either has them. Raises `InputError` for another algorithm.
+    "npg", "sac", "td3", "ddpg") that an environment has no preset for gets its general one; one that is on-policy with
+    the environment's network and actions, and with scaled rewards where either has them. Raises `InputError` for
+    another algorithm.
     """
     check_kind("env", env, str, '"CartPole-v1"')
     choice("algorithm", algorithm, tuple(GENERAL))
@@ -146,6 +163,8 @@ def preset(env: str, algorithm: str = "ppo") -> Settings:
         return own or general
     if algorithm_name(special.algorithm) == algorithm:
         return special
+    if general.algorithm.experience.capacity:
+        return general
     return dataclasses.replace(
         general,
         network=special.network,

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from ..algorithms import AbstractAlgorithm, PPO
 from ..errors import check_fields, check_kind, check_part, check_whole, choice, did_you_mean, InputError, shown
 from ..models import Network
+from ..models.heads import BOUNDED
 from ..transforms import RewardScaling
 
 ROW_STEPS = 16  # agent steps that a row of the metrics is of at least: each takes 400 bytes
@@ -62,13 +63,14 @@ class Settings:
             )
         check_part("algorithm", self.algorithm, "PPO()")
         check_kind("network", self.network, Network, "Network()")
-        if self.actions == "clip" and self.network.action_distribution == "tanh_normal":
+        if self.actions == "clip" and self.action_distribution in BOUNDED:
             raise InputError(
-                "actions is clip, but those of a tanh_normal lie between -1 and 1, which have to be put on the bounds "
-                "of the space: take rescale, or leave it out."
+                f"actions is clip, but those of a {self.action_distribution} distribution lie between -1 and 1, which "
+                "have to be put on the bounds of the space: take rescale, or leave it out."
             )
         if self.reward_scaling is not None:
             check_part("reward_scaling", self.reward_scaling, "RewardScaling()")
+            _check_scaling(self.algorithm)
 
     def with_(self, **changes: Any) -> "Settings":
         """These settings with other values for some names, and all the rest as it is.
@@ -95,8 +97,13 @@ class Settings:
 
     @property
     def way_of_actions(self) -> Literal["auto", "clip", "rescale"]:
-        """As `actions`; those of a tanh-normal are rescaled."""
-        return "rescale" if self.network.action_distribution == "tanh_normal" else self.actions
+        """As `actions`; those that lie between -1 and 1 anyway are rescaled."""
+        return "rescale" if self.action_distribution in BOUNDED else self.actions
+
+    @property
+    def action_distribution(self) -> str:
+        """Of continuous actions: what the network says, or what the algorithm takes."""
+        return self.network.action_distribution or self.algorithm.action_distribution
 
     @property
     def steps_per_rollout(self) -> int:
@@ -112,6 +119,16 @@ class Settings:
     def num_updates(self) -> int:
         """Rollouts in the whole training, each followed by one update."""
         return -(-self.steps // self.steps_per_rollout)
+
+
+def _check_scaling(algorithm: AbstractAlgorithm) -> None:
+    """Raises `InputError` for rewards that are scaled by what was known when they were collected, and kept."""
+    if algorithm.experience.capacity:
+        name = type(algorithm).__name__
+        raise InputError(
+            f"reward_scaling is given, but {name} keeps its rewards, where each would be scaled by what was known at "
+            "its time: leave it out (reward_scaling=False)."
+        )
 
 
 def check_names(names: Iterable[str], known: Collection[str], algorithm: str) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import InputError, shown
 from .kinds import Box, Dict, Discrete, MultiDiscrete, Space, Tuple
+from .masks import groups
 from .membership import dtype_of, flattened, full, mapped, Member, shape_of
 
 WIDE = 10.0  # standard deviations between bounds of which a new policy sees little
@@ -34,6 +35,26 @@ def boxes(space: Space) -> list[Box]:
 def num_reals(space: Space) -> int:
     """How many numbers of an action are continuous: where there are any, its entropy is of a density."""
     return sum(math.prod(part.shape) for part in boxes(space))
+
+
+def reals(space: Space, action) -> list[Any]:
+    """The numbers of an action that are continuous: a row for each `Box`."""
+    return [one.reshape(-1) for part, one in flattened(space, action) if isinstance(part, Box)]
+
+
+def num_combinations(space: Space) -> int:
+    """How many actions there are that differ in a choice: 1 where all of them are continuous."""
+    return math.prod(groups(space))
+
+
+def combination(space: Space, action):
+    """Which of the combinations of choices an action is, as it was drawn; 0 where there is one only."""
+    rows = [one.reshape(-1) for part, one in flattened(space, action) if not isinstance(part, Box)]
+    place, which = num_combinations(space), 0
+    for size, chosen in zip(groups(space), (entry for row in rows for entry in row), strict=True):
+        place //= size
+        which += place * chosen.astype(np.int32)
+    return which
 
 
 def clip_to(space: Space, action):

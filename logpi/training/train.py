@@ -29,7 +29,7 @@ from ..rollout.make import make_rollout
 from ..rollout.memory import check_experience, check_network
 from ..runs.config import given_settings, MOST_SEEDS, own_env
 from ..runs.options import evaluation_plan, EvaluationPlan, Every, FaultTolerance, KEPT
-from ..runs.presets import algorithm_name, GENERAL, preset
+from ..runs.presets import algorithm_name, AlgorithmName, GENERAL, preset
 from ..runs.run import check_spaces, own_source, read_config, Run
 from ..runs.settings import check_names, names_of, Settings
 from ..spaces.actions import ACTION_MAPS, can_rescale
@@ -72,7 +72,7 @@ def chosen_settings(
 
 def train(
     env: Any,
-    algorithm: AbstractAlgorithm | Literal["ppo", "a2c", "reinforce", "trpo", "npg"] | None = None,
+    algorithm: AbstractAlgorithm | AlgorithmName | None = None,
     *,
     env_options: dict[str, Any] | None = None,
     processes: bool | int = False,
@@ -105,8 +105,9 @@ def train(
     - `env_options`: options of the environment that is named, which the run keeps: `{"is_slippery": False}`.
       `processes`: how many processes share Gymnasium's environments, for those that take long for a step; True is one
       for each. The run keeps that too.
-    - `algorithm`: a name ("ppo", "a2c", "reinforce", "trpo", "npg"), for which the preset of this environment is taken;
-      or `PPO(...)`, `TRPO(...)` and so on, whose own numbers replace all the preset's. "ppo" if not given.
+    - `algorithm`: a name ("ppo", "a2c", "reinforce", "trpo", "npg", "sac", "td3", "ddpg"), for which the preset of this
+      environment is taken; or `PPO(...)`, `SAC(...)` and so on, whose own numbers replace all the preset's. "ppo" if
+      not given.
     - `steps`: agent steps for each seed. `num_envs`, `rollout_length`, `network`, `actions`, `reward_scaling`: as in
       `Settings`. `changes`: numbers of the algorithm, its parts and the network by their names, as in
       `Settings.with_`: `learning_rate=1e-3, gamma=0.999, clip=0.1, width=128`. What is not given is the preset's for

@@ -1,6 +1,7 @@
 """Flags: how values are read, and that each has a help text and reaches the settings."""
 
 import dataclasses
+import itertools
 import typing
 from typing import Any, Literal
 
@@ -81,15 +82,26 @@ def test_help_lists_flags_choices_and_defaults(capsys: pytest.CaptureFixture[str
         assert piece in text
 
 
-@pytest.mark.parametrize("algorithm", GENERAL)
-@pytest.mark.parametrize("credit", CREDITS)
-def test_every_setting_is_a_flag_with_a_help_text(algorithm: str, credit: str) -> None:
+ON_POLICY = [name for name, settings in GENERAL.items() if not settings.algorithm.experience.capacity]
+
+
+def test_an_algorithm_without_a_credit_says_so() -> None:
+    with pytest.raises(InputError, match="--credit is gae, but SAC has none"):
+        settings_for("CartPole-v1", "sac", "gae")
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "credit"),
+    [*itertools.product(ON_POLICY, CREDITS), *((name, None) for name in GENERAL if name not in ON_POLICY)],
+)
+def test_every_setting_is_a_flag_with_a_help_text(algorithm: str, credit: str | None) -> None:
     flags = settings_flags(settings_for("CartPole-v1", algorithm, credit))
     names = [spelling for flag in flags for spelling in flag.every_spelling]
     assert len(names) == len(set(names))
     assert [flag.name for flag in flags if not flag.help] == []
     part = settings_for("CartPole-v1", algorithm, credit).algorithm
-    fields = {f.name for f in dataclasses.fields(part)} - {"optimiser", "credit", "advantages"}
+    parts = {f.name for f in dataclasses.fields(part) if dataclasses.is_dataclass(getattr(part, f.name))}
+    fields = {f.name for f in dataclasses.fields(part)} - parts
     assert fields <= {flag.name for flag in flags}
 
 
@@ -98,11 +110,13 @@ def other(value: Any, kind: Any) -> Any:
     if kind is bool:
         return not value
     if isinstance(value, str):
-        return {"auto": "rescale", "none": "gru", "tanh": "relu"}[value]
+        return {"auto": "rescale", "none": "gru", "tanh": "relu", "relu": "tanh"}[value]
     if value is None:
         named = [part for part in typing.get_args(kind) if typing.get_origin(part) is typing.Literal]
         return typing.get_args(named[0])[0] if named else 2
-    return type(value)(1) if value != 1 else type(value)(0 if isinstance(value, float) else 2)
+    if type(value) is int:
+        return value + 1
+    return type(value)(1) if value != 1 else type(value)(0.5 if isinstance(value, float) else 2)
 
 
 def values_of(settings: Any) -> dict[str, Any]:
@@ -119,6 +133,10 @@ def test_every_flag_changes_the_settings(env: str, algorithm: str) -> None:
         value = other(flag.default, flag.kind)
         if flag.name == "limit" and settings.reward_scaling is None:
             with pytest.raises(InputError, match="did you mean reward_scaling"):
+                changed(settings, {flag.name: value})
+            continue
+        if flag.name == "reward_scaling" and settings.algorithm.experience.capacity:
+            with pytest.raises(InputError, match="keeps its rewards"):
                 changed(settings, {flag.name: value})
             continue
         after = changed(settings, {flag.name: value})

@@ -1,0 +1,216 @@
+"""What is common to algorithms that learn from a replay: when they learn, how often, and who acts meanwhile."""
+
+import abc
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key, PRNGKeyArray, PyTree
+
+from ..errors import check_between, check_fields, check_part, check_whole, InputError
+from ..errors import shown as said
+from ..experience import Replay, Replayed, Transitions
+from ..jaxprs.hoisting import hoist_keys
+from ..learners import Learner
+from ..measurements import Measurement
+from ..models import (
+    AbstractActionValues,
+    AbstractActorCritic,
+    AbstractPolicy,
+    as_actor_critic,
+    innermost_obs,
+    make_actor_critic,
+    make_ensemble,
+    Network,
+    observe,
+    WarmingUp,
+)
+from ..models.heads import DETERMINISTIC
+from ..spaces.actions import num_combinations
+from ..spaces.masks import split_mask
+from ..surrogates import squared_error
+from .base import AbstractAlgorithm, GRADIENT_NORM, MOST, Record, Shown, Spec, VALUE_ERROR
+
+ACTION_VALUE = Measurement(
+    "action_value", "return", "What the critics say of the actions in the replay, on average over rows and critics.",
+    "Value of actions", "Q",
+)  # fmt: skip
+
+
+class Networks(eqx.Module):
+    """An actor, and critics that say what its actions are worth."""
+
+    actor: AbstractActorCritic  # without a critic of states
+    critics: AbstractActionValues
+
+
+class Batch(eqx.Module):
+    """Rows of the replay with what the critics are held against, and a key for each row to draw an action by."""
+
+    rows: Transitions
+    target: Float[Array, " rows"]
+    key: Key[Array, " rows"]
+
+    @property
+    def weight(self) -> Float[Array, " rows"]:
+        """0 for rows that only reset."""
+        return self.rows.weight
+
+
+class OffPolicyState(eqx.Module):
+    """What an off-policy algorithm remembers, beside its experience."""
+
+    learning: PyTree  # its learners and what follows them
+    rows: Int[Array, ""]  # collected so far, as far as that counts
+
+
+class AbstractOffPolicy(AbstractAlgorithm):
+    """Gradient steps on batches of a replay, so many for each row that was collected; what a step is is left open."""
+
+    experience: eqx.AbstractVar[Replay]  # pyright: ignore[reportIncompatibleMethodOverride]
+    gamma: eqx.AbstractVar[float]
+    tau: eqx.AbstractVar[float]
+    critics: eqx.AbstractVar[int]
+    updates_per_step: eqx.AbstractVar[float]
+    warmup: eqx.AbstractVar[int]
+
+    def __check_init__(self):
+        check_part("experience", self.experience, "Replay()")
+        check_fields(self, check_between, "gamma", "tau", low=0, high=1)
+        check_fields(self, check_between, "updates_per_step", low=0, high=MOST)
+        check_fields(self, check_whole, "critics", low=1, high=100)
+        check_fields(self, check_whole, "warmup", low=0, high=2**30)
+
+    @abc.abstractmethod
+    def learning(self, networks: Networks, num_updates: int | Int[Array, ""]) -> PyTree:
+        """Learners and what follows them before the first step; they are called `actor` and `critics`."""
+
+    @abc.abstractmethod
+    def step(self, learning: PyTree, view: Replayed, key: PRNGKeyArray) -> tuple[PyTree, Shown]:
+        """One gradient step of each learner, on a batch of its own."""
+
+    @abc.abstractmethod
+    def exploring(self, learning: PyTree) -> AbstractPolicy:
+        """Who collects once it is warm."""
+
+    def build(self, spec: Spec, network: Any, key: PRNGKeyArray) -> Networks:
+        """An actor, and critics of their own networks beside a model of the user's too.
+
+        Raises `InputError` for a memory, for choices of too many combinations, and where the gradient steps of a
+        rollout are no whole number.
+        """
+        self._check(spec, network)
+        actor_key, critics_key = jax.random.split(key)
+        if isinstance(network, Network):
+            actor = make_actor_critic(
+                spec.obs_space, spec.action_space, network, action_distribution=self.action_distribution, critic=False,
+                key=actor_key,
+            )  # fmt: skip
+        else:
+            actor = as_actor_critic(network, spec.obs_space, spec.action_space, actor_key)
+            network = Network(width=256, activation="relu")
+        seen, _ = split_mask(spec.obs_space, spec.action_space)
+        critics = make_ensemble(seen, spec.action_space, network, self.critics, key=critics_key)
+        return Networks(actor, critics)
+
+    def _check(self, spec: Spec, network: Any) -> None:
+        if isinstance(network, Network) and network.remembers:
+            raise InputError(
+                f"memory is {network.memory}, but {type(self).__name__} learns from single steps of a replay, in which "
+                "no memory is: leave it out, or take algorithm='ppo' (--algorithm ppo)."
+            )
+        if self.action_distribution == DETERMINISTIC:
+            self._check_deterministic(spec, network)
+        rows = spec.num_envs * spec.rollout_length
+        if (self.updates_per_step * rows) % 1 or not self.updates_per_step:
+            raise InputError(
+                f"updates_per_step is {self.updates_per_step:g} and a rollout has {rows:,} rows, but the gradient "
+                "steps after a rollout must be a whole number, 1 or more: give another, or longer rollouts."
+            )
+        for name, wanted in (("warmup", self.warmup), ("batch_size", self.experience.batch_size)):
+            if wanted > self.experience.capacity:
+                raise InputError(
+                    f"{name} is {wanted:,}, but the replay keeps {self.experience.capacity:,} rows: give a smaller "
+                    f"{name}, or a larger capacity."
+                )
+
+    def _check_deterministic(self, spec: Spec, network: Any) -> None:
+        if num_combinations(spec.action_space) > 1:
+            raise InputError(
+                f"{type(self).__name__} climbs the slope of a value along an action, but "
+                f"{said(spec.action_space, 200)} has choices: take algorithm='sac' (--algorithm sac)."
+            )
+        if isinstance(network, Network) and network.action_distribution is not None:
+            raise InputError(
+                f"action_distribution is {network.action_distribution}, but {type(self).__name__} has a policy without "
+                "chance: leave it out, or take algorithm='sac' (--algorithm sac)."
+            )
+
+    def init(
+        self, networks: Networks, spec: Spec, num_updates: int | Int[Array, ""], key: PRNGKeyArray
+    ) -> OffPolicyState:
+        """The networks with fresh optimisers."""
+        return OffPolicyState(self.learning(networks, num_updates), jnp.zeros((), jnp.int32))
+
+    def networks(self, state: OffPolicyState) -> Networks:
+        """Actor and critics."""
+        return Networks(state.learning.actor.model, state.learning.critics.model)
+
+    def policy(self, networks: Networks) -> AbstractPolicy:
+        """The actor."""
+        return networks.actor
+
+    def acting(self, state: OffPolicyState) -> AbstractPolicy:
+        """The actor, as it explores; before that, what is nearest to uniform, for `warmup` rows."""
+        return WarmingUp(self.exploring(state.learning), state.rows < self.warmup)
+
+    def update(self, state: OffPolicyState, view: Replayed, key: PRNGKeyArray) -> tuple[OffPolicyState, Shown]:
+        """`updates_per_step` gradient steps for each row of the rollout, once there are `warmup` rows to draw from."""
+        new = view.trajectory.reward.size
+        rows = jnp.minimum(state.rows + new, 2**30)
+        dynamic, static = eqx.partition(state.learning, eqx.is_array)
+        keys = jax.random.split(key, round(float(self.updates_per_step) * new))
+
+        def step(key, dynamic):
+            learning, shown = self.step(eqx.combine(dynamic, static), view, key)
+            return eqx.filter(learning, eqx.is_array), shown
+
+        def learn(dynamic):
+            # What is random of all steps at once: drawn step by step it takes as long as the steps themselves.
+            draw, rest = hoist_keys(step, keys[0], dynamic)
+            dynamic, shown = jax.lax.scan(lambda dynamic, noise: rest(noise, dynamic), dynamic, jax.vmap(draw)(keys))
+            return dynamic, jax.tree.map(jnp.mean, shown)
+
+        none = jax.tree.map(lambda s: jnp.full(s.shape, jnp.nan, s.dtype), jax.eval_shape(learn, dynamic)[1])
+        none |= {GRADIENT_NORM.name: jnp.zeros(())}
+        ring = view.ring  # whose rows are counted anew where a resumed training begins with an empty one
+        ready = ring.count * ring.streams >= min(self.warmup, (ring.slots - 1) * ring.streams)
+        dynamic, shown = jax.lax.cond(ready, learn, lambda dynamic: (dynamic, none), dynamic)
+        learning = _after_update(eqx.combine(dynamic, static))
+        seen = observe(learning.actor.model, view.trajectory.obs, view.trajectory.valid)
+        return OffPolicyState(eqx.tree_at(lambda parts: parts.actor.model, learning, seen), rows), shown
+
+
+def _after_update(learning: PyTree) -> PyTree:
+    """The learners one update further, as schedules count them."""
+
+    def further(part):
+        return part.after_update(part.model) if isinstance(part, Learner) else part
+
+    return jax.tree.map(further, learning, is_leaf=lambda part: isinstance(part, Learner))
+
+
+def critics_objective(
+    actor: AbstractActorCritic, critics: AbstractActionValues, batch: Batch
+) -> tuple[Float[Array, " rows"], Record]:
+    """Of each row: less half the squared error of each critic. The actor says what they see of an observation."""
+    rows = batch.rows
+    values = jax.vmap(lambda obs, action: critics(innermost_obs(actor, obs), action))(rows.obs, rows.action)
+    error = squared_error(values, jnp.broadcast_to(batch.target[:, None], values.shape))
+    return -jnp.sum(error, 1), {VALUE_ERROR.name: jnp.mean(error, 1), ACTION_VALUE.name: jnp.mean(values, 1)}
+
+
+def norm(gradient: PyTree) -> Float[Array, ""]:
+    """Of all its numbers together."""
+    return jnp.sqrt(sum(jnp.sum(g**2) for g in jax.tree.leaves(gradient)))
