@@ -544,7 +544,12 @@ class Slow(Fragile):
 
 def test_ctrl_c_takes_effect_between_two_updates_of_a_row(tmp_path: Path) -> None:
     settings = dataclasses.replace(SETTINGS, algorithm=A2C(), steps=4 * 16 * 200, log_every=1000)
-    run = train(tmp_path / "run", lambda: Slow("not at all", at=100), settings)
+    numbers = iter(range(10))
+
+    def make() -> gymnasium.Env:  # one of four interrupts: a second signal ends a training at once
+        return Slow("not at all", at=100 if next(numbers) == 1 else 10**9)
+
+    run = train(tmp_path / "run", make, settings)
     done = run.summary["updates"]
     assert run.summary["interrupted"] and 0 < done < 100 and iterations(run) == [done]
     assert max(held(tmp_path / "run")) == done
