@@ -4,7 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Callable
 from inspect import isasyncgenfunction, isclass, iscoroutinefunction, isfunction, isgeneratorfunction
-from typing import Any
+from typing import Any, ForwardRef, get_args
 
 import jaxtyping
 from beartype import beartype, BeartypeConf
@@ -30,11 +30,16 @@ def checked(**options: Any) -> Callable[[Any], Any]:
             return it
         if isfunction(it) and not it.__annotations__:
             return it
-        if not isfunction(it) or later(it) or any(isinstance(said, str) for said in it.__annotations__.values()):
+        if not isfunction(it) or later(it) or any(map(in_words, it.__annotations__.values())):
             return decorate(it)  # a name that is not defined yet is any type to jaxtyping, and an error to beartype
         return once(it)
 
     return decorated
+
+
+def in_words(said: Any) -> bool:
+    """Whether a type, or one that it is made of, is a string."""
+    return isinstance(said, str | ForwardRef) or any(map(in_words, said if isinstance(said, list) else get_args(said)))
 
 
 def later(function: Any) -> bool:
