@@ -5,11 +5,13 @@
 
 import dataclasses
 import fnmatch
+import math
 from typing import Literal
 
 from ..algorithms import A2C, AbstractAlgorithm, DDPG, NPG, PPO, REINFORCE, SAC, TD3, TRPO
 from ..credit import GAE, MonteCarlo
 from ..errors import check_kind, choice
+from ..experience import Replay
 from ..learners.optimisers import Adam
 from ..models import Network
 from ..transforms import RewardScaling
@@ -19,6 +21,7 @@ AlgorithmName = Literal["ppo", "a2c", "reinforce", "trpo", "npg", "sac", "td3", 
 
 _NORMALIZED = Network(normalize_observations=True)
 _OFF_POLICY = Network(width=256, activation="relu")
+_QUICK = Adam(1e-3, max_grad_norm=math.inf, epsilon=1e-8)
 
 GENERAL = {
     "ppo": Settings(
@@ -130,6 +133,21 @@ OTHERS = {  # of other algorithms, by environment and algorithm
         NPG(credit=GAE(0.9, 0.95), num_minibatches=8),
         steps=200_000, num_envs=4, rollout_length=1024, actions="rescale",
         source="PPO's rollouts and discount",
+    ),
+    ("Pendulum-v1", "sac"): Settings(
+        SAC(_QUICK, _QUICK, _QUICK, Replay(20_000), gamma=0.98),
+        steps=20_000, num_envs=1, rollout_length=64, network=Network(width=64, activation="relu"),
+        source="rl-zoo's learning rate, logpi's own trials",
+    ),
+    ("Pendulum-v1", "td3"): Settings(
+        TD3(_QUICK, _QUICK, Replay(20_000), gamma=0.98),
+        steps=20_000, num_envs=1, rollout_length=64, network=Network(width=64, activation="relu"),
+        source="rl-zoo's learning rate and discount, logpi's own trials",
+    ),
+    ("Pendulum-v1", "ddpg"): Settings(
+        DDPG(_QUICK, _QUICK, Replay(20_000), gamma=0.98),
+        steps=20_000, num_envs=1, rollout_length=64, network=Network(width=64, activation="relu"),
+        source="TD3's",
     ),
 }  # fmt: skip
 

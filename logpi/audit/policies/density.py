@@ -168,10 +168,12 @@ def _on_surface(draws: Array) -> bool:
 
     flat = np.unique(np.asarray(draws, np.float64).reshape(len(draws), -1), axis=0)
     spread = flat.std(axis=0)
-    flat = (flat / np.where(spread > 0, spread, 1.0))[np.random.default_rng(0).permutation(len(flat))[:NEIGHBOURS]]
+    if not spread.all():  # where there is but one event, it has no neighbours
+        return True
+    flat = (flat / spread)[np.random.default_rng(0).permutation(len(flat))[:NEIGHBOURS]]
     distance = KDTree(flat).query(flat, k=3)[0]
     dimensions = 1 / max(float(np.mean(np.log(distance[:, 2] / distance[:, 1]))), 1e-6)
-    return not spread.all() or dimensions < flat.shape[1] - FLAT
+    return dimensions < flat.shape[1] - FLAT
 
 
 def _plane(dist: AbstractDistribution, draws: Array) -> Grid:
