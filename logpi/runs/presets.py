@@ -135,17 +135,20 @@ OTHERS = {  # of other algorithms, by environment and algorithm
         source="PPO's rollouts and discount",
     ),
     ("Pendulum-v1", "sac"): Settings(
-        SAC(_QUICK, _QUICK, _QUICK, Replay(20_000), gamma=0.98),
+        SAC(
+            actor_optimiser=_QUICK, critic_optimiser=_QUICK, temperature_optimiser=_QUICK, experience=Replay(20_000),
+            gamma=0.98,
+        ),
         steps=20_000, num_envs=1, rollout_length=64, network=Network(width=64, activation="relu"),
         source="rl-zoo's learning rate, logpi's own trials",
     ),
     ("Pendulum-v1", "td3"): Settings(
-        TD3(_QUICK, _QUICK, Replay(20_000), gamma=0.98),
+        TD3(actor_optimiser=_QUICK, critic_optimiser=_QUICK, experience=Replay(20_000), gamma=0.98),
         steps=20_000, num_envs=1, rollout_length=64, network=Network(width=64, activation="relu"),
         source="rl-zoo's learning rate and discount, logpi's own trials",
     ),
     ("Pendulum-v1", "ddpg"): Settings(
-        DDPG(_QUICK, _QUICK, Replay(20_000), gamma=0.98),
+        DDPG(actor_optimiser=_QUICK, critic_optimiser=_QUICK, experience=Replay(20_000), gamma=0.98),
         steps=20_000, num_envs=1, rollout_length=64, network=Network(width=64, activation="relu"),
         source="TD3's",
     ),

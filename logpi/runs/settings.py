@@ -63,6 +63,9 @@ class Settings:
             )
         check_part("algorithm", self.algorithm, "PPO()")
         check_kind("network", self.network, Network, "Network()")
+        if self.actions == "auto" and self.is_known and self.algorithm.action_distribution in BOUNDED:
+            # Said, so that whoever reads the run without the algorithm's class acts as it did.
+            object.__setattr__(self, "actions", "rescale")
         if self.actions == "clip" and self.action_distribution in BOUNDED:
             raise InputError(
                 f"actions is clip, but those of a {self.action_distribution} distribution lie between -1 and 1, which "
@@ -70,7 +73,8 @@ class Settings:
             )
         if self.reward_scaling is not None:
             check_part("reward_scaling", self.reward_scaling, "RewardScaling()")
-            _check_scaling(self.algorithm)
+            if self.is_known:
+                _check_scaling(self.algorithm)
 
     def with_(self, **changes: Any) -> "Settings":
         """These settings with other values for some names, and all the rest as it is.
@@ -103,7 +107,12 @@ class Settings:
     @property
     def action_distribution(self) -> str:
         """Of continuous actions: what the network says, or what the algorithm takes."""
-        return self.network.action_distribution or self.algorithm.action_distribution
+        return self.network.action_distribution or (self.algorithm.action_distribution if self.is_known else "normal")
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the algorithm is there, and not its text alone, of one of the user's own."""
+        return isinstance(self.algorithm, AbstractAlgorithm)
 
     @property
     def steps_per_rollout(self) -> int:
