@@ -124,6 +124,14 @@ OTHERS = {  # of other algorithms, by environment and algorithm
         steps=100_000, num_envs=8, rollout_length=128,
         source="logpi's own trials: 20 of 20 seeds reach 500",
     ),
+    ("CartPole-v1", "sac"): Settings(
+        SAC(
+            actor_optimiser=_QUICK, critic_optimiser=_QUICK, temperature_optimiser=_QUICK,
+            experience=Replay(50_000, batch_size=64), tau=0.02,
+        ),
+        steps=50_000, num_envs=1, rollout_length=64, network=Network(width=64, activation="relu"),
+        source="logpi's own trials: with a tau of 0.005 the critics are still far off after 20,000 steps",
+    ),
     ("Pendulum-v1", "trpo"): Settings(
         TRPO(credit=GAE(0.9, 0.95), num_minibatches=8),
         steps=200_000, num_envs=4, rollout_length=1024, actions="rescale",
