@@ -5,7 +5,7 @@ from typing import ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, Int, Key, PRNGKeyArray, PyTree
 
 from ..errors import check_between, check_fields, check_part, check_whole
 from ..experience import Replay, Replayed, Transitions
@@ -66,7 +66,8 @@ class AbstractDeterministicGradient(AbstractOffPolicy):
         """A step of the critics to the targets' values, and in every `delay`-th the actor's up the first critic."""
         sample_key, noise_key = jax.random.split(key)
         rows = view.sample(sample_key)
-        batch = Batch(rows, self.target(learning.targets, rows, noise_key), noise_key)
+        keys = jax.random.split(noise_key, rows.reward.size)
+        batch = Batch(rows, self.target(learning.targets, rows, keys), keys)
 
         def error(critics, batch):
             return critics_objective(learning.actor.model, critics, batch)
@@ -90,7 +91,7 @@ class AbstractDeterministicGradient(AbstractOffPolicy):
         actor, targets = eqx.combine(dynamic, static)
         return TD3Learning(actor, critics, targets, learning.steps + 1), fitted | {GRADIENT_NORM.name: climbed}
 
-    def target(self, targets: Networks, rows: Transitions, key: PRNGKeyArray) -> Float[Array, " rows"]:
+    def target(self, targets: Networks, rows: Transitions, keys: Key[Array, " rows"]) -> Float[Array, " rows"]:
         """What the critics are fitted to: the reward, and what the least of those that follow says of what follows.
 
         At an action near to that of the actor that follows: Fujimoto et al. 2018, eq. 14 and 15.
@@ -98,13 +99,13 @@ class AbstractDeterministicGradient(AbstractOffPolicy):
 
         def following(obs, key):
             modes, structure = jax.tree.flatten(_action(targets.actor, obs))
-            keys = jax.random.split(key, len(modes))
-            noises = [self.smoothing * jax.random.normal(k, m.shape, m.dtype) for k, m in zip(keys, modes, strict=True)]
+            pairs = zip(jax.random.split(key, len(modes)), modes, strict=True)
+            noises = [self.smoothing * jax.random.normal(one, mode.shape, mode.dtype) for one, mode in pairs]
             limit = self.smoothing_clip
             near = [jnp.clip(m + jnp.clip(n, -limit, limit), -1, 1) for m, n in zip(modes, noises, strict=True)]
             return jnp.min(targets.critics(innermost_obs(targets.actor, obs), structure.unflatten(near)))
 
-        values = jax.vmap(following)(rows.next_obs, jax.random.split(key, rows.reward.size))
+        values = jax.vmap(following)(rows.next_obs, keys)
         return rows.reward + self.gamma * jnp.where(rows.terminated, 0.0, values)
 
 

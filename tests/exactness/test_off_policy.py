@@ -356,10 +356,11 @@ def test_the_smoothed_target_is_that_of_clipped_noise():
     obs = jnp.ones((n, 1))
     targets = Networks(WithoutCritic(Linear(gain)), Bowl())
     rows = eqx.tree_at(lambda r: r.reward, batch_of(obs, np.ones(n)).rows, jnp.full(n, 0.7))
-    found = np.asarray(TD3(gamma=0.9, smoothing=0.3, smoothing_clip=0.4).target(targets, rows, KEY))
+    keys = jax.random.split(KEY, n)
+    found = np.asarray(TD3(gamma=0.9, smoothing=0.3, smoothing_clip=0.4).target(targets, rows, keys))
     noise = np.clip(0.3 * np.random.default_rng(0).normal(size=2_000_000), -0.4, 0.4)
     values = 0.7 + 0.9 * -((np.clip(0.5 + noise, -1, 1) - 0.2) ** 2)
     error = found.std() / np.sqrt(n) + values.std() / np.sqrt(noise.size)
     assert abs(found.mean() - values.mean()) < 4.9 * error
-    plain = DDPG(gamma=0.9).target(targets, rows, KEY)
+    plain = DDPG(gamma=0.9).target(targets, rows, keys)
     np.testing.assert_allclose(plain, 0.7 + 0.9 * -(0.3**2), rtol=1e-12)
