@@ -209,7 +209,7 @@ class Replay(AbstractExperience):
         added = jnp.where(added < COUNTED, added, added - COUNTED // 2 // buffer.slots * buffer.slots)
         after, last = added % buffer.slots, _finite(trajectory.last_obs)
         # The slot after the newest row holds its successor, and no row.
-        following = jax.tree.map(lambda ring, x: ring.at[after].set(x), rows["obs"], last)
+        following = jax.tree.map(lambda ring, x: ring.at[after].set(x.astype(ring.dtype)), rows["obs"], last)
         ring = Ring(rows | {"obs": following}, added)
         return ring, Replayed(trajectory, ring, self.batch_size)
 

@@ -108,22 +108,23 @@ class AbstractOffPolicy(AbstractAlgorithm):
                 key=actor_key,
             )  # fmt: skip
         else:
-            actor = as_actor_critic(network, spec.obs_space, spec.action_space, actor_key)
+            actor = as_actor_critic(
+                network, spec.obs_space, spec.action_space, actor_key, action_distribution=self.action_distribution
+            )
+            self._check_memory("that of your model", bool(jax.tree.leaves(actor.initial_memory())))
             network = Network(width=256, activation="relu")
         seen, _ = split_mask(spec.obs_space, spec.action_space)
         critics = make_ensemble(seen, spec.action_space, network, self.critics, key=critics_key)
         return Networks(actor, critics)
 
     def _check(self, spec: Spec, network: Any) -> None:
-        if isinstance(network, Network) and network.remembers:
-            raise InputError(
-                f"memory is {network.memory}, but {type(self).__name__} learns from single steps of a replay, in which "
-                "no memory is: leave it out, or take algorithm='ppo' (--algorithm ppo)."
-            )
+        if isinstance(network, Network):
+            self._check_memory(network.memory, network.remembers)
         if self.action_distribution == DETERMINISTIC:
             self._check_deterministic(spec, network)
         rows = spec.num_envs * spec.rollout_length
-        if (self.updates_per_step * rows) % 1 or not self.updates_per_step:
+        steps = self.updates_per_step * rows
+        if round(steps) < 1 or abs(steps - round(steps)) > 1e-9 * steps:
             raise InputError(
                 f"updates_per_step is {self.updates_per_step:g} and a rollout has {rows:,} rows, but the gradient "
                 "steps after a rollout must be a whole number, 1 or more: give another, or longer rollouts."
@@ -134,6 +135,13 @@ class AbstractOffPolicy(AbstractAlgorithm):
                     f"{name} is {wanted:,}, but the replay keeps {self.experience.capacity:,} rows: give a smaller "
                     f"{name}, or a larger capacity."
                 )
+
+    def _check_memory(self, memory: str, remembers: bool) -> None:
+        if remembers:
+            raise InputError(
+                f"memory is {memory}, but {type(self).__name__} learns from single steps of a replay, in which no "
+                "memory is: leave it out, or take algorithm='ppo' (--algorithm ppo)."
+            )
 
     def _check_deterministic(self, spec: Spec, network: Any) -> None:
         if num_combinations(spec.action_space) > 1:

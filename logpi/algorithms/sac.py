@@ -117,7 +117,8 @@ class SAC(AbstractOffPolicy):
             return self.actor_objective(actor, critics.model, temperature, batch)
 
         climbed, uphill, acted = gradient_step(value, learning.actor, batch, self.actor_optimiser)
-        missing = Temperature(acted[MISSING] - acted[ENTROPY.name])
+        log = learning.temperature.model.log
+        missing = Temperature((acted[MISSING] - acted[ENTROPY.name]).astype(log.dtype))
         temperatures = apply_gradient(learning.temperature, missing, self.temperature_optimiser)
         targets = towards(learning.targets, critics.model, self.tau)
         shown = {ENTROPY.name: acted[ENTROPY.name], TEMPERATURE.name: temperature, GRADIENT_NORM.name: norm(uphill)}

@@ -48,10 +48,11 @@ def follow(trajectory: Trajectory, before: OpenEpisodes) -> tuple[EpisodeRows, O
     finite = jnp.isfinite(trajectory.reward)
     counted = jnp.stack([jnp.where(finite, trajectory.reward, 0.0), jnp.ones_like(trajectory.reward), 1.0 - finite], -1)
     counted = jnp.where(trajectory.valid[..., None], counted, 0.0)
-    goes_on = jnp.stack([before.reward, before.length, before.not_finite], -1)
+    goes_on = jnp.stack([before.reward, before.length, before.not_finite], -1).astype(counted.dtype)
     counted = counted.at[:, 0].add(jnp.where(trajectory.start[:, :1], 0.0, goes_on))
     # From each start on: differences of sums over all rows would lose small returns beside large ones.
     sums = jax.lax.associative_scan(_sum_since, (trajectory.start[..., None], counted), axis=1)[1]
     reward, length, not_finite = jnp.moveaxis(sums, -1, 0)
-    after = OpenEpisodes(*jnp.where(over[:, -1], 0.0, jnp.moveaxis(sums[:, -1], -1, 0)))
+    last = jnp.where(over[:, -1], 0.0, jnp.moveaxis(sums[:, -1], -1, 0))
+    after = OpenEpisodes(*last.astype(before.reward.dtype))
     return EpisodeRows(ended, jnp.where(not_finite > 0, jnp.nan, reward), length), after

@@ -86,4 +86,6 @@ def make_ensemble(
         hidden, activation = network.units(obs_space), network.hidden_activation
         return ActionValue(encoder, action_space, hidden=hidden, activation=activation, key=own_key)
 
-    return Ensemble(eqx.filter_vmap(member)(jax.random.split(key, number)))
+    # One by one: a batched decomposition of large matrices beside another one was seen to wait for ever.
+    members = [member(one) for one in jax.random.split(key, number)]
+    return Ensemble(jax.tree.map(lambda *leaves: jnp.stack(leaves), *members))

@@ -20,7 +20,7 @@ from ..spaces.membership import caster, draw, mapped, reader, shape_of
 from .base import AbstractActorCritic, AbstractPolicy, WithoutCritic
 from .encoders import AbstractEncoder, make_encoder
 from .feedforward import FeedForwardActorCritic, FeedForwardPolicy
-from .heads import ACTION_DISTRIBUTIONS, BOUNDED, LOG_STDS, make_head
+from .heads import ACTION_DISTRIBUTIONS, BOUNDED, DETERMINISTIC, FROM_NETWORK, LOG_STDS, make_head
 from .masked import Masked
 from .networks import is_network, network_actor_critic
 from .normalizer import Normalized, Normalizer
@@ -78,22 +78,12 @@ class Network:
         check_fields(self, check_between, "initial_log_std", low=-20, high=20)
         if self.action_distribution is not None:
             choice("action_distribution", self.action_distribution, ACTION_DISTRIBUTIONS)
-        if self.has_deviations and not LOG_STDS[0] < self.initial_log_std < LOG_STDS[1]:
-            raise InputError(
-                f"initial_log_std is {self.initial_log_std}, but with action_distribution={self.action_distribution!r} "
-                f"deviations come from the network, which keeps their logarithms between {LOG_STDS[0]:g} and "
-                f"{LOG_STDS[1]:g}: give a number between these."
-            )
+        _check_log_std(self.initial_log_std, self.action_distribution)
 
     @property
     def remembers(self) -> bool:
         """Whether there is a memory."""
         return self.memory != "none"
-
-    @property
-    def has_deviations(self) -> bool:
-        """Whether standard deviations of actions come from it, as their means do."""
-        return self.action_distribution in ("state_dependent_normal", "tanh_normal")
 
     @property
     def hidden_activation(self) -> Activation:
@@ -106,6 +96,21 @@ class Network:
             return self.width
         usual = 1 if self.remembers else 0 if is_image(obs_space) else 2
         return (self.width or USUAL_WIDTH,) * ((usual if self.depth is None else self.depth) + self.remembers)
+
+
+def _check_log_std(initial: float, distribution: str | None) -> None:
+    """Raises `InputError` for a first standard deviation that a distribution cannot have."""
+    if distribution == DETERMINISTIC and initial != 0:
+        raise InputError(
+            f"initial_log_std is {initial}, but the policy is without chance, and has no standard deviation: leave it "
+            "at 0, and say the noise instead."
+        )
+    if distribution in FROM_NETWORK and not LOG_STDS[0] < initial < LOG_STDS[1]:
+        raise InputError(
+            f"initial_log_std is {initial}, but with action_distribution={distribution!r} deviations come from the "
+            f"network, which keeps their logarithms between {LOG_STDS[0]:g} and {LOG_STDS[1]:g}: give a number between "
+            "these."
+        )
 
 
 def _check_width(name: str, width: Any) -> int | tuple[int, ...] | None:
@@ -199,13 +204,17 @@ def _check_boxes(network: Network, distribution: str | None, action_space: Space
             "which there is one distribution: leave it out."
         )
     if distribution in BOUNDED and not can_rescale(action_space):
+        others = "" if distribution == DETERMINISTIC else "take normal or state_dependent_normal, or "
         raise InputError(
             f"action_distribution is {distribution}, which acts between bounds, but the action space {action_space} is "
-            "not bounded on both sides: take normal or state_dependent_normal, or bound the space."
+            f"not bounded on both sides: {others}bound the space."
         )
+    _check_log_std(network.initial_log_std, distribution)
 
 
-def as_actor_critic(model: Any, obs_space: Space, action_space: Space, key: PRNGKeyArray) -> AbstractActorCritic:
+def as_actor_critic(
+    model: Any, obs_space: Space, action_space: Space, key: PRNGKeyArray, *, action_distribution: str = "normal"
+) -> AbstractActorCritic:
     """An actor-critic from what a user gives.
 
     That is a policy, or the agent of one; a network of Equinox or Flax, called on one observation, whose outputs are
@@ -220,7 +229,7 @@ def as_actor_critic(model: Any, obs_space: Space, action_space: Space, key: PRNG
     seen, has_mask = split_mask(obs_space, action_space)
     if is_network(made):
         own_key, usual_key = jax.random.split(key)
-        usual: Any = make_actor_critic(seen, action_space, key=usual_key)
+        usual: Any = make_actor_critic(seen, action_space, action_distribution=action_distribution, key=usual_key)
         made = network_actor_critic(made, usual, seen, action_space, own_key)
     if not isinstance(made, AbstractPolicy):
         raise InputError(

@@ -19,6 +19,7 @@ from ..errors import choice, InputError
 
 ACTION_DISTRIBUTIONS = ("normal", "state_dependent_normal", "tanh_normal")  # to choose from
 DETERMINISTIC = "deterministic"  # which some algorithms take, and none can be told to
+FROM_NETWORK = ("state_dependent_normal", "tanh_normal")  # whose deviations come from the network, as their means do
 BOUNDED = ("tanh_normal", DETERMINISTIC)  # whose events lie between -1 and 1
 LOG_STDS = -5.0, 2.0  # between which a network gives them, as CleanRL's SAC does
 

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, PyTree, Shaped
 
 from .. import spaces
 from ..parameters import AbstractStatistics
+from ..spaces.masks import without_mask
 from ..spaces.membership import mapped
 from ..statistics.moments import merged_variances, Moments
 from ..trajectory import rows
@@ -89,7 +90,7 @@ class Normalized(AbstractActorCritic):
 def innermost_obs(model: AbstractActorCritic, obs: PyTree[Array]) -> PyTree[Array]:
     """What a model's networks see of one observation: without its mask, and normalised."""
     if isinstance(model, Masked):
-        return innermost_obs(model.model, model.seen(obs))
+        return without_mask(obs) if model.whole else innermost_obs(model.model, model.seen(obs))
     return model.normalizer(obs) if isinstance(model, Normalized) else obs
 
 

@@ -63,7 +63,7 @@ class Settings:
             )
         check_part("algorithm", self.algorithm, "PPO()")
         check_kind("network", self.network, Network, "Network()")
-        if self.actions == "auto" and self.is_known and self.algorithm.action_distribution in BOUNDED:
+        if self.actions == "auto" and self.network.action_distribution is None and self.action_distribution in BOUNDED:
             # Said, so that whoever reads the run without the algorithm's class acts as it did.
             object.__setattr__(self, "actions", "rescale")
         if self.actions == "clip" and self.action_distribution in BOUNDED:
@@ -89,6 +89,8 @@ class Settings:
             credit = getattr(changes.get("algorithm", self.algorithm), "credit", None)
             gamma = changes.get("gamma", getattr(changes.get("credit", credit), "gamma", 0.99))
             changes["reward_scaling"] = (self.reward_scaling or RewardScaling(gamma=gamma)) if on else None
+        if "algorithm" in changes and self.is_known and self.algorithm.action_distribution in BOUNDED:
+            changes.setdefault("actions", "auto")  # it was the other algorithm that rescaled them
         made, known = _replaced(self, changes)
         check_names(changes, known, type(made.algorithm).__name__)
         said = [f"{name}={shown(value)}" for name, value in changes.items() if name not in ("source", "algorithm")]

@@ -21,7 +21,6 @@ from ..runs.checkpoints import (
     load_newest,
     mark_of,
     put_in_order,
-    Segment,
     write_checkpoint,
 )
 from ..runs.config import check_readable
@@ -169,9 +168,9 @@ class Session:
         complete = min(iterations.values()) >= self.task.settings.num_updates
         if complete:
             self._warn(f"{folder} is complete: nothing is left to do.")
-        segments: list[list[Segment]] = []
+        experience: Kept | None = None
         if path is not None and not complete:
-            resumed, segments = with_experience(trainer, path, resumed, self._warn)
+            resumed, experience = with_experience(trainer, path, resumed, self._warn)
         mark = None if path is None else mark_of(path)
         kept = rows_up_to(folder, mark, iterations, self._warn)
         options = {"fault_tolerance": self.task.fault_tolerance, "evaluation_plan": self._plan}
@@ -185,7 +184,7 @@ class Session:
         evaluations, bests = evaluations_up_to(folder, iterations), self._bests(folder, trainer, resumed)
         if any(differences(to_json(config.evaluation_plan), to_json(self._plan))):  # it was bet on something else
             evaluations = [{name: x for name, x in line.items() if name != "evidence"} for line in evaluations]
-        return resumed, Before(kept, steps, evaluations, bests, segments)
+        return resumed, Before(kept, steps, evaluations, bests, experience)
 
     def _bests(self, folder: Path, trainer: Trainer, states: list[TrainingState]) -> dict[int, Best]:
         """The best policies that evaluations had found; one that cannot be read is named, and looked for anew."""
@@ -214,7 +213,7 @@ class Session:
             contextlib.closing(MetricsLog(folder, trainer.names, before.rows, self._warn, before.steps)) as log,
             catch_signals() as interruption,
         ):
-            kept = Kept(trainer.algorithm.experience, before.segments)
+            kept = before.kept or Kept(trainer.algorithm.experience)
             every = self.task.fault_tolerance.every
             checkpoints = Checkpoints(self.held, self.task.run_id, every, self._warn, kept)
             times = Times(folder, min(int(state.iteration) for state in states), check)

@@ -15,7 +15,7 @@ from ..envs import EnvSource
 from ..errors import EnvironmentFault, InputError, shown, TrainingFault
 from ..progress.events import Advanced, Evaluated, Event, fan_out, Finished, Listener, Warned
 from ..rollout import AbstractRollout
-from ..runs.checkpoints import Checkpoints, load_experience, Segment, SEGMENTS, segments_of
+from ..runs.checkpoints import Checkpoints, Kept, load_experience, SEGMENTS, segments_of
 from ..runs.folder import HeldFolder
 from ..runs.journals import Times
 from ..runs.metrics import Metrics, MetricsLog, Rows
@@ -61,7 +61,7 @@ class Before:
     steps: dict[int, int] | None = None  # of each seed, where the checkpoint says it
     evaluations: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     bests: dict[int, Best] = dataclasses.field(default_factory=dict)
-    segments: list[list[Segment]] = dataclasses.field(default_factory=list)  # that its experience is in
+    kept: Kept | None = None  # of its experience
 
 
 @dataclasses.dataclass
@@ -317,8 +317,8 @@ def _is_gone(tree: Any) -> bool:
 
 def with_experience(
     trainer: Trainer, path: Path, states: list[TrainingState], warn: Callable[[str], None]
-) -> tuple[list[TrainingState], list[list[Segment]]]:
-    """The states with what the checkpoint at `path` holds beside them, and the segments that it is in.
+) -> tuple[list[TrainingState], Kept]:
+    """The states with what the checkpoint at `path` holds beside them, and what the segments hold that it is in.
 
     `warn` hears what it does not hold.
     """
@@ -327,7 +327,7 @@ def with_experience(
         warn("environments on the host cannot be stored: they start new episodes here.")
     experience = trainer.algorithm.experience
     if not experience.capacity:
-        return states, []
+        return states, Kept(experience)
     empty = tuple(state.buffer for state in states)
     shapes = jax.eval_shape(lambda: empty)
     let_go(empty)
@@ -335,11 +335,10 @@ def with_experience(
     buffers = load_experience(path.parent / SEGMENTS, segments, experience, shapes, warn)
     if buffers is None:
         warn("the checkpoint holds no experience that can be used: it is collected anew here.")
-        return [trainer.with_experience(state, None) for state in states], []
+        return [trainer.with_experience(state, None) for state in states], Kept(experience)
     states = [trainer.with_experience(state, buffer) for state, buffer in zip(states, buffers, strict=True)]
-    if begin_anew:  # the newest row counts for nothing now, and is to be stored again
-        segments = [[*first, dataclasses.replace(last, stop=last.stop - 1)] for *first, last in segments]
-    return states, segments
+    # Where environments begin anew, the newest row counts for nothing now, and is to be stored again.
+    return states, Kept(experience, segments, again=int(begin_anew))
 
 
 def let_go(tree: Any) -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -51,6 +52,8 @@ class Line(AbstractEnv):
         (Line(Box((1,))), "sac", {}, "action_distribution is tanh_normal, which acts between bounds, .* not bounded"),
         (Line(Box((1,))), "td3", {}, "action_distribution is deterministic, which acts between bounds"),
         ("Pendulum-v1", "sac", {"clip": 0.1}, "clip is no setting of SAC"),
+        ("Pendulum-v1", "sac", {"initial_log_std": -6.0}, "initial_log_std is -6.0, but with action_distribution="),
+        ("Pendulum-v1", "td3", {"initial_log_std": -1.0}, "initial_log_std is -1.0, but the policy is without chance"),
     ],
 )  # fmt: skip
 def test_what_cannot_work_is_one_sentence(env: Any, algorithm: Any, changes: dict[str, Any], sentence: str) -> None:
@@ -114,3 +117,42 @@ def test_a_model_of_ones_own_gets_critics() -> None:
         num_envs=1, rollout_length=32, progress=False,
     )  # fmt: skip
     assert np.isfinite(run.history[-1]["value_error"]) and float(run.models[0].actor.policy.weight[0]) > 0
+
+
+def test_a_model_of_ones_own_with_a_memory_is_refused() -> None:
+    made = logpi.models.make_actor_critic
+    network = logpi.Network(memory="gru", width=8)
+    with pytest.raises(InputError, match="memory is that of your model, but SAC learns from single steps"):
+        logpi.train("Pendulum-v1", SAC(), model=lambda *spaces: made(*spaces[:2], network, key=spaces[2]), steps=64)
+
+
+def test_a_network_of_ones_own_acts_as_the_algorithm_does() -> None:
+    layer = eqx.nn.Linear(3, 1, key=jax.random.key(0))
+    run = logpi.train(
+        "Pendulum-v1", TD3(experience=Replay(512, 16), warmup=64), model=layer, steps=96, num_envs=1, rollout_length=32,
+        progress=False,
+    )  # fmt: skip
+    assert run.policy(np.zeros(3, np.float32)) == run.policy(np.zeros(3, np.float32))
+
+
+def test_what_the_algorithm_said_of_actions_goes_with_it() -> None:
+    settings = logpi.preset("HalfCheetah-v5", "sac")
+    assert settings.actions == "rescale" and settings.with_(algorithm=logpi.PPO()).actions == "auto"
+    unbounded = SMALL | {"action_distribution": "state_dependent_normal"}
+    assert logpi.train(Line(Box((1,))), "sac", **unbounded).settings.actions == "auto"
+
+
+def test_gradient_steps_need_not_be_written_to_the_last_digit() -> None:
+    """0.07 times 100 is 7.000000000000001."""
+    run = logpi.train("Pendulum-v1", "sac", **SMALL | {"updates_per_step": 0.07, "rollout_length": 100, "steps": 300})
+    assert run.history[-1]["value_error"] > 0
+
+
+@pytest.mark.parametrize("algorithm", ["sac", "td3"])
+def test_double_precision_may_be_on(algorithm: str) -> None:
+    jax.config.update("jax_enable_x64", True)  # for every thread, as users do
+    try:
+        run = logpi.train("Pendulum-v1", algorithm, **SMALL)
+    finally:
+        jax.config.update("jax_enable_x64", False)
+    assert np.isfinite(run.history[-1]["value_error"])

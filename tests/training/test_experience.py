@@ -1,6 +1,7 @@
 """Trainings that keep experience: as exact, as safe and as small on disk as those that keep none."""
 
 import dataclasses
+import itertools
 import os
 import signal
 import subprocess
@@ -24,8 +25,8 @@ from logpi.experience import Replay, Replayed
 from logpi.learners import gradient_step
 from logpi.measurements import Measurement
 from logpi.models import make_actor_critic
-from logpi.runs.checkpoints import listed, Segment, SEGMENTS, segments_of, STATE
-from logpi.runs.checkpoints.segments import staying
+from logpi.runs.checkpoints import damage, Kept, listed, Segment, SEGMENTS, segments_of, STATE, write_checkpoint
+from logpi.runs.checkpoints.segments import segments_in, staying
 from logpi.runs.folder import policy_file
 from logpi.runs.schema import register
 from logpi.training.loop import Trainer, with_traced_numbers
@@ -178,6 +179,32 @@ def test_another_capacity_is_another_training(tmp_path: Path) -> None:
     other = dataclasses.replace(SETTINGS, algorithm=Rehearsing(experience=Replay(capacity=512)))
     with pytest.raises(InputError, match=r"capacity is 512, but the run .* was trained with 256"):
         resume(tmp_path / "run", settings=other)
+
+
+def test_on_the_host_experience_is_there_after_every_resume(tmp_path: Path) -> None:
+    """Each time environments begin anew, and the newest row, which was stored, counts for nothing."""
+    train(tmp_path / "run", HOST, checkpoint_every=1, callbacks=Recorder(6, **interrupt))
+    for _ in range(3):
+        recorder = Recorder(1, **interrupt)
+        resume(tmp_path / "run", HOST, callbacks=recorder)
+        assert len(recorder.warnings) == 1 and "new episodes" in recorder.warnings[0]
+        segments = segments_of(listed(tmp_path / "run/checkpoints")[0])[0]
+        assert all(b.start in (a.stop, a.stop - 1) for a, b in itertools.pairwise(segments))
+
+
+def test_the_segments_of_many_seeds_are_named_and_none_that_cannot_be(tmp_path: Path) -> None:
+    def segment(seed: int, i: int) -> Segment:
+        return Segment(f"{seed}-{i}-{i + 1}-{'0' * 12}.safetensors", i, i + 1, 10**9, "0" * 64)
+
+    many = [[segment(seed, i) for i in range(20)] for seed in range(200)]
+    path = write_checkpoint(tmp_path, (jnp.zeros(2),), 3, run_id="mine", kept=Kept(Replay(), many))
+    assert not damage(path, run_id="mine") and segments_of(path) == many
+    good = dataclasses.astuple(segment(0, 5))
+    for place, wrong in ((0, "../policy.safetensors"), (1, 6), (1, -1), (2, 2**40), (2, "6"), (3, None), (4, "1" * 64)):
+        named = [*good[:place], wrong, *good[place + 1 :]]
+        assert segments_in({"experience": [[named]]}) == []
+    assert segments_in({"experience": [[list(good)]]}) == [[segment(0, 5)]]
+    assert segments_in({"experience": 7}) == segments_in({"experience": [[[1]]]}) == segments_in(None) == []
 
 
 def test_a_checkpoint_writes_what_was_added_since_the_one_before(tmp_path: Path) -> None:

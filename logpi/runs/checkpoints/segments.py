@@ -21,7 +21,7 @@ from ..files import beside, removed, sync_folder
 
 SEGMENTS = "experience"  # the folder, beside the checkpoints
 SMALL = 2**16  # rows of a stream: pieces of more are worth several files
-_NAME = re.compile(r"\d{1,6}-\d{1,10}-\d{1,10}-[0-9a-f]{12}\.safetensors")
+_NAME = re.compile(r"\d{1,6}-(\d{1,10})-(\d{1,10})-([0-9a-f]{12})\.safetensors")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,13 +38,18 @@ class Segment:
 class Kept:
     """What the seeds of a training keep of their experience, and the segments on the disk that hold it."""
 
-    def __init__(self, experience: AbstractExperience, segments: Sequence[Sequence[Segment]] = ()):
-        self._experience, self.segments = experience, [list(of_seed) for of_seed in segments]
+    def __init__(self, experience: AbstractExperience, segments: Sequence[Sequence[Segment]] = (), again: int = 0):
+        """`again`: rows at the end of the segments that have changed since, and are to be written once more."""
+        self._experience, self.segments, self.again = experience, [list(of_seed) for of_seed in segments], again
+
+    def hold(self, segments: list[list[Segment]]) -> None:
+        """A checkpoint names these now."""
+        self.segments, self.again = segments, 0
 
     def write(self, folder: Path, buffers: Sequence[PyTree]) -> list[list[Segment]]:
         """Writes what the segments do not hold yet; all that hold it then, for each seed.
 
-        They are `segments` from when a checkpoint names them. Raises `OSError` where it cannot.
+        To be told to `hold` once a checkpoint names them. Raises `OSError` where it cannot.
         """
         folder.mkdir(exist_ok=True)
         before = self.segments or [[] for _ in buffers]
@@ -55,7 +60,7 @@ class Kept:
     def _of_seed(self, folder: Path, seed: int, before: list[Segment], buffer: PyTree) -> list[Segment]:
         stop, most = self._experience.added(buffer), self._experience.most(buffer)
         piece = max(most // 8, SMALL)
-        kept, start = staying(before, stop, most, piece)
+        kept, start = staying(before, stop, most, piece, self.again)
         while start < stop:
             end = min(start + piece, stop)
             kept.append(self._written(folder, seed, buffer, start, end))
@@ -75,12 +80,12 @@ class Kept:
         return Segment(name, start, stop, size, checksum)
 
 
-def staying(before: list[Segment], stop: int, most: int, piece: int) -> tuple[list[Segment], int]:
+def staying(before: list[Segment], stop: int, most: int, piece: int, again: int = 0) -> tuple[list[Segment], int]:
     """Which segments stay as they are, and where the next begins: `stop` rows were added, and `most` are kept.
 
-    None grows beyond a `piece`.
+    None grows beyond a `piece`. The last rows `again` are written once more.
     """
-    start = before[-1].stop if before else 0
+    start = max(before[-1].stop - again, 0) if before else 0
     if stop < start:  # they are counted anew
         before, start = [], 0
     kept = [segment for segment in before if segment.stop > stop - most]  # the others are written over
@@ -94,16 +99,20 @@ def segments_in(manifest: Any) -> list[list[Segment]]:
     """The segments that a manifest names, for each seed; none where it names none, or none that can be."""
     said = manifest.get("experience") if isinstance(manifest, dict) else None
     try:
-        found = [[Segment(**segment) for segment in of_seed] for of_seed in said or []]
+        found = [[Segment(*segment) for segment in of_seed] for of_seed in said or []]
     except TypeError:
         return []
     return found if all(_is_good(segment) for of_seed in found for segment in of_seed) else []
 
 
 def _is_good(segment: Segment) -> bool:
+    """Whether its name is one of ours, and says what the rest does."""
+    named = _NAME.fullmatch(segment.name) if isinstance(segment.name, str) else None
     numbers = segment.start, segment.stop, segment.bytes
-    is_named = isinstance(segment.name, str) and bool(_NAME.fullmatch(segment.name))
-    return is_named and all(type(x) is int for x in numbers) and 0 <= segment.start < segment.stop
+    if named is None or not all(type(x) is int for x in numbers) or not isinstance(segment.sha256, str):
+        return False
+    said = (str(segment.start), str(segment.stop), segment.sha256[:12])
+    return named.groups() == said and 0 <= segment.start < segment.stop < 2**31
 
 
 def load_experience(
@@ -117,7 +126,7 @@ def load_experience(
 
     Likewise where one is damaged, which `warn` hears.
     """
-    if len(segments) != len(shapes) or not all(segments):
+    if len(segments) != len(shapes) or not any(segments):
         return None
     try:
         return [_buffer(folder, *each, experience) for each in zip(segments, shapes, strict=True)]
@@ -128,7 +137,7 @@ def load_experience(
 
 def _buffer(folder: Path, segments: Sequence[Segment], shapes: PyTree, experience: AbstractExperience) -> PyTree:
     loaded = ((segment.start, _loaded(folder, segment, experience, shapes)) for segment in segments)
-    return experience.filled(shapes, loaded, segments[-1].stop)
+    return experience.filled(shapes, loaded, segments[-1].stop if segments else 0)
 
 
 def _loaded(folder: Path, segment: Segment, experience: AbstractExperience, shapes: PyTree) -> PyTree:

@@ -21,7 +21,7 @@ from jaxtyping import PyTree
 from ..._version import __version__
 from ...errors import InputError, shown
 from ..arrays import arrays_limit, load_arrays, write_arrays
-from ..files import beside, MANIFEST_LIMIT, read_json, removed, sync_folder, write_and_sync
+from ..files import beside, read_json, removed, sync_folder, write_and_sync
 from ..folder import HeldFolder
 from ..metrics import Mark
 from ..options import Every
@@ -29,6 +29,7 @@ from .segments import drop_unused, file_damage, Kept, Segment, SEGMENTS, segment
 
 SCHEMA = 3
 KEPT = 3  # the newest
+LIMIT = 2**26  # bytes of a manifest, which names the segments of every seed
 FOLDER = "checkpoints"
 STATE, MANIFEST = "state.safetensors", "manifest.json"
 _NAME = re.compile(r"\d{8,12}")
@@ -100,22 +101,22 @@ def write_checkpoint(
     temporary = beside(folder / "new")
     temporary.mkdir()
     try:
-        experience = kept.write(folder / SEGMENTS, buffers) if kept and buffers else []
+        experience = _segments(folder, kept, buffers)
         write_arrays(temporary / STATE, states)
         manifest = {
             "schema": SCHEMA, "logpi": __version__, "run": run_id, "iteration": iteration,
             "rows": None if mark is None else mark.as_dict(),
             "files": {STATE: {"sha256": sha256_of(temporary / STATE), "bytes": (temporary / STATE).stat().st_size}},
-            "experience": [[dataclasses.asdict(segment) for segment in of_seed] for of_seed in experience],
+            "experience": [[dataclasses.astuple(segment) for segment in of_seed] for of_seed in experience],
         }  # fmt: skip
-        write_and_sync(temporary / MANIFEST, json.dumps(manifest, indent=2).encode())
+        write_and_sync(temporary / MANIFEST, json.dumps(manifest).encode())
         sync_folder(temporary)
         if os.path.lexists(path):  # damaged, another run's, or it would not be written again
             path.rename(beside(path))
         temporary.rename(path)
         sync_folder(folder)
         if kept and buffers:
-            kept.segments = experience
+            kept.hold(experience)
     finally:
         with contextlib.suppress(OSError):
             removed(temporary)
@@ -124,10 +125,17 @@ def write_checkpoint(
     return path
 
 
+def _segments(folder: Path, kept: Kept | None, buffers: Sequence[PyTree]) -> list[list[Segment]]:
+    """That hold the experience; where it is gone, those that held it last."""
+    if kept is None:
+        return []
+    return kept.write(folder / SEGMENTS, buffers) if buffers else kept.segments
+
+
 def _manifest(path: Path) -> Any:
     """What a checkpoint says of itself; nothing where that cannot be read."""
     try:
-        return read_json(path / MANIFEST, MANIFEST_LIMIT)
+        return read_json(path / MANIFEST, LIMIT)
     except (InputError, OSError):
         return {}
 
@@ -157,7 +165,7 @@ def _prune(folder: Path) -> None:
         with contextlib.suppress(OSError):
             removed(hidden)
     with contextlib.suppress(InputError, OSError):  # of one that cannot be read now, nobody knows what it names
-        manifests = [read_json(path / MANIFEST, MANIFEST_LIMIT) for path in listed(folder)]
+        manifests = [read_json(path / MANIFEST, LIMIT) for path in listed(folder)]
         drop_unused(folder / SEGMENTS, {s.name for each in manifests for of_seed in segments_in(each) for s in of_seed})
 
 
@@ -182,7 +190,7 @@ def damage(path: Path, most: int | None = None, *, run_id: str | None = None, nu
 
 def _damage(path: Path, most: int | None, run_id: str | None, number: int) -> str:
     try:
-        manifest = read_json(path / MANIFEST, MANIFEST_LIMIT)
+        manifest = read_json(path / MANIFEST, LIMIT)
     except InputError:
         return "its manifest is missing, a link, too large or no JSON"
     if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
@@ -205,7 +213,7 @@ def segments_of(path: Path) -> list[list[Segment]]:
 
 def mark_of(path: Path) -> Mark | None:
     """How far the rows had come at a checkpoint; `None` where its manifest does not say it."""
-    return Mark.parse(read_json(path / MANIFEST, MANIFEST_LIMIT).get("rows"))
+    return Mark.parse(read_json(path / MANIFEST, LIMIT).get("rows"))
 
 
 def load_newest(
