@@ -14,7 +14,7 @@ Made by `python -m benchmarks.learning`. Every number is over seeds, one policy 
 95 % bootstrap interval, and in brackets the least and the greatest seed. *Stochastic* and *deterministic* are fresh
 episodes, 100 a seed, of the policy as it was trained and by its modes; *training* is the mean of the last 100 or more
 episodes of training, which is what CleanRL reports. Steps are agent steps. Settings are the environments' presets
-(`logpi/training/presets.py`); the MuJoCo ones are CleanRL's.
+(`logpi/runs/presets.py`); the MuJoCo ones are CleanRL's.
 
 | task | bar | met | stochastic | deterministic | training | seeds | steps | s a seed | published |
 |---|---|---|---|---|---|---|---|---|---|
