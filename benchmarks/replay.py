@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Any, ClassVar
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 
@@ -62,7 +63,7 @@ class Sampled(logpi.A2C):
 
 
 CONTENDERS = {
-    "nothing kept": Kept(),
+    "nothing kept": Unread(),
     "1,000 rows kept": Unread(experience=Replay(1_024)),
     "1,000,000 rows kept": Unread(experience=Replay(ROWS)),
     "1,000 rows kept, 256 sampled": Sampled(experience=Replay(1_024)),
@@ -114,18 +115,24 @@ def checkpoints(contenders: dict[str, Contender], times: int) -> list[tuple[str,
     rows = []
     for name, whole in (("nothing kept", False), ("1,000,000 rows kept", False), ("1,000,000 rows kept", True)):
         at = contenders[name]
-        experience, buffers = at.trainer.algorithm.experience, [at.state.buffer] if at.state.buffer is not None else []
+        experience, buffer = at.trainer.algorithm.experience, at.state.buffer
+        # As many steps as fill it: how often it was added to here depends on the number of rounds.
+        buffers = []
+        if buffer is not None:
+            buffers.append(eqx.tree_at(lambda ring: ring.added, buffer, jnp.full((), buffer.slots, jnp.int32)))
         taken, size = [], 0.0
         for i in range(times):
             with tempfile.TemporaryDirectory() as folder:
                 stored, started = at.trainer.stored(at.state), time.process_time()
                 # On the way, all but the last 30,000 rows are in an earlier segment.
                 before = 0 if whole or not buffers else experience.added(buffers[0]) - 30_000 // ENVS
-                kept = Kept(experience, [[Segment("", 0, before, 0, "")]] if before > 0 else ())
+                earlier = Segment(f"0-0-{before}-{'0' * 12}.safetensors", 0, before, 0, "0" * 64)
+                kept = Kept(experience, [[earlier]] if before > 0 else ())
                 path = write_checkpoint(Path(folder) / "c", (stored,), i, kept=kept, buffers=buffers)
                 taken.append(1e3 * (time.process_time() - started))
                 size = sum(file.stat().st_size for file in (path / STATE, *(path.parent / SEGMENTS).glob("*")))
-        rows.append((f"{name}, {'all of it' if whole else '30,000 of them new'}", size, statistics.median(taken)))
+        new = "" if not buffers else ", all of them new" if whole else ", 30,000 of them new"
+        rows.append((name + new, size, statistics.median(taken)))
     return rows
 
 

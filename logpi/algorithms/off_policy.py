@@ -8,8 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray, PyTree
 
-from ..errors import check_between, check_fields, check_part, check_whole, InputError
-from ..errors import shown as said
+from ..errors import check_between, check_fields, check_part, check_whole, InputError, shown
 from ..experience import Replay, Replayed, Transitions
 from ..jaxprs.hoisting import hoist_keys
 from ..learners import Learner
@@ -147,7 +146,7 @@ class AbstractOffPolicy(AbstractAlgorithm):
         if num_combinations(spec.action_space) > 1:
             raise InputError(
                 f"{type(self).__name__} climbs the slope of a value along an action, but "
-                f"{said(spec.action_space, 200)} has choices: take algorithm='sac' (--algorithm sac)."
+                f"{shown(spec.action_space, 200)} has choices: take algorithm='sac' (--algorithm sac)."
             )
         if isinstance(network, Network) and network.action_distribution is not None:
             raise InputError(
@@ -181,23 +180,23 @@ class AbstractOffPolicy(AbstractAlgorithm):
         keys = jax.random.split(key, round(float(self.updates_per_step) * new))
 
         def step(key, dynamic):
-            learning, shown = self.step(eqx.combine(dynamic, static), view, key)
-            return eqx.filter(learning, eqx.is_array), shown
+            learning, record = self.step(eqx.combine(dynamic, static), view, key)
+            return eqx.filter(learning, eqx.is_array), record
 
         def learn(dynamic):
             # What is random of all steps at once: drawn step by step it takes as long as the steps themselves.
             draw, rest = hoist_keys(step, keys[0], dynamic)
-            dynamic, shown = jax.lax.scan(lambda dynamic, noise: rest(noise, dynamic), dynamic, jax.vmap(draw)(keys))
-            return dynamic, jax.tree.map(jnp.mean, shown)
+            dynamic, record = jax.lax.scan(lambda dynamic, noise: rest(noise, dynamic), dynamic, jax.vmap(draw)(keys))
+            return dynamic, jax.tree.map(jnp.mean, record)
 
         none = jax.tree.map(lambda s: jnp.full(s.shape, jnp.nan, s.dtype), jax.eval_shape(learn, dynamic)[1])
         none |= {GRADIENT_NORM.name: jnp.zeros(())}
         ring = view.ring  # whose rows are counted anew where a resumed training begins with an empty one
         ready = ring.count * ring.streams >= min(self.warmup, (ring.slots - 1) * ring.streams)
-        dynamic, shown = jax.lax.cond(ready, learn, lambda dynamic: (dynamic, none), dynamic)
+        dynamic, record = jax.lax.cond(ready, learn, lambda dynamic: (dynamic, none), dynamic)
         learning = _after_update(eqx.combine(dynamic, static))
         seen = observe(learning.actor.model, view.trajectory.obs, view.trajectory.valid)
-        return OffPolicyState(eqx.tree_at(lambda parts: parts.actor.model, learning, seen), rows), shown
+        return OffPolicyState(eqx.tree_at(lambda parts: parts.actor.model, learning, seen), rows), record
 
 
 def _after_update(learning: PyTree) -> PyTree:

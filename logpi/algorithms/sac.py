@@ -24,7 +24,7 @@ TEMPERATURE = Measurement(
     "temperature", "return per nat", "What a nat of entropy is worth.", "Temperature", "temp.", log=True,
     tags=(("losses/alpha", 1.0), ("train/ent_coef", 1.0)),
 )  # fmt: skip
-MISSING = "aimed_entropy"
+AIMED = "aimed_entropy"  # in the record of the actor, which the temperature alone reads
 PER_NUMBER = -1.0  # nats that are aimed at, of each number between -1 and 1, of which an even spread has log 2
 PER_CHOICE = 0.5  # of the entropy of an even choice; 0.98, as published, is out of reach of few choices
 
@@ -59,9 +59,10 @@ class SAC(AbstractOffPolicy):
     - `initial_temperature`: at the start.
     - `critics`: how many, of which the least counts.
     - `subset`: so many of them, drawn anew in each step, make the target, and the mean of all is what the actor climbs:
-      REDQ (Chen et al. 2021, arXiv:2101.05982). Usually all, and the least for both.
+      REDQ (Chen et al. 2021, arXiv:2101.05982), but that the actor moves in every step. Usually all, and the least
+      for both.
     - `updates_per_step`: gradient steps for each row that is collected.
-    - `warmup`: rows that are collected before anything is learned, by actions spread evenly.
+    - `warmup`: rows that are collected before anything is learned, by actions spread about evenly.
     """
 
     measurements: ClassVar[tuple[Measurement, ...]] = (ENTROPY, ACTION_VALUE, VALUE_ERROR, TEMPERATURE, GRADIENT_NORM)
@@ -118,7 +119,7 @@ class SAC(AbstractOffPolicy):
 
         climbed, uphill, acted = gradient_step(value, learning.actor, batch, self.actor_optimiser)
         log = learning.temperature.model.log
-        missing = Temperature((acted[MISSING] - acted[ENTROPY.name]).astype(log.dtype))
+        missing = Temperature((acted[AIMED] - acted[ENTROPY.name]).astype(log.dtype))
         temperatures = apply_gradient(learning.temperature, missing, self.temperature_optimiser)
         targets = towards(learning.targets, critics.model, self.tau)
         shown = {ENTROPY.name: acted[ENTROPY.name], TEMPERATURE.name: temperature, GRADIENT_NORM.name: norm(uphill)}
@@ -155,7 +156,7 @@ class SAC(AbstractOffPolicy):
             value, entropy = soft_value(actor, critics, temperature, obs, key, of)
             policy, _ = actor(obs, actor.initial_memory())
             aim = usual_entropy(policy) if self.target_entropy is None else jnp.asarray(self.target_entropy)
-            return value, {ENTROPY.name: entropy, MISSING: aim}
+            return value, {ENTROPY.name: entropy, AIMED: aim}
 
         return jax.vmap(row)(batch.rows.obs, batch.key)
 

@@ -136,7 +136,7 @@ class TD3(AbstractDeterministicGradient):
     - `critics`: how many, of which the least makes the target.
     - `delay`: gradient steps of the critics for each of the actor.
     - `updates_per_step`: gradient steps for each row that is collected.
-    - `warmup`: rows that are collected before anything is learned, by actions spread evenly.
+    - `warmup`: rows that are collected before anything is learned, by actions spread about evenly.
     """
 
     actor_optimiser: AbstractOptimiser = Adam(3e-4, max_grad_norm=float("inf"), epsilon=1e-8)
@@ -164,7 +164,7 @@ class DDPG(AbstractDeterministicGradient):
     - `tau`: share of what they are behind that the networks that follow make up in a step.
     - `noise`: standard deviation of what is added to actions while exploring; the bounds are -1 and 1.
     - `updates_per_step`: gradient steps for each row that is collected.
-    - `warmup`: rows that are collected before anything is learned, by actions spread evenly.
+    - `warmup`: rows that are collected before anything is learned, by actions spread about evenly.
     """
 
     critics: ClassVar[int] = 1

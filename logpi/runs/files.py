@@ -15,7 +15,6 @@ from typing import Any, BinaryIO
 from ..errors import InputError, said, shown
 
 JSON_LIMIT = 16 * 2**20  # bytes of a `config.json`: bounds for a picture's every number take some
-MANIFEST_LIMIT = 2**16  # bytes of the manifest of a checkpoint
 LINES_LIMIT = 2**34  # bytes of a `metrics.jsonl`: 40 million rows, which take a third of it in memory
 LINE_LIMIT = 2**14  # bytes of one of its lines
 DEPTH_LIMIT = 96  # brackets within brackets

@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import typing
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 import logpi
 from logpi import Adam, GAE, InputError, Network, PPO, RewardScaling
 from logpi.errors import OTHERS_NAMES
-from logpi.runs.presets import GENERAL
+from logpi.runs.presets import AlgorithmName, GENERAL
 from logpi.runs.settings import names_of, Settings
 from logpi.training.train import chosen_settings
 
@@ -102,6 +103,10 @@ def test_names_of_other_libraries_are_answered_with_names_that_there_are() -> No
     ]
     known = set().union(*map(names_of, settings)) | inspect.signature(logpi.train).parameters.keys()
     assert set(OTHERS_NAMES.values()) <= known and not set(OTHERS_NAMES) & known - {"limit"}
+
+
+def test_the_names_of_algorithms_are_those_that_have_presets() -> None:
+    assert typing.get_args(AlgorithmName) == tuple(GENERAL)
 
 
 def test_many_changes_keep_a_source_that_can_be_stored() -> None:

@@ -2,7 +2,7 @@
 
 A replay only ever grows at one end, so a checkpoint need not write it whole. A segment is merged with those before it
 that are no larger, up to an eighth of the replay, of which there is room for a copy beside it: so of n checkpoints
-there are no more than log2(n) + 8 segments, and each row is written log2(n) times at most.
+there are no more than log2(n) + 16 segments, and each row is written log2(n) times at most.
 """
 
 import dataclasses
