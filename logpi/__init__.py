@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .algorithms import A2C as A2C
     from .algorithms import AbstractAlgorithm as AbstractAlgorithm
     from .algorithms import DDPG as DDPG
+    from .algorithms import IMPALA as IMPALA
     from .algorithms import NPG as NPG
     from .algorithms import PPO as PPO
     from .algorithms import REINFORCE as REINFORCE
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from .credit import GAE as GAE
     from .credit import MonteCarlo as MonteCarlo
     from .credit import NStep as NStep
+    from .credit import VTrace as VTrace
     from .envs import AbstractEnv as AbstractEnv
     from .errors import InputError as InputError
     from .estimation import compare as compare
@@ -88,6 +90,7 @@ __getattr__, __dir__, __all__ = attach(
         "algorithms": (
             "A2C",
             "AbstractAlgorithm",
+            "IMPALA",
             "NPG",
             "PPO",
             "DDPG",
@@ -100,6 +103,7 @@ __getattr__, __dir__, __all__ = attach(
             "GAE",
             "MonteCarlo",
             "NStep",
+            "VTrace",
         ),
         "envs": ("AbstractEnv",),
         "errors": ("InputError",),

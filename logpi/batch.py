@@ -1,14 +1,16 @@
 """From a trajectory to what on-policy algorithms learn from: credit under the model that collected it, in segments."""
 
+import functools
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
 from .advantages import AbstractAdvantages
-from .credit import AbstractCredit, Credit
-from .errors import check_kind, InputError
-from .models import AbstractActorCritic, refresh, unroll
+from .credit import AbstractCredit, assign
+from .errors import InputError
+from .models import AbstractActorCritic, log_probs, refresh, unroll
 from .surrogates import weighted_mean
 from .trajectory import at_time, segments, Trajectory
 
@@ -50,8 +52,8 @@ def prepare(
 
     last = jax.vmap(last_value)(t.last_obs, t.last_start, at_time(memory, -1))
     value = jnp.concatenate([output.value, last[:, None]], axis=1)
-    given = jax.vmap(credit)(t.reward, t.terminated, t.truncated, value)
-    check_kind("what the credit returned", given, Credit, "logpi.credit.Credit(advantage, target)")
+    log_ratio = log_probs(output.policy, t.action) - t.log_prob
+    given = jax.vmap(functools.partial(assign, credit))(t.reward, t.terminated, t.truncated, value, log_ratio)
     weight = t.valid.astype(value.dtype)
     rows = (t.obs, t.start, t.action, t.log_prob, output.value, given.advantage, given.target, weight)
     before = at_time(segments(at_time(memory, slice(-1)), length), 0)

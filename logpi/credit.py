@@ -7,13 +7,15 @@ value of what follows is not seen but estimated.
 """
 
 import abc
+import math
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from .errors import check_between, check_fields, check_whole
+from .errors import check_between, check_fields, check_kind, check_whole
 
 
 class Credit(eqx.Module):
@@ -35,6 +37,38 @@ class AbstractCredit(eqx.Module):
         value: Float[Array, " time+1"],
     ) -> Credit:
         """Advantages and targets of one stream. `value` has one entry more than there are rows."""
+
+
+class AbstractOffPolicyCredit(AbstractCredit):
+    """Credit for what another policy did, from the ratio of probabilities: 1 in all rows where none is given."""
+
+    @abc.abstractmethod
+    def __call__(
+        self,
+        reward: Float[Array, " time"],
+        terminated: Bool[Array, " time"],
+        truncated: Bool[Array, " time"],
+        value: Float[Array, " time+1"],
+        log_ratio: Float[Array, " time"] | float = 0.0,
+    ) -> Credit:
+        """Advantages and targets of one stream under the policy that learns, of which `value` is too.
+
+        `log_ratio` is log π(a|s) - log μ(a|s), of that policy and the one that acted.
+        """
+
+
+def assign(
+    credit: Callable[..., Credit],
+    reward: Float[Array, " time"],
+    terminated: Bool[Array, " time"],
+    truncated: Bool[Array, " time"],
+    value: Float[Array, " time+1"],
+    log_ratio: Float[Array, " time"],
+) -> Credit:
+    """What a credit of either kind makes of one stream. Raises `InputError` where that is no `Credit`."""
+    ratio = (log_ratio,) if isinstance(credit, AbstractOffPolicyCredit) else ()
+    given = credit(reward, terminated, truncated, value, *ratio)
+    return check_kind("what the credit returned", given, Credit, "logpi.credit.Credit(advantage, target)")
 
 
 def _discounted(delta: Float[Array, " time"], decay: Float[Array, " time"], last: Float[Array, ""]):
@@ -105,3 +139,36 @@ class NStep(AbstractCredit):
             following = jnp.where(terminated, 0.0, jnp.where(truncated, value[1:], returns[1:]))
             returns = jnp.append(reward + self.gamma * following, value[-1])
         return Credit(returns[:-1] - value[:-1], returns[:-1])
+
+
+class VTrace(AbstractOffPolicyCredit):
+    r"""Targets and advantages for a policy that did not act itself: Espeholt et al. 2018 (arXiv:1802.01561), eq. 1.
+
+    With $\rho_t = \min(\bar\rho, \pi/\mu)$ and $c_t = \lambda \min(\bar c, \pi/\mu)$, the target is
+    $v_t = V_t + \sum_k \gamma^k c_t \cdots c_{t+k-1} \rho_{t+k} (r_{t+k} + \gamma V_{t+k+1} - V_{t+k})$ up to the end
+    of the episode or of the rows, and the advantage $\rho_t (r_t + \gamma q_{t+1} - V_t)$ with
+    $q = \lambda v + (1 - \lambda) V$. So it is GAE where the policy acted itself. `rho` sets what is valued (the policy
+    $\propto \min(\bar\rho \mu, \pi)$; infinite is $\pi$ itself), `c` how far the traces reach.
+    """
+
+    gamma: float = 0.99
+    lam: float = 1.0
+    rho: float = 1.0
+    c: float = 1.0
+
+    def __check_init__(self):
+        check_fields(self, check_between, "gamma", "lam", low=0, high=1)
+        check_fields(self, check_between, "rho", "c", low=0, high=math.inf)
+
+    def __call__(self, reward, terminated, truncated, value, log_ratio=0.0):
+        ratio = jnp.exp(log_ratio)
+        rho, c = jnp.minimum(self.rho, ratio), self.lam * jnp.minimum(self.c, ratio)
+        ended = terminated | truncated
+        following = jnp.where(terminated, 0.0, value[1:])
+        delta = rho * (reward + self.gamma * following - value[:-1])
+        correction = _discounted(delta, jnp.where(ended, 0.0, self.gamma * c), jnp.zeros_like(value[0]))
+        # What follows is corrected too, but for what is not seen of it: after the last row, or behind a time limit.
+        after = jnp.where(ended, 0.0, jnp.append(correction[1:], jnp.zeros_like(value[:1])))
+        return Credit(
+            rho * (reward + self.gamma * (following + self.lam * after) - value[:-1]), value[:-1] + correction
+        )

@@ -10,11 +10,11 @@ from typing import Any
 
 import jax
 
-from logpi.algorithms import A2C, NPG, PPO, REINFORCE, TRPO
+from logpi.algorithms import A2C, IMPALA, NPG, PPO, REINFORCE, TRPO
 from logpi.audit import Alignment, gallery, objective, Report
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "audit_tables.md"
-ALGORITHMS = {type(a).__name__: a for a in (REINFORCE(), A2C(), PPO(), TRPO(), NPG())}
+ALGORITHMS = {type(a).__name__: a for a in (REINFORCE(), A2C(), PPO(), TRPO(), NPG(), IMPALA())}
 ZERO = 1e-9  # of a direction error: rounding
 
 INTRODUCTION = """\

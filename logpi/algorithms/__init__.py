@@ -5,6 +5,7 @@ from .base import AbstractAlgorithm as AbstractAlgorithm
 from .base import AbstractOnPolicy as AbstractOnPolicy
 from .base import AbstractSingleStep as AbstractSingleStep
 from .base import Spec as Spec
+from .impala import IMPALA as IMPALA
 from .natural_gradient import AbstractNaturalGradient as AbstractNaturalGradient
 from .npg import NPG as NPG
 from .off_policy import AbstractOffPolicy as AbstractOffPolicy

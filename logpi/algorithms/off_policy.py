@@ -1,7 +1,7 @@
 """What is common to algorithms that learn from a replay: when they learn, how often, and who acts meanwhile."""
 
 import abc
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -67,6 +67,7 @@ class OffPolicyState(eqx.Module):
 class AbstractOffPolicy(AbstractAlgorithm):
     """Gradient steps on batches of a replay, so many for each row that was collected; what a step is is left open."""
 
+    lag: ClassVar[int] = 1  # who acted makes no difference
     experience: eqx.AbstractVar[Replay]  # pyright: ignore[reportIncompatibleMethodOverride]
     gamma: eqx.AbstractVar[float]
     tau: eqx.AbstractVar[float]

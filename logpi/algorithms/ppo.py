@@ -38,6 +38,7 @@ class PPO(AbstractOnPolicy):
     """
 
     measurements: ClassVar[tuple[Measurement, ...]] = (*ON_POLICY, CLIPPED)
+    lag: ClassVar[int] = 1  # its ratio is to the policy that acted
     optimiser: AbstractOptimiser = Adam()
     credit: AbstractCredit = GAE()
     advantages: AbstractAdvantages = Standardised()

@@ -11,14 +11,14 @@ import typing
 from collections.abc import Iterable
 from typing import Any
 
-from ..credit import GAE, MonteCarlo, NStep
+from ..credit import GAE, MonteCarlo, NStep, VTrace
 from ..errors import InputError
 from ..runs.presets import algorithm_name, GENERAL, preset
 from ..runs.settings import Settings
 from ..transforms import RewardScaling
 from .arguments import choose, Flag
 
-CREDITS = {"gae": GAE, "n-step": NStep, "monte-carlo": MonteCarlo}
+CREDITS = {"gae": GAE, "n-step": NStep, "monte-carlo": MonteCarlo, "v-trace": VTrace}
 _SPELLINGS = {
     "num_envs": ("--envs", "--num-envs"),
     "learning_rate": ("--learning-rate", "--lr"),
@@ -93,7 +93,7 @@ def settings_flags(settings: Settings, *, texts: bool = True) -> list[Flag]:
     Without `texts` they have no help: finding that takes longer than all the rest.
     """
     algorithm: Any = settings.algorithm
-    flags = _fields(settings, ("steps", "num_envs", "rollout_length", "actions"), "", texts)
+    flags = _fields(settings, ("steps", "num_envs", "rollout_length", "overlap", "actions"), "", texts)
     parts = _parts(algorithm)
     for part in (algorithm, *parts.values()):
         taken = parts.keys() | {flag.name for flag in flags}

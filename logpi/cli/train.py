@@ -24,8 +24,8 @@ DESCRIPTION = "Trains a policy by the policy gradient. The defaults are the pres
 _ENV = "environment: CartPole-v1, gymnasium:..., envpool:..., gymnax:..., phys2d:..., probe:..."
 _WHAT = [
     Flag("env", str, _ENV, metavar="ENV", positional=True),
-    Flag("algorithm", str, "ppo, a2c, reinforce, trpo, npg, sac, td3 or ddpg", "ppo", metavar="NAME"),
-    Flag("credit", str | None, "gae, n-step or monte-carlo; by default the preset's", None, metavar="NAME"),
+    Flag("algorithm", str, "ppo, a2c, reinforce, trpo, npg, impala, sac, td3 or ddpg", "ppo", metavar="NAME"),
+    Flag("credit", str | None, "gae, n-step, monte-carlo or v-trace; by default the preset's", None, metavar="NAME"),
 ]
 _EVERY = "how often all is stored, to resume from: 30s, 5m, or updates, as 500"
 _NAN = "where NaN comes up: stop, with status 3, or skip that update"

@@ -7,3 +7,4 @@ from .compiled import CompiledRollout as CompiledRollout
 from .host import HostRollout as HostRollout
 from .host import HostState as HostState
 from .make import make_rollout as make_rollout
+from .overlapping import Overlapping as Overlapping

@@ -25,7 +25,7 @@ def whole(trajectory: Trajectory) -> Trajectory:
 class AbstractRollout(eqx.Module):
     """Runs a policy in `num_envs` environments, `length` steps at a time. Owns batching, resets and memory."""
 
-    compiled: eqx.AbstractClassVar[bool]  # whether `jax.jit` may go around `collect`
+    compiled: eqx.AbstractVar[bool]  # whether `jax.jit` may go around `collect`
     obs_space: eqx.AbstractVar[Space]
     action_space: eqx.AbstractVar[Space]
     num_envs: eqx.AbstractVar[int]
@@ -40,11 +40,10 @@ class AbstractRollout(eqx.Module):
     def collect(self, policy: AbstractPolicy, state: Any, key: PRNGKeyArray) -> tuple[Trajectory, Any]:
         """The next `length` steps of every environment, and the state after them."""
 
-    @abc.abstractmethod
     def begin(self, policy: AbstractPolicy, key: PRNGKeyArray) -> Any:
         """As `init`, in one compiled program where that can be."""
+        return _begin(self, policy, key) if self.compiled else self.init(policy, key)
 
-    @abc.abstractmethod
     def run(
         self, policy: AbstractPolicy, state: Any, key: PRNGKeyArray, keep: Keep = whole, *arguments: Any
     ) -> tuple[Any, Any]:
@@ -52,6 +51,10 @@ class AbstractRollout(eqx.Module):
 
         Compiled where that can be, `keep` along with it: what it leaves out of a trajectory need not be stored then.
         """
+        if self.compiled:
+            return _run(self, policy, state, key, keep, arguments)
+        trajectory, state = self.collect(policy, state, key)
+        return _kept(keep, trajectory, arguments), state
 
     @abc.abstractmethod
     def example(self, policy: AbstractPolicy, state: Any) -> Trajectory:
@@ -77,8 +80,28 @@ class AbstractRollout(eqx.Module):
         """Raises `EnvironmentFault` if a step is waited for longer than this. May be called from another thread."""
 
     @abc.abstractmethod
+    def abandon(self, state: Any) -> None:
+        """Ends a `collect` from this state that is under way in another thread; what it raises there is nobody's."""
+
+    @abc.abstractmethod
     def close(self, state: Any) -> None:
         """Gives back what the environments of a state hold; the state cannot be gone on from."""
+
+
+@eqx.filter_jit
+def _begin(rollout: AbstractRollout, policy: AbstractPolicy, key: PRNGKeyArray) -> Any:
+    return rollout.init(policy, key)
+
+
+@eqx.filter_jit
+def _run(rollout: AbstractRollout, policy: AbstractPolicy, state: Any, key, keep: Keep, arguments: Any):
+    trajectory, state = rollout.collect(policy, state, key)
+    return keep(trajectory, *arguments), state
+
+
+@eqx.filter_jit
+def _kept(keep: Keep, trajectory: Trajectory, arguments: Any) -> Any:
+    return keep(trajectory, *arguments)
 
 
 def compute_inline() -> None:

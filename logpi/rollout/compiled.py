@@ -1,7 +1,7 @@
 """Interaction with environments written in JAX, inside one compiled program."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -16,7 +16,7 @@ from ..spaces.actions import clip_to
 from ..spaces.kinds import Space
 from ..spaces.membership import no_choice
 from ..trajectory import Trajectory
-from .base import AbstractRollout, act, Keep, whole
+from .base import AbstractRollout, act
 
 
 class CompiledState(eqx.Module):
@@ -89,14 +89,6 @@ class CompiledRollout(AbstractRollout):
         rows = jax.tree.map(lambda x: x.swapaxes(0, 1), rows)
         return Trajectory(*rows, last_obs=after.obs, last_start=after.start, memory=state.memory), after
 
-    def begin(self, policy: AbstractPolicy, key: PRNGKeyArray) -> CompiledState:
-        return _begin(self, policy, key)
-
-    def run(
-        self, policy: AbstractPolicy, state: CompiledState, key: PRNGKeyArray, keep: Keep = whole, *arguments: Any
-    ) -> tuple[Any, CompiledState]:
-        return _run(self, policy, state, key, keep, arguments)
-
     def example(self, policy: AbstractPolicy, state: CompiledState) -> Trajectory:
         return eqx.filter_eval_shape(self.collect, policy, state, jax.random.key(0))[0]
 
@@ -116,6 +108,9 @@ class CompiledRollout(AbstractRollout):
     def check_alive(self, state: CompiledState, seconds: float) -> None:
         """Nothing: nobody waits for compiled environments."""
 
+    def abandon(self, state: CompiledState) -> None:
+        """Nothing: no thread steps them."""
+
     def close(self, state: CompiledState) -> None:
         """Nothing: compiled environments hold nothing."""
 
@@ -129,14 +124,3 @@ class CompiledRollout(AbstractRollout):
             return jnp.where(resetting.reshape(-1, *(1,) * (old.ndim - 1)), new, old)
 
         return jax.tree.map(choose, (fresh_state, fresh), (env_state, timestep))
-
-
-@eqx.filter_jit
-def _begin(rollout: CompiledRollout, policy: AbstractPolicy, key: PRNGKeyArray) -> CompiledState:
-    return rollout.init(policy, key)
-
-
-@eqx.filter_jit
-def _run(rollout: CompiledRollout, policy: AbstractPolicy, state: CompiledState, key, keep: Keep, arguments: Any):
-    trajectory, state = rollout.collect(policy, state, key)
-    return keep(trajectory, *arguments), state

@@ -1,5 +1,6 @@
 """Interaction with environments that run on the host: Gymnasium's, EnvPool's, a user's own."""
 
+import collections
 import contextlib
 import dataclasses
 import functools
@@ -24,19 +25,24 @@ from ..models import AbstractPolicy, initial_memories, Memory
 from ..spaces.actions import clip_to
 from ..spaces.kinds import Space
 from ..trajectory import Trajectory
-from .base import AbstractRollout, act, Keep, whole
+from .base import AbstractRollout, act
 
 LARGE = 2**20  # bytes
 ALIGNED = 64  # bytes, to which JAX aligns its arrays
 
 
+class _Abandoned(Exception):
+    """Ends a rollout that nobody waits for."""
+
+
 @dataclasses.dataclass
 class Watch:
-    """What others may see of environments while they step."""
+    """What others may see and say of environments while they step."""
 
     # Since when a step is waited for, which it is, and on which actions.
     asked: tuple[float, int, PyTree[np.ndarray]] | None = None
-    incidents: list[str] = dataclasses.field(default_factory=list)  # what was wrong, and did not stop it
+    incidents: collections.deque[str] = dataclasses.field(default_factory=collections.deque)  # that did not stop it
+    abandoned: bool = False  # nobody waits for the rollout any more
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -104,6 +110,8 @@ class HostRollout(AbstractRollout):
         env, obs, start, resetting, memory = state.env, state.obs, state.start, state.resetting, state.memory
         before, after = _Rows(self.num_envs, self.length), _Rows(self.num_envs, self.length)
         for time in range(self.length):
+            if state.watch.abandoned:
+                raise _Abandoned
             action, log_prob, for_env, memory = programs.act(arrays, obs, start, memory, noise, np.int32(time))
             for_env = _as_numpy(for_env)
             state.watch.asked = now(), time, for_env
@@ -122,23 +130,13 @@ class HostRollout(AbstractRollout):
             start, resetting = resetting, outcome[1] | outcome[2]
             if env.restarted:
                 start = _broken_off(env, time, before, after, start)
-                state.watch.incidents += env.restarted.values()
+                state.watch.incidents.extend(env.restarted.values())
         columns = before.columns(), after.columns()
         (seen, outcomes), last_obs, last_start = jax.device_put((columns, obs, start))
         trajectory = Trajectory(
             *seen[:3], *outcomes, *seen[3:], last_obs=last_obs, last_start=last_start, memory=state.memory
         )
         return trajectory, HostState(env, obs, start, resetting, memory, state.watch)
-
-    def begin(self, policy: AbstractPolicy, key: PRNGKeyArray) -> HostState:
-        """As `init`: what can be compiled of it is."""
-        return self.init(policy, key)
-
-    def run(
-        self, policy: AbstractPolicy, state: HostState, key: PRNGKeyArray, keep: Keep = whole, *arguments: Any
-    ) -> tuple[Any, HostState]:
-        trajectory, state = self.collect(policy, state, key)
-        return _kept(keep, trajectory, arguments), state
 
     def example(self, policy: AbstractPolicy, state: HostState) -> Trajectory:
         keys = jax.ShapeDtypeStruct((self.num_envs,), jax.random.key(0).dtype)
@@ -160,8 +158,8 @@ class HostRollout(AbstractRollout):
 
     def incidents(self, state: HostState) -> list[str]:
         """Which environments broke down and were made anew."""
-        found, state.watch.incidents = state.watch.incidents, []
-        return found
+        waiting = state.watch.incidents
+        return [waiting.popleft() for _ in range(len(waiting))]
 
     def check_alive(self, state: HostState, seconds: float) -> None:
         """Raises `EnvironmentFault` if the environments have not answered for so long."""
@@ -171,6 +169,9 @@ class HostRollout(AbstractRollout):
                 f"The environment {state.env.name} has not answered for {now() - asked[0]:.0f} s, at step {asked[1]} "
                 f"of a rollout, on the actions {shown_action(asked[2])}: mend it, or allow more (--step-timeout)."
             )
+
+    def abandon(self, state: HostState) -> None:
+        state.watch.abandoned = True
 
     def close(self, state: HostState) -> None:
         state.env.close()
@@ -202,11 +203,6 @@ def _broken_off(env: AbstractVectorEnv, time: int, before: "_Rows", after: "_Row
     if time:
         after.set_last(time - 1, which, True)  # truncated
     return start | which
-
-
-@eqx.filter_jit
-def _kept(keep: Keep, trajectory: Trajectory, arguments: Any) -> Any:
-    return keep(trajectory, *arguments)
 
 
 class _Layout(NamedTuple):

@@ -14,10 +14,12 @@ MOST_ENVS = 2**24
 ROW = 12  # bytes of a row that is kept, beside its observation and action: two numbers and four truths
 
 
-def check_rollout(num_envs: int, length: int, obs_space: spaces.Space, action_space: spaces.Space, host: bool) -> None:
-    """Raises `InputError` where one rollout cannot fit: its observations, actions and five numbers a step alone."""
+def check_rollout(
+    num_envs: int, length: int, obs_space: spaces.Space, action_space: spaces.Space, host: bool, count: int = 1
+) -> None:
+    """Raises `InputError` where `count` rollouts cannot fit: observations, actions and five numbers a step alone."""
     step = stored_bytes(obs_space) + stored_bytes(action_space) + 20
-    needed = num_envs * (length * step + (HOST_ENV if host else 0))
+    needed = num_envs * (count * length * step + (HOST_ENV if host else 0))
     if needed > total_bytes() or num_envs > MOST_ENVS:
         raise InputError(
             f"num_envs is {num_envs:,} and rollout_length {length:,}, which needs {_gigabytes(needed)}, but this "

@@ -6,7 +6,17 @@ from collections.abc import Collection, Iterable
 from typing import Any, Literal
 
 from ..algorithms import AbstractAlgorithm, PPO
-from ..errors import check_fields, check_kind, check_part, check_whole, choice, did_you_mean, InputError, shown
+from ..errors import (
+    check_fields,
+    check_flag,
+    check_kind,
+    check_part,
+    check_whole,
+    choice,
+    did_you_mean,
+    InputError,
+    shown,
+)
 from ..models import Network
 from ..models.heads import BOUNDED
 from ..transforms import RewardScaling
@@ -32,6 +42,8 @@ class Settings:
     two by whether the bounds are far from -1 and 1, if not given. Those of a tanh-normal are always put on them."""
     reward_scaling: RewardScaling | None = None
     """What happens to rewards on their way to the algorithm."""
+    overlap: bool = False
+    """The next rollout is collected while the algorithm learns from the last, so by the policy before."""
     log_every: int | None = None
     """Iterations in a row of the metrics; as few as make 16 agent steps, if not given."""
     source: str = "logpi's defaults"
@@ -71,6 +83,8 @@ class Settings:
                 f"actions is clip, but those of a {self.action_distribution} distribution lie between -1 and 1, which "
                 "have to be put on the bounds of the space: take rescale, or leave it out."
             )
+        if check_flag("overlap", self.overlap) and self.is_known:
+            _check_lag(self.algorithm)
         if self.reward_scaling is not None:
             check_part("reward_scaling", self.reward_scaling, "RewardScaling()")
             if self.is_known:
@@ -130,6 +144,15 @@ class Settings:
     def num_updates(self) -> int:
         """Rollouts in the whole training, each followed by one update."""
         return -(-self.steps // self.steps_per_rollout)
+
+
+def _check_lag(algorithm: AbstractAlgorithm) -> None:
+    """Raises `InputError` for an algorithm that takes who acted for who learns."""
+    if not algorithm.lag:
+        raise InputError(
+            f"overlap is True, but {type(algorithm).__name__} takes its gradient for that of the policy that acted, "
+            "which would be one update older: take IMPALA, PPO or an off-policy algorithm, or leave it out."
+        )
 
 
 def _check_scaling(algorithm: AbstractAlgorithm) -> None:

@@ -10,7 +10,7 @@ import jax
 import pytest
 
 import logpi
-from logpi import A2C, DDPG, NPG, PPO, REINFORCE, SAC, TD3, TRPO
+from logpi import A2C, DDPG, IMPALA, NPG, PPO, REINFORCE, SAC, TD3, TRPO
 from logpi.algorithms import AbstractAlgorithm, Spec
 from logpi.envs import resolve
 from logpi.envs.probes import Blocked
@@ -29,6 +29,7 @@ ALGORITHMS: dict[str, AbstractAlgorithm] = {
     "PPO": PPO(num_epochs=2, num_minibatches=2),
     "TRPO": TRPO(num_epochs=2),
     "NPG": NPG(num_epochs=2),
+    "IMPALA": IMPALA(),
     "SAC": SAC(**REPLAYED),
     "TD3": TD3(**REPLAYED),
     "DDPG": DDPG(**REPLAYED),

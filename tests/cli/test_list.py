@@ -70,7 +70,8 @@ def test_estimators_and_algorithms_are_the_classes() -> None:
     assert all(row["what"] and row["unbiased"] != ("Biased" in row["class"]) for row in catalogue.estimators())
     assert {row["name"]: row["class"] for row in catalogue.algorithms()} == {
         "ppo": "logpi.PPO", "a2c": "logpi.A2C", "reinforce": "logpi.REINFORCE",
-        "trpo": "logpi.TRPO", "npg": "logpi.NPG", "sac": "logpi.SAC", "td3": "logpi.TD3", "ddpg": "logpi.DDPG",
+        "trpo": "logpi.TRPO", "npg": "logpi.NPG", "impala": "logpi.IMPALA",
+        "sac": "logpi.SAC", "td3": "logpi.TD3", "ddpg": "logpi.DDPG",
     }  # fmt: skip
 
 

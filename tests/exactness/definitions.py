@@ -42,3 +42,23 @@ def n_step(reward, terminated, truncated, value, gamma: float, n: int) -> np.nda
 def monte_carlo(reward, terminated, truncated, value, gamma: float) -> np.ndarray:
     """All rewards up to the end of the episode or of the rows, and the value of what follows, less the row's own."""
     return n_step(reward, terminated, truncated, value, gamma, len(reward))
+
+
+def v_trace(reward, terminated, truncated, value, log_ratio, numbers) -> tuple[np.ndarray, np.ndarray]:
+    """Advantage and target: the sum of products of Espeholt et al. 2018, eq. 1, and its section 4.2 with remark 2."""
+    gamma, lam, rho_most, c_most = numbers
+    rho, c = np.minimum(rho_most, np.exp(log_ratio)), lam * np.minimum(c_most, np.exp(log_ratio))
+    target, time = np.array(value[:-1], float), len(reward)
+    for t in range(time):
+        for k in range(t, time):
+            delta = rho[k] * (reward[k] + gamma * next_value(terminated, value, k) - value[k])
+            target[t] += gamma ** (k - t) * np.prod(c[t:k]) * delta
+            if ends(terminated, truncated, k):
+                break
+    advantage = np.zeros(time)
+    for t in range(time):
+        following = next_value(terminated, value, t)
+        if t + 1 < time and not ends(terminated, truncated, t):
+            following = lam * target[t + 1] + (1 - lam) * value[t + 1]
+        advantage[t] = rho[t] * (reward[t] + gamma * following - value[t])
+    return advantage, target

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logpi.credit import AbstractCredit, GAE, MonteCarlo, NStep
+from logpi.credit import AbstractCredit, GAE, MonteCarlo, NStep, VTrace
 from logpi.training.loop import with_traced_numbers
 from tests.exactness import definitions
 
@@ -74,7 +74,28 @@ def test_the_three_agree_where_they_must(stream, gamma):
         np.testing.assert_allclose(computed(NStep(n, gamma), stream), monte_carlo, **ROUNDING)
 
 
-CREDITS = [GAE(0.9, 0.8), MonteCarlo(0.9), NStep(3, 0.9)]
+log_ratios = st.lists(st.floats(-3, 3, width=32), min_size=TIME, max_size=TIME).map(np.array)
+most = st.sampled_from([0.0, 0.5, 1.0, 4.0, np.inf])
+
+
+@thorough
+@given(streams, log_ratios, shares, shares, most, most)
+def test_v_trace_is_its_sum_of_products(stream, log_ratio, gamma, lam, rho, c):
+    found = computed(VTrace(gamma, lam, rho, c), (*stream, log_ratio))
+    for mine, theirs in zip(found, definitions.v_trace(*stream, log_ratio, (gamma, lam, rho, c)), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-10, atol=1e-10 * max(1, np.abs(theirs).max()))
+
+
+@thorough
+@given(streams, shares, shares, st.floats(1, 9, width=32), st.floats(1, 9, width=32))
+def test_v_trace_is_gae_where_the_policy_acted_itself(stream, gamma, lam, rho, c):
+    found, alone = computed(VTrace(gamma, lam, rho, c), (*stream, np.zeros(TIME))), computed(VTrace(gamma, lam), stream)
+    for mine, none_given, theirs in zip(found, alone, computed(GAE(gamma, lam), stream), strict=True):
+        np.testing.assert_allclose(mine, theirs, **ROUNDING)
+        np.testing.assert_allclose(none_given, theirs, **ROUNDING)
+
+
+CREDITS = [GAE(0.9, 0.8), MonteCarlo(0.9), NStep(3, 0.9), VTrace(0.9, 0.8)]
 each_credit = pytest.mark.parametrize("credit", CREDITS, ids=lambda credit: type(credit).__name__)
 
 
