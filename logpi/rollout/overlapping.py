@@ -118,8 +118,9 @@ class Overlapping(AbstractRollout):
 
     def stored(self, state: Any) -> Any:
         """With what was collected, where environments can be stored."""
-        inner = None if state is None else self.rollout.stored(state.state)
-        return inner if inner is None else Collected(state.trajectory, inner)
+        if state is None or (inner := self.rollout.stored(state.state)) is None:
+            return None
+        return Collected(state.trajectory, inner)
 
     def resumed(self, stored: Any, policy: AbstractPolicy, key: PRNGKeyArray) -> tuple[Any, bool]:
         if stored is None:
