@@ -13,9 +13,12 @@ TYPE_CHECKING = False  # type checkers take it for true; to import it costs more
 if TYPE_CHECKING:
     from .algorithms import A2C as A2C
     from .algorithms import AbstractAlgorithm as AbstractAlgorithm
+    from .algorithms import ARS as ARS
     from .algorithms import DDPG as DDPG
+    from .algorithms import ES as ES
     from .algorithms import IMPALA as IMPALA
     from .algorithms import NPG as NPG
+    from .algorithms import PGPE as PGPE
     from .algorithms import PPO as PPO
     from .algorithms import REINFORCE as REINFORCE
     from .algorithms import SAC as SAC
@@ -69,6 +72,7 @@ if TYPE_CHECKING:
     from .estimators import VIMCO as VIMCO
     from .learners import Adam as Adam
     from .learners import Optax as Optax
+    from .learners import SGD as SGD
     from .models import AbstractActorCritic as AbstractActorCritic
     from .models import AbstractPolicy as AbstractPolicy
     from .models import Network as Network
@@ -90,8 +94,11 @@ __getattr__, __dir__, __all__ = attach(
         "algorithms": (
             "A2C",
             "AbstractAlgorithm",
+            "ARS",
+            "ES",
             "IMPALA",
             "NPG",
+            "PGPE",
             "PPO",
             "DDPG",
             "REINFORCE",
@@ -154,6 +161,7 @@ __getattr__, __dir__, __all__ = attach(
         "learners": (
             "Adam",
             "Optax",
+            "SGD",
         ),
         "models": (
             "AbstractActorCritic",

@@ -5,6 +5,9 @@ from .base import AbstractAlgorithm as AbstractAlgorithm
 from .base import AbstractOnPolicy as AbstractOnPolicy
 from .base import AbstractSingleStep as AbstractSingleStep
 from .base import Spec as Spec
+from .evolution import ARS as ARS
+from .evolution import ES as ES
+from .evolution import PGPE as PGPE
 from .impala import IMPALA as IMPALA
 from .natural_gradient import AbstractNaturalGradient as AbstractNaturalGradient
 from .npg import NPG as NPG

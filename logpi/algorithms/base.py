@@ -98,6 +98,7 @@ class AbstractAlgorithm(eqx.Module):
 
     measurements: eqx.AbstractClassVar[tuple[Measurement, ...]]  # of every update
     action_distribution: ClassVar[str] = "normal"  # of continuous actions, where a network does not say
+    begins_anew: ClassVar[bool] = False  # every rollout is of new episodes
     lag: ClassVar[int] = 0  # updates by which the policy that acted may be older than the one that learns
 
     @property

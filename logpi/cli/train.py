@@ -22,9 +22,16 @@ from .terminal import own_name, says, transient
 COMMAND = "logpi train"
 DESCRIPTION = "Trains a policy by the policy gradient. The defaults are the preset for ENV and the algorithm."
 _ENV = "environment: CartPole-v1, gymnasium:..., envpool:..., gymnax:..., phys2d:..., probe:..."
+_ALGORITHMS = "ppo, a2c, reinforce, trpo, npg, impala, sac, td3, ddpg, pgpe, es or ars"
 _WHAT = [
     Flag("env", str, _ENV, metavar="ENV", positional=True),
-    Flag("algorithm", str, "ppo, a2c, reinforce, trpo, npg, impala, sac, td3 or ddpg", "ppo", metavar="NAME"),
+    Flag(
+        "algorithm",
+        str,
+        "ppo, a2c, reinforce, trpo, npg, impala, sac, td3, ddpg, pgpe, es or ars",
+        "ppo",
+        metavar="NAME",
+    ),
     Flag("credit", str | None, "gae, n-step, monte-carlo or v-trace; by default the preset's", None, metavar="NAME"),
 ]
 _EVERY = "how often all is stored, to resume from: 30s, 5m, or updates, as 500"

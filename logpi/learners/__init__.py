@@ -4,6 +4,7 @@ from .natural import trust_region as trust_region
 from .optimisers import AbstractOptimiser as AbstractOptimiser
 from .optimisers import Adam as Adam
 from .optimisers import Optax as Optax
+from .optimisers import SGD as SGD
 from .steps import accumulated_step as accumulated_step
 from .steps import apply_gradient as apply_gradient
 from .steps import epochs as epochs

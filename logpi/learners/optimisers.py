@@ -66,6 +66,30 @@ class Adam(AbstractOptimiser):
         return self.learning_rate * (1 - self.anneal * progress)
 
 
+class SGD(AbstractOptimiser):
+    """Steps along the gradient, `learning_rate` times it: Robbins & Monro 1951.
+
+    `anneal` is the share of the learning rate that is gone at the end of training, linearly: 1 goes to zero.
+    """
+
+    learning_rate: float = 0.02
+    anneal: float = 0.0
+
+    def __check_init__(self):
+        check_fields(self, check_between, "learning_rate", low=0, high=1e6)
+        check_fields(self, check_between, "anneal", low=0, high=1)
+
+    def init(self, params: PyTree) -> tuple[()]:
+        """None."""
+        return ()
+
+    def update(
+        self, gradient: PyTree, state: tuple[()], params: PyTree, progress: Float[Array, ""]
+    ) -> tuple[PyTree, tuple[()]]:
+        rate = self.learning_rate * (1 - self.anneal * progress)
+        return jax.tree.map(lambda g: rate * g, gradient), state
+
+
 class Optax(AbstractOptimiser):
     """Any gradient transformation of Optax. Each new one compiles its own program; `Adam` does not."""
 

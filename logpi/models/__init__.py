@@ -22,7 +22,9 @@ from .encoders import AbstractEncoder as AbstractEncoder
 from .encoders import FlatEncoder as FlatEncoder
 from .encoders import ImageEncoder as ImageEncoder
 from .encoders import make_encoder as make_encoder
+from .exploring import each_stream as each_stream
 from .exploring import Noisy as Noisy
+from .exploring import Population as Population
 from .exploring import WarmingUp as WarmingUp
 from .feedforward import FeedForwardActorCritic as FeedForwardActorCritic
 from .feedforward import FeedForwardPolicy as FeedForwardPolicy

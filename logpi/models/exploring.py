@@ -1,5 +1,8 @@
 """Policies that explore: what acts while an algorithm learns something else."""
 
+from collections.abc import Callable
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -7,6 +10,7 @@ from jaxtyping import Array, Bool, Float, PyTree
 
 from ..distributions import AbstractDistribution, nearest_uniform, Product
 from ..distributions.normal import ClippedNormal
+from ..errors import InputError
 from .base import AbstractPolicy, Memory
 
 
@@ -26,6 +30,33 @@ class WarmingUp(AbstractPolicy):
         own, memory = self.policy(obs, memory)
         (arrays, static), (even, _) = (eqx.partition(d, eqx.is_array) for d in (own, nearest_uniform(own)))
         return eqx.combine(jax.tree.map(lambda a, b: jnp.where(self.uniform, a, b), even, arrays), static), memory
+
+
+class Population(AbstractPolicy):
+    """Policies of one structure, one for each stream: what they differ in, (streams, ...), and what they share."""
+
+    members: PyTree
+    shared: PyTree
+
+    def initial_memory(self) -> Memory:
+        """Every member's."""
+        return self.member(0).initial_memory()
+
+    def member(self, index: int) -> AbstractPolicy:
+        """The policy of one stream."""
+        return eqx.combine(jax.tree.map(lambda x: x[index], self.members), self.shared)
+
+    def __call__(self, obs: PyTree[Array], memory: Memory) -> tuple[AbstractDistribution, Memory]:
+        """Raises `InputError`: it would have to be known whose."""
+        raise InputError("a population has a policy for each stream: take one, as population.member(0).")
+
+
+def each_stream(function: Callable[..., Any], policy: AbstractPolicy, *streams: PyTree[Array]) -> Any:
+    """`function(policy, *one)` of each stream, with its own member where the policy is a population."""
+    if isinstance(policy, Population):
+        shared = policy.shared
+        return jax.vmap(lambda own, *one: function(eqx.combine(own, shared), *one))(policy.members, *streams)
+    return jax.vmap(lambda *one: function(policy, *one))(*streams)
 
 
 class Noisy(AbstractPolicy):

@@ -10,7 +10,7 @@ import jax
 from jaxtyping import Array, Bool, Float, Key, PRNGKeyArray, PyTree
 
 from ..errors import said
-from ..models import AbstractPolicy, Memory, refresh
+from ..models import AbstractPolicy, each_stream, Memory, refresh
 from ..spaces.kinds import Space
 from ..trajectory import Trajectory
 
@@ -140,9 +140,9 @@ def act(
     The log-probability is asked of the action, as learning does: so their ratio begins at 1, however that was rounded.
     """
 
-    def one(obs, start, memory, key):
+    def one(policy, obs, start, memory, key):
         distribution, memory = policy(obs, refresh(policy, start, memory))
         action = distribution.sample(key)
         return action, distribution.log_prob(action), memory
 
-    return jax.vmap(one)(obs, start, memory, keys)
+    return each_stream(one, policy, obs, start, memory, keys)

@@ -18,6 +18,8 @@ from ..spaces.membership import no_choice
 from ..trajectory import Trajectory
 from .base import AbstractRollout, act
 
+_BEGINNING = 0xBE61  # sets the key of new episodes apart from those of steps
+
 
 class CompiledState(eqx.Module):
     """Where the environments stand between two rollouts; every leaf is (num_envs, ...)."""
@@ -40,6 +42,7 @@ class CompiledRollout(AbstractRollout):
     num_envs: int = eqx.field(static=True)
     length: int = eqx.field(static=True)
     to_env: Callable[[Space, PyTree[Array]], PyTree[Array]] = eqx.field(static=True, default=clip_to)
+    anew: bool = eqx.field(static=True, default=False)  # each rollout begins with new episodes
 
     @property
     def obs_space(self) -> Space:
@@ -60,6 +63,8 @@ class CompiledRollout(AbstractRollout):
     def collect(
         self, policy: AbstractPolicy, state: CompiledState, key: PRNGKeyArray
     ) -> tuple[Trajectory, CompiledState]:
+        if self.anew:
+            state = self.init(policy, jax.random.fold_in(key, _BEGINNING))
         # All keys at once, and all that the policy draws: inside the scan it costs as much as the environment.
         act_keys, step_keys, reset_keys = jax.random.split(key, (3, self.length, self.num_envs))
 

@@ -71,6 +71,7 @@ class HostRollout(AbstractRollout):
     num_envs: int = eqx.field(static=True)
     length: int = eqx.field(static=True)
     to_env: Callable[[Space, PyTree[Array]], PyTree[Array]] = eqx.field(static=True, default=clip_to)
+    anew: bool = eqx.field(static=True, default=False)  # each rollout begins with new episodes
 
     def init(self, policy: AbstractPolicy, key: PRNGKeyArray) -> HostState:
         """New environments, seeded by the key, and new episodes in all of them. Compiles what `collect` runs.
@@ -105,6 +106,8 @@ class HostRollout(AbstractRollout):
 
     def collect(self, policy: AbstractPolicy, state: HostState, key: PRNGKeyArray) -> tuple[Trajectory, HostState]:
         """Raises `EnvironmentFault` where an environment raises, naming it, the step and the action."""
+        if self.anew:
+            state = dataclasses.replace(self._begun(state.env, policy), watch=state.watch)
         arrays, programs = self._programs(policy, state)
         noise = programs.noise(key)
         env, obs, start, resetting, memory = state.env, state.obs, state.start, state.resetting, state.memory

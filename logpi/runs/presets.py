@@ -8,7 +8,7 @@ import fnmatch
 import math
 from typing import Literal
 
-from ..algorithms import A2C, AbstractAlgorithm, DDPG, IMPALA, NPG, PPO, REINFORCE, SAC, TD3, TRPO
+from ..algorithms import A2C, AbstractAlgorithm, ARS, DDPG, ES, IMPALA, NPG, PGPE, PPO, REINFORCE, SAC, TD3, TRPO
 from ..credit import GAE, MonteCarlo, VTrace
 from ..errors import check_kind, choice
 from ..experience import Replay
@@ -17,10 +17,11 @@ from ..models import Network
 from ..transforms import RewardScaling
 from .settings import Settings
 
-AlgorithmName = Literal["ppo", "a2c", "reinforce", "trpo", "npg", "impala", "sac", "td3", "ddpg"]
+AlgorithmName = Literal["ppo", "a2c", "reinforce", "trpo", "npg", "impala", "sac", "td3", "ddpg", "pgpe", "es", "ars"]
 
 _NORMALIZED = Network(normalize_observations=True)
 _OFF_POLICY = Network(width=256, activation="relu")
+_SEARCHED = Network(width=16, depth=1, normalize_observations=True)
 _QUICK = Adam(1e-3, max_grad_norm=math.inf, epsilon=1e-8)
 
 GENERAL = {
@@ -65,6 +66,18 @@ GENERAL = {
     "ddpg": Settings(
         DDPG(), steps=200_000, num_envs=1, rollout_length=64, network=_OFF_POLICY,
         source="CleanRL's ddpg_continuous_action.py, with 64 gradient steps after each 64 rows",
+    ),
+    "pgpe": Settings(
+        PGPE(), steps=2_000_000, num_envs=64, rollout_length=500, network=_SEARCHED,
+        source="logpi's own trials on CartPole-v1",
+    ),
+    "es": Settings(
+        ES(), steps=2_000_000, num_envs=64, rollout_length=500, network=_SEARCHED,
+        source="PGPE's rollouts; the numbers by logpi's own trials on CartPole-v1",
+    ),
+    "ars": Settings(
+        ARS(), steps=2_000_000, num_envs=64, rollout_length=500, network=_SEARCHED,
+        source="PGPE's rollouts; step and deviation of Mania et al. 2018",
     ),
 }  # fmt: skip
 
@@ -187,8 +200,8 @@ def preset(env: str, algorithm: str = "ppo") -> Settings:
     """The settings that `train` takes for an environment by name; a prefix such as `gymnasium:` is passed over.
 
     `logpi.preset("CartPole-v1")` shows them, and `with_` changes some. An algorithm ("ppo", "a2c", "reinforce", "trpo",
-    "npg", "impala", "sac", "td3", "ddpg") that an environment has no preset for gets its general one; one that is
-    on-policy with the environment's network and actions, and with scaled rewards where either has them.
+    "npg", "impala", "sac", "td3", "ddpg", "pgpe", "es", "ars") that an environment has no preset for gets its general
+    one; one that is on-policy with the environment's network and actions, and scaled rewards where either has them.
 
     Raises `InputError` for another algorithm.
     """
@@ -203,7 +216,7 @@ def preset(env: str, algorithm: str = "ppo") -> Settings:
         return own or general
     if algorithm_name(special.algorithm) == algorithm:
         return special
-    if general.algorithm.experience.capacity:
+    if general.algorithm.experience.capacity or general.algorithm.begins_anew:
         return general
     return dataclasses.replace(
         general,

@@ -19,11 +19,11 @@ import numpy as np
 
 from .. import spaces
 from ..advantages import Standardised, Unchanged
-from ..algorithms import A2C, DDPG, IMPALA, NPG, PPO, REINFORCE, SAC, TD3, TRPO
+from ..algorithms import A2C, ARS, DDPG, ES, IMPALA, NPG, PGPE, PPO, REINFORCE, SAC, TD3, TRPO
 from ..credit import GAE, MonteCarlo, NStep, VTrace
 from ..errors import check_whole, InputError, said, shown
 from ..experience import Latest, Replay
-from ..learners.optimisers import Adam
+from ..learners.optimisers import Adam, SGD
 from ..measurements import Measurement
 from ..models import Network
 from ..transforms import RewardScaling
@@ -32,8 +32,9 @@ from .options import EvaluationPlan, Every, FaultTolerance
 from .settings import Settings
 
 PARTS: list[type] = [
-    PPO, A2C, REINFORCE, TRPO, NPG, IMPALA, SAC, TD3, DDPG, GAE, MonteCarlo, NStep, VTrace, Standardised, Unchanged,
-    Latest, Replay, Adam, Network, RewardScaling, Settings, Measurement, Every, FaultTolerance, EvaluationPlan,
+    PPO, A2C, REINFORCE, TRPO, NPG, IMPALA, SAC, TD3, DDPG, PGPE, ES, ARS, GAE, MonteCarlo, NStep, VTrace,
+    Standardised, Unchanged, Latest, Replay, Adam, SGD, Network, RewardScaling, Settings, Measurement, Every,
+    FaultTolerance, EvaluationPlan,
 ]  # fmt: skip
 SPACES = (spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary, spaces.Box, spaces.Dict, spaces.Tuple)
 KNOWN: dict[str, Any] = {kind.__name__: kind for kind in (*PARTS, *SPACES)}

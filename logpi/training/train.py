@@ -105,9 +105,9 @@ def train(
     - `env_options`: options of the environment that is named, which the run keeps: `{"is_slippery": False}`.
       `processes`: how many processes share Gymnasium's environments, for those that take long for a step; True is one
       for each. The run keeps that too.
-    - `algorithm`: a name ("ppo", "a2c", "reinforce", "trpo", "npg", "impala", "sac", "td3", "ddpg"), for which the
-      preset of this environment is taken; or `PPO(...)`, `SAC(...)` and so on, whose own numbers replace all the
-      preset's. "ppo" if not given.
+    - `algorithm`: a name ("ppo", "a2c", "reinforce", "trpo", "npg", "impala", "sac", "td3", "ddpg", "pgpe", "es",
+      "ars"), for which the preset of this environment is taken; or `PPO(...)`, `SAC(...)` and so on, whose own numbers
+      replace all the preset's. "ppo" if not given.
     - `steps`: agent steps for each seed. `num_envs`, `rollout_length`, `network`, `actions`, `reward_scaling`: as in
       `Settings`. `changes`: other settings, and numbers of the algorithm, its parts and the network by their names, as
       in `Settings.with_`: `overlap=True, learning_rate=1e-3, gamma=0.999, clip=0.1, width=128`. What is not given is
@@ -241,7 +241,8 @@ def _rollout(source: EnvSource, settings: Settings, seeds: int) -> AbstractRollo
     check_network(settings.network, source.obs_space, seeds)
     check_experience(settings.algorithm.experience.capacity, source.obs_space, source.action_space, seeds)
     to_env = ACTION_MAPS[settings.way_of_actions]
-    return make_rollout(source, settings.num_envs, settings.rollout_length, to_env, overlap=settings.overlap)
+    size, anew = (settings.num_envs, settings.rollout_length), settings.algorithm.begins_anew
+    return make_rollout(source, *size, to_env, overlap=settings.overlap, anew=anew)
 
 
 def _fitting(source: EnvSource, given: Settings | None, said: dict[str, Any], chosen: Settings) -> Settings:

@@ -10,7 +10,7 @@ import jax
 import pytest
 
 import logpi
-from logpi import A2C, DDPG, IMPALA, NPG, PPO, REINFORCE, SAC, TD3, TRPO
+from logpi import A2C, ARS, DDPG, ES, IMPALA, NPG, PGPE, PPO, REINFORCE, SAC, TD3, TRPO
 from logpi.algorithms import AbstractAlgorithm, Spec
 from logpi.envs import resolve
 from logpi.envs.probes import Blocked
@@ -33,6 +33,9 @@ ALGORITHMS: dict[str, AbstractAlgorithm] = {
     "SAC": SAC(**REPLAYED),
     "TD3": TD3(**REPLAYED),
     "DDPG": DDPG(**REPLAYED),
+    "PGPE": PGPE(),
+    "ES": ES(),
+    "ARS": ARS(),
     "OwnTRPO": own_page.load("OwnTRPO").OwnTRPO(num_epochs=2),
     "Skeleton": own_page.load("Skeleton").Skeleton(),
 }

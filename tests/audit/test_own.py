@@ -159,7 +159,7 @@ def test_nothing_public_is_left_out():
     assert public(distributions, distributions.AbstractDistribution) <= made
     assert public(probes, AbstractEnv) == set(PROBES)
     # What off-policy algorithms climb is held in test_off_policy.
-    assert public(algorithms, logpi.AbstractAlgorithm) == set(ALGORITHMS) | {"SAC", "TD3", "DDPG"}
+    assert public(algorithms, logpi.AbstractAlgorithm) == set(ALGORITHMS) | {"SAC", "TD3", "DDPG", "PGPE", "ES", "ARS"}
     assert public(credit, credit.AbstractCredit) == {type(a.credit).__name__ for a in ALGORITHMS.values()}
     assert {recipe.loss.__name__ for recipe in RECIPES} == losses_of(audit.gallery.losses)
     assert {recipe.loss.__name__ for recipe in KL_RECIPES} == losses_of(audit.gallery.kl)

@@ -72,6 +72,7 @@ def test_estimators_and_algorithms_are_the_classes() -> None:
         "ppo": "logpi.PPO", "a2c": "logpi.A2C", "reinforce": "logpi.REINFORCE",
         "trpo": "logpi.TRPO", "npg": "logpi.NPG", "impala": "logpi.IMPALA",
         "sac": "logpi.SAC", "td3": "logpi.TD3", "ddpg": "logpi.DDPG",
+        "pgpe": "logpi.PGPE", "es": "logpi.ES", "ars": "logpi.ARS",
     }  # fmt: skip
 
 
