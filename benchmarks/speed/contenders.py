@@ -37,6 +37,7 @@ class Script:
     script: str
     steps: int | None = None
     venv: str | None = None
+    arguments: tuple[str, ...] = ()  # beside those that every script gets
 
     def command(self, call: Call) -> list[str]:
         """The command line. A script with `steps` gets the arguments of `peers/protocol.py`; another, a seed alone."""
@@ -45,7 +46,8 @@ class Script:
         if self.steps is None:
             return command
         steps = self.steps // QUICK_DIVISOR if call.quick else self.steps
-        return [*command, "--task", call.task, "--steps", str(steps), "--repetitions", str(call.repetitions)]
+        counted = ["--task", call.task, "--steps", str(steps), "--repetitions", str(call.repetitions)]
+        return [*command, *counted, *self.arguments]
 
     def variables(self, call: Call) -> dict[str, str]:
         """The process's environment. No compilation cache: compile times are then comparable, and reported apart."""

@@ -22,6 +22,7 @@ def arguments(tasks: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, required=True, help="agent steps of each seed")
     parser.add_argument("--repetitions", type=int, default=1, help="timed runs; the median is reported")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--overlap", action="store_true", help="the environments step while it learns")
     args = parser.parse_args()
     args.setting = SETTINGS[args.task]
     args.steps = args.setting.whole_iterations(args.steps)

@@ -25,7 +25,7 @@ def algorithm(setting: Setting) -> "logpi.PPO":
     )
 
 
-def settings_of(setting: Setting, steps: int) -> "logpi.Settings":
+def settings_of(setting: Setting, steps: int, overlap: bool = False) -> "logpi.Settings":
     """All that a preset would decide otherwise: neither observations nor rewards are scaled."""
     hidden = {"width": setting.hidden[0], "depth": len(setting.hidden), "activation": "tanh"} if setting.hidden else {}
     return logpi.Settings(
@@ -34,6 +34,7 @@ def settings_of(setting: Setting, steps: int) -> "logpi.Settings":
         num_envs=setting.num_envs,
         rollout_length=setting.rollout_length,
         network=logpi.Network(**hidden),
+        overlap=overlap,
     )
 
 
@@ -45,7 +46,7 @@ def main() -> None:
     """
     args = arguments(tuple(SETTINGS))
     setting: Setting = args.setting
-    env, settings = ENVIRONMENTS.get(setting.env, setting.env), settings_of(setting, args.steps)
+    env, settings = ENVIRONMENTS.get(setting.env, setting.env), settings_of(setting, args.steps, args.overlap)
     runs, compiling, others = [], [], []
     for repetition in range(args.repetitions):
         first = args.seed + repetition * setting.seeds
