@@ -4,6 +4,7 @@ from .a2c import A2C as A2C
 from .base import AbstractAlgorithm as AbstractAlgorithm
 from .base import AbstractOnPolicy as AbstractOnPolicy
 from .base import AbstractSingleStep as AbstractSingleStep
+from .base import Climbed as Climbed
 from .base import Spec as Spec
 from .evolution import ARS as ARS
 from .evolution import ES as ES

@@ -12,6 +12,7 @@ there is, or whether a model remembers; and whoever writes one writes no loop.
 
 import abc
 import dataclasses
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -20,7 +21,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 from ..advantages import AbstractAdvantages
 from ..batch import explained_variance, prepare, Segments, with_advantages
 from ..credit import AbstractCredit
-from ..errors import check_between, check_fields, check_part, check_whole, InputError
+from ..errors import check_between, check_fields, check_part, check_whole
 from ..experience import AbstractExperience, Latest
 from ..learners import AbstractOptimiser, accumulated_step, Adam, init_learner, Learner
 from ..measurements import Measurement
@@ -93,6 +94,17 @@ class Spec:
         return cls(rollout.obs_space, rollout.action_space, rollout.num_envs, rollout.length)
 
 
+class Climbed(eqx.Module):
+    """One of the objectives that an algorithm climbs: a function, the model that moves, and rows that it is a mean of.
+
+    What of other models is in the function is held still.
+    """
+
+    function: Callable[[PyTree, PyTree], tuple[Array, Record]]  # (model, rows) -> value per row, record per row
+    model: PyTree
+    rows: PyTree  # with a `weight`, 0 for rows that count for nothing
+
+
 class AbstractAlgorithm(eqx.Module):
     """A state, and a function from experience to the next state. The state is what a checkpoint is."""
 
@@ -131,6 +143,13 @@ class AbstractAlgorithm(eqx.Module):
         """The state after learning from what the experience shows, and a number for each measurement.
 
         `view` is what `experience.add` gave: the trajectory that `acting(state)` collected, or what can be drawn from.
+        """
+
+    @abc.abstractmethod
+    def objectives(self, state: Any, view: Any, key: PRNGKeyArray) -> dict[str, Climbed]:
+        """What an update climbs as it begins, by name, each over one batch of its rows: what audits take apart.
+
+        The name of the only one is empty. What climbs no mean over rows, as an evolution strategy, gives none.
         """
 
 
@@ -181,6 +200,10 @@ class AbstractOnPolicy(AbstractAlgorithm):
         """The rows of a trajectory as the objective sees them, were they one batch: credit, and advantages as taken."""
         return with_advantages(prepare(model, trajectory, self.credit, self.segment_length), self.advantages)
 
+    def objectives(self, state: Learner, view: Trajectory, key: PRNGKeyArray) -> dict[str, Climbed]:
+        """One, over the whole trajectory."""
+        return {"": Climbed(self.objective, state.model, self.batch(state.model, view))}
+
     @abc.abstractmethod
     def objective(self, model: AbstractActorCritic, batch: Segments) -> tuple[Float[Array, "segments time"], Record]:
         """Of each row: what a step climbs, and what it says of itself."""
@@ -208,16 +231,6 @@ def learning_rate(algorithm: AbstractAlgorithm, progress: float) -> float | None
     if not isinstance(algorithm, AbstractOnPolicy) or not isinstance(algorithm.optimiser, Adam):
         return None
     return float(algorithm.optimiser.rate(progress))
-
-
-def check_on_policy(algorithm: Any) -> None:
-    """Raises `InputError` for an algorithm without an objective over the rows of a trajectory."""
-    if not isinstance(algorithm, AbstractOnPolicy):
-        name = type(algorithm).__name__ if isinstance(algorithm, AbstractAlgorithm) else algorithm
-        raise InputError(
-            f"The run's algorithm is {name}, but an audit takes apart the objective of an AbstractOnPolicy: PPO, A2C, "
-            "REINFORCE, TRPO, NPG, or one that is derived from it."
-        )
 
 
 def shown(record: Shown, batch: Segments, gradient_norm: Float[Array, ""], signal_to_noise: Float[Array, ""]) -> Shown:

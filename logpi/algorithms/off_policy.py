@@ -29,7 +29,7 @@ from ..models.heads import DETERMINISTIC
 from ..spaces.actions import num_combinations
 from ..spaces.masks import split_mask
 from ..surrogates import squared_error
-from .base import AbstractAlgorithm, GRADIENT_NORM, MOST, Record, Shown, Spec, VALUE_ERROR
+from .base import AbstractAlgorithm, Climbed, GRADIENT_NORM, MOST, Record, Shown, Spec, VALUE_ERROR
 
 ACTION_VALUE = Measurement(
     "action_value", "return", "What the critics say of the actions in the replay, on average over rows and critics.",
@@ -38,10 +38,11 @@ ACTION_VALUE = Measurement(
 
 
 class Networks(eqx.Module):
-    """An actor, and critics that say what its actions are worth."""
+    """An actor, critics that say what its actions are worth, and what else is learned."""
 
     actor: AbstractActorCritic  # without a critic of states
     critics: AbstractActionValues
+    beside: PyTree = None  # a temperature, or nothing
 
 
 class Batch(eqx.Module):
@@ -61,7 +62,7 @@ class OffPolicyState(eqx.Module):
     """What an off-policy algorithm remembers, beside its experience."""
 
     learning: PyTree  # its learners and what follows them
-    rows: Int[Array, ""]  # collected so far, as far as that counts
+    rows_per_update: int = eqx.field(static=True)
 
 
 class AbstractOffPolicy(AbstractAlgorithm):
@@ -82,13 +83,29 @@ class AbstractOffPolicy(AbstractAlgorithm):
         check_fields(self, check_whole, "critics", low=1, high=100)
         check_fields(self, check_whole, "warmup", low=0, high=2**30)
 
+    @property
+    @abc.abstractmethod
+    def beside(self) -> PyTree:
+        """What is learned beside actor and critics, at the start."""
+
     @abc.abstractmethod
     def learning(self, networks: Networks, num_updates: int | Int[Array, ""]) -> PyTree:
-        """Learners and what follows them before the first step; they are called `actor` and `critics`."""
+        """Learners and what follows them before the first step; they are called `actor` and `critics`.
+
+        Its `networks` are the networks as they stand.
+        """
 
     @abc.abstractmethod
     def step(self, learning: PyTree, view: Replayed, key: PRNGKeyArray) -> tuple[PyTree, Shown]:
         """One gradient step of each learner, on a batch of its own."""
+
+    @abc.abstractmethod
+    def batch(self, learning: PyTree, view: Replayed, key: PRNGKeyArray) -> Batch:
+        """What a step is on."""
+
+    @abc.abstractmethod
+    def climbed(self, learning: PyTree, batch: Batch) -> dict[str, Climbed]:
+        """What each learner climbs in a step, while the others stand where they are."""
 
     @abc.abstractmethod
     def exploring(self, learning: PyTree) -> AbstractPolicy:
@@ -115,7 +132,7 @@ class AbstractOffPolicy(AbstractAlgorithm):
             network = Network(width=256, activation="relu")
         seen, _ = split_mask(spec.obs_space, spec.action_space)
         critics = make_ensemble(seen, spec.action_space, network, self.critics, key=critics_key)
-        return Networks(actor, critics)
+        return Networks(actor, critics, self.beside)
 
     def _check(self, spec: Spec, network: Any) -> None:
         if isinstance(network, Network):
@@ -159,11 +176,11 @@ class AbstractOffPolicy(AbstractAlgorithm):
         self, networks: Networks, spec: Spec, num_updates: int | Int[Array, ""], key: PRNGKeyArray
     ) -> OffPolicyState:
         """The networks with fresh optimisers."""
-        return OffPolicyState(self.learning(networks, num_updates), jnp.zeros((), jnp.int32))
+        return OffPolicyState(self.learning(networks, num_updates), spec.num_envs * spec.rollout_length)
 
     def networks(self, state: OffPolicyState) -> Networks:
-        """Actor and critics."""
-        return Networks(state.learning.actor.model, state.learning.critics.model)
+        """Actor and critics, and a temperature where there is one."""
+        return state.learning.networks
 
     def policy(self, networks: Networks) -> AbstractPolicy:
         """The actor."""
@@ -171,12 +188,16 @@ class AbstractOffPolicy(AbstractAlgorithm):
 
     def acting(self, state: OffPolicyState) -> AbstractPolicy:
         """The actor, as it explores; before that, what is nearest to uniform, for `warmup` rows."""
-        return WarmingUp(self.exploring(state.learning), state.rows < self.warmup)
+        updates = -(-self.warmup // state.rows_per_update)
+        return WarmingUp(self.exploring(state.learning), state.learning.actor.updates < updates)
+
+    def objectives(self, state: OffPolicyState, view: Replayed, key: PRNGKeyArray) -> dict[str, Climbed]:
+        """Those of the first gradient step; each later one is on a batch of its own."""
+        return self.climbed(state.learning, self.batch(state.learning, view, key))
 
     def update(self, state: OffPolicyState, view: Replayed, key: PRNGKeyArray) -> tuple[OffPolicyState, Shown]:
         """`updates_per_step` gradient steps for each row of the rollout, once there are `warmup` rows to draw from."""
         new = view.trajectory.reward.size
-        rows = jnp.minimum(state.rows + new, 2**30)
         dynamic, static = eqx.partition(state.learning, eqx.is_array)
         keys = jax.random.split(key, round(float(self.updates_per_step) * new))
 
@@ -197,7 +218,8 @@ class AbstractOffPolicy(AbstractAlgorithm):
         dynamic, record = jax.lax.cond(ready, learn, lambda dynamic: (dynamic, none), dynamic)
         learning = _after_update(eqx.combine(dynamic, static))
         seen = observe(learning.actor.model, view.trajectory.obs, view.trajectory.valid)
-        return OffPolicyState(eqx.tree_at(lambda parts: parts.actor.model, learning, seen), rows), record
+        learning = eqx.tree_at(lambda parts: parts.actor.model, learning, seen)
+        return OffPolicyState(learning, state.rows_per_update), record
 
 
 def _after_update(learning: PyTree) -> PyTree:

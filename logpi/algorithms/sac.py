@@ -17,7 +17,7 @@ from ..learners import apply_gradient, gradient_step, init_learner, Learner, tow
 from ..learners.optimisers import AbstractOptimiser, Adam
 from ..measurements import Measurement
 from ..models import AbstractActionValues, AbstractActorCritic, innermost_obs
-from .base import ENTROPY, GRADIENT_NORM, MOST, Record, Shown, VALUE_ERROR
+from .base import Climbed, ENTROPY, GRADIENT_NORM, MOST, Record, Shown, VALUE_ERROR
 from .off_policy import AbstractOffPolicy, ACTION_VALUE, Batch, critics_objective, Networks, norm
 
 TEMPERATURE = Measurement(
@@ -42,6 +42,11 @@ class SACLearning(eqx.Module):
     critics: Learner
     temperature: Learner
     targets: AbstractActionValues
+
+    @property
+    def networks(self) -> Networks:
+        """As they stand."""
+        return Networks(self.actor.model, self.critics.model, self.temperature.model)
 
 
 class SAC(AbstractOffPolicy):
@@ -87,13 +92,17 @@ class SAC(AbstractOffPolicy):
         check_fields(self, check_between, "initial_temperature", low=1e-6, high=MOST)
         check_fields(self, check_whole, "subset", low=1, high=self.critics, optional=True)
 
+    @property
+    def beside(self) -> Temperature:
+        """The temperature."""
+        return Temperature(jnp.log(jnp.asarray(self.initial_temperature, jnp.float32)))
+
     def learning(self, networks: Networks, num_updates: int | Int[Array, ""]) -> SACLearning:
         """A learner each for actor, critics and temperature; the critics that follow begin as copies."""
-        temperature = Temperature(jnp.log(jnp.asarray(self.initial_temperature, jnp.float32)))
         return SACLearning(
             init_learner(networks.actor, self.actor_optimiser, num_updates),
             init_learner(networks.critics, self.critic_optimiser, num_updates),
-            init_learner(temperature, self.temperature_optimiser, num_updates),
+            init_learner(networks.beside, self.temperature_optimiser, num_updates),
             targets=jax.tree.map(lambda x: x + 0, networks.critics),
         )
 
@@ -103,27 +112,46 @@ class SAC(AbstractOffPolicy):
 
     def step(self, learning: SACLearning, view: Replayed, key: PRNGKeyArray) -> tuple[SACLearning, Shown]:
         """A step of the critics to soft values, of the actor up the critics, of the temperature to the entropy."""
+        batch = self.batch(learning, view, key)
+        error = self.climbed(learning, batch)["critics"].function
+        critics, _, fitted = gradient_step(error, learning.critics, batch, self.critic_optimiser)
+        value = self.climbed(eqx.tree_at(lambda parts: parts.critics, learning, critics), batch)["actor"].function
+        climbed, uphill, acted = gradient_step(value, learning.actor, batch, self.actor_optimiser)
+        temperature = learning.temperature.model
+        # The gradient of its objective, which the actor's record has the numbers of.
+        missing = Temperature((acted[AIMED] - acted[ENTROPY.name]).astype(temperature.log.dtype))
+        temperatures = apply_gradient(learning.temperature, missing, self.temperature_optimiser)
+        targets = towards(learning.targets, critics.model, self.tau)
+        shown = {ENTROPY.name: acted[ENTROPY.name], TEMPERATURE.name: jnp.exp(temperature.log)}
+        shown |= {GRADIENT_NORM.name: norm(uphill)}
+        return SACLearning(climbed, critics, temperatures, targets), fitted | shown
+
+    def batch(self, learning: SACLearning, view: Replayed, key: PRNGKeyArray) -> Batch:
+        """Rows, with the soft values that the critics are fitted to."""
         sample_key, subset_key, next_key, actor_key = jax.random.split(key, 4)
-        rows = view.sample(sample_key)
-        actor, temperature = learning.actor.model, jnp.exp(learning.temperature.model.log)
-        target = self.target(actor, learning.targets, temperature, rows, subset_key, next_key)
-        batch = Batch(rows, target, jax.random.split(actor_key, rows.reward.size))
+        rows, temperature = view.sample(sample_key), jnp.exp(learning.temperature.model.log)
+        target = self.target(learning.actor.model, learning.targets, temperature, rows, subset_key, next_key)
+        return Batch(rows, target, jax.random.split(actor_key, rows.reward.size))
+
+    def climbed(self, learning: SACLearning, batch: Batch) -> dict[str, Climbed]:
+        """Of the actor, of the critics, of the temperature."""
+        actor, critics, temperature = learning.actor.model, learning.critics.model, learning.temperature.model
+
+        def value(actor, batch):
+            return self.actor_objective(actor, critics, jnp.exp(temperature.log), batch)
 
         def error(critics, batch):
             return critics_objective(actor, critics, batch)
 
-        critics, _, fitted = gradient_step(error, learning.critics, batch, self.critic_optimiser)
+        def missing(temperature, batch):
+            record = value(actor, batch)[1]
+            return temperature.log * jax.lax.stop_gradient(record[AIMED] - record[ENTROPY.name]), record
 
-        def value(actor, batch):
-            return self.actor_objective(actor, critics.model, temperature, batch)
-
-        climbed, uphill, acted = gradient_step(value, learning.actor, batch, self.actor_optimiser)
-        log = learning.temperature.model.log
-        missing = Temperature((acted[AIMED] - acted[ENTROPY.name]).astype(log.dtype))
-        temperatures = apply_gradient(learning.temperature, missing, self.temperature_optimiser)
-        targets = towards(learning.targets, critics.model, self.tau)
-        shown = {ENTROPY.name: acted[ENTROPY.name], TEMPERATURE.name: temperature, GRADIENT_NORM.name: norm(uphill)}
-        return SACLearning(climbed, critics, temperatures, targets), fitted | shown
+        return {
+            "actor": Climbed(value, actor, batch),
+            "critics": Climbed(error, critics, batch),
+            "temperature": Climbed(missing, temperature, batch),
+        }
 
     def target(
         self,

@@ -14,7 +14,7 @@ from ..learners.optimisers import AbstractOptimiser, Adam
 from ..measurements import Measurement
 from ..models import AbstractActionValues, AbstractActorCritic, innermost_obs, Noisy
 from ..models.heads import DETERMINISTIC
-from .base import GRADIENT_NORM, MOST, Record, Shown, VALUE_ERROR
+from .base import Climbed, GRADIENT_NORM, MOST, Record, Shown, VALUE_ERROR
 from .off_policy import AbstractOffPolicy, ACTION_VALUE, Batch, critics_objective, Networks, norm
 
 
@@ -25,6 +25,11 @@ class TD3Learning(eqx.Module):
     critics: Learner
     targets: Networks
     steps: Int[Array, ""]  # gradient steps so far, over all updates: a delay keeps its rhythm
+
+    @property
+    def networks(self) -> Networks:
+        """As they stand."""
+        return Networks(self.actor.model, self.critics.model)
 
 
 class AbstractDeterministicGradient(AbstractOffPolicy):
@@ -49,6 +54,11 @@ class AbstractDeterministicGradient(AbstractOffPolicy):
         check_fields(self, check_between, "smoothing", "smoothing_clip", low=0, high=MOST)
         check_fields(self, check_whole, "delay", low=1)
 
+    @property
+    def beside(self) -> None:
+        """Nothing."""
+        return None
+
     def learning(self, networks: Networks, num_updates: int | Int[Array, ""]) -> TD3Learning:
         """A learner each for actor and critics; the networks that follow begin as copies."""
         return TD3Learning(
@@ -64,19 +74,10 @@ class AbstractDeterministicGradient(AbstractOffPolicy):
 
     def step(self, learning: TD3Learning, view: Replayed, key: PRNGKeyArray) -> tuple[TD3Learning, Shown]:
         """A step of the critics to the targets' values, and in every `delay`-th the actor's up the first critic."""
-        sample_key, noise_key = jax.random.split(key)
-        rows = view.sample(sample_key)
-        keys = jax.random.split(noise_key, rows.reward.size)
-        batch = Batch(rows, self.target(learning.targets, rows, keys), keys)
-
-        def error(critics, batch):
-            return critics_objective(learning.actor.model, critics, batch)
-
+        batch = self.batch(learning, view, key)
+        error = self.climbed(learning, batch)["critics"].function
         critics, _, fitted = gradient_step(error, learning.critics, batch, self.critic_optimiser)
-
-        def value(actor, batch):
-            return actor_objective(actor, critics.model, batch)
-
+        value = self.climbed(eqx.tree_at(lambda parts: parts.critics, learning, critics), batch)["actor"].function
         dynamic, static = eqx.partition((learning.actor, learning.targets), eqx.is_array)
 
         def improve(dynamic):
@@ -90,6 +91,25 @@ class AbstractDeterministicGradient(AbstractOffPolicy):
         dynamic, climbed = jax.lax.cond(due, improve, lambda dynamic: (dynamic, jnp.zeros(())), dynamic)
         actor, targets = eqx.combine(dynamic, static)
         return TD3Learning(actor, critics, targets, learning.steps + 1), fitted | {GRADIENT_NORM.name: climbed}
+
+    def batch(self, learning: TD3Learning, view: Replayed, key: PRNGKeyArray) -> Batch:
+        """Rows, with the values that the critics are fitted to."""
+        sample_key, noise_key = jax.random.split(key)
+        rows = view.sample(sample_key)
+        keys = jax.random.split(noise_key, rows.reward.size)
+        return Batch(rows, self.target(learning.targets, rows, keys), keys)
+
+    def climbed(self, learning: TD3Learning, batch: Batch) -> dict[str, Climbed]:
+        """Of the actor, of the critics."""
+        actor, critics = learning.actor.model, learning.critics.model
+
+        def value(actor, batch):
+            return actor_objective(actor, critics, batch)
+
+        def error(critics, batch):
+            return critics_objective(actor, critics, batch)
+
+        return {"actor": Climbed(value, actor, batch), "critics": Climbed(error, critics, batch)}
 
     def target(self, targets: Networks, rows: Transitions, keys: Key[Array, " rows"]) -> Float[Array, " rows"]:
         """What the critics are fitted to: the reward, and what the least of those that follow says of what follows.

@@ -11,8 +11,8 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from ..algorithms.base import Spec, SURROGATE
-from ..audit.runs.samples import layers, Sampler
+from ..algorithms.base import Spec
+from ..audit.runs.samples import layers, Sampler, surrogate_of
 from ..batch import Segments
 from ..errors import InputError
 from ..learners.steps import gradient
@@ -21,7 +21,6 @@ from ..parameters import check_key, trainable
 from ..runs.run import load, Run
 from ..surrogates import score, weighted_mean
 from ..training.loop import with_traced_numbers
-from ..trajectory import Trajectory
 from .batch_rows import BatchRows
 
 KL = 0.01  # nats: how far the one step moves the policy on average, about as far as an update of PPO does
@@ -65,22 +64,29 @@ def look(
     algorithm = with_traced_numbers(settings.algorithm)
     sampler = Sampler(algorithm, model, rollout, settings.reward_scaling, key)
     try:
-        trajectory = sampler.trajectory()
+        view, _ = sampler.view()
     finally:
         sampler.close()
-    _check_update(algorithm, model, Spec.of(rollout), trajectory)
-    batch, surrogate, twin = _gradients(algorithm, model, trajectory)
+    state = algorithm.init(model, Spec.of(rollout), 1, key)
+    _check_update(algorithm, state, view)
+    batch, surrogate, twin = _gradients(algorithm, state, view)
     title = f"{type(settings.algorithm).__name__} on {trained.env}, seed {seed}"
     return _stepped(title, settings.algorithm, model, batch, (surrogate, twin))
 
 
-def _check_update(algorithm: Any, model: AbstractActorCritic, spec: Spec, trajectory: Trajectory) -> None:
-    """Raises `InputError` where the algorithm cannot learn from such a rollout; nothing is computed for it."""
+def _check_update(algorithm: Any, state: PyTree, view: Any) -> None:
+    """Raises `InputError` where the algorithm cannot learn from such a view; nothing is computed for it.
 
-    def update(model, trajectory, key):
-        return algorithm.update(algorithm.init(model, spec, 1, key), trajectory, key)
-
-    eqx.filter_eval_shape(update, model, trajectory, jax.random.key(0))
+    Likewise where it climbs nothing but what rows of a rollout are worth.
+    """
+    eqx.filter_eval_shape(algorithm.update, state, view, jax.random.key(0))
+    found = eqx.filter_eval_shape(algorithm.objectives, state, view, jax.random.key(0)).values()
+    if [isinstance(climbed.rows, Segments) for climbed in found] != [True]:
+        raise InputError(
+            f"The run's algorithm is {type(algorithm).__name__}, but the page is on advantages of the actions in a "
+            "rollout, and how they pull at a policy: give a run of an algorithm that climbs these, as PPO, and for "
+            "this one take logpi audit run."
+        )
 
 
 def _stepped(
@@ -123,17 +129,16 @@ def _step(model: AbstractActorCritic, uphill: PyTree, batch: Segments, norm: flo
 
 
 @eqx.filter_jit
-def _gradients(algorithm, model, trajectory):
+def _gradients(algorithm, state, view):
     """The batch as the algorithm sees it, the gradient of its surrogate, and the mean of advantage times score."""
-    batch = algorithm.batch(model, trajectory)
-
-    def surrogate(model, batch):
-        return algorithm.objective(model, batch)[1][SURROGATE.name], ()
+    (climbed,) = algorithm.objectives(state, view, jax.random.key(0)).values()
+    batch = climbed.rows
 
     def twin(model, batch):
         output, _ = unroll(model, batch.obs, batch.start, batch.memory)
         return score(log_probs(output.policy, batch.action), batch.advantage), ()
 
+    surrogate, model = surrogate_of(climbed), climbed.model
     return batch, gradient(surrogate, model, batch)[0], gradient(twin, model, batch)[0]
 
 

@@ -89,7 +89,7 @@ def of_measured(told: Told, measured: Examination) -> list[Finding]:
     if alike is not None:
         found.append(Finding(alike, "note", "last_update", told.index))
     for check in () if measured.audit is None else measured.audit.findings:
-        if alike is not None and check.key in WITHOUT_MEANING:
+        if alike is not None and check.key.partition(".")[0] in WITHOUT_MEANING:
             continue
         size = f"{shown(check.size)} ± {shown(check.error)}" if check.error else shown(check.size)
         text = f"The audit of its last policy found {check.name}: {size}, {check.meaning}; {check.cure}."

@@ -79,9 +79,13 @@ def changed(algorithm: AbstractAlgorithm) -> Iterator[str]:
         trajectory, _ = rollout.collect(algorithm.acting(state), rollout.init(algorithm.acting(state), key), key)
         _, view = algorithm.experience.add(algorithm.experience.init(trajectory), trajectory)
         after, shown = algorithm.update(state, view, key)
-        return networks, algorithm.networks(state), algorithm.networks(after), state, after, shown
+        climbed = algorithm.objectives(state, view, key).values()
+        rows = [(one.function(one.model, one.rows)[0], one.rows.weight) for one in climbed]
+        return networks, algorithm.networks(state), algorithm.networks(after), state, after, shown, rows
 
-    networks, before, now, state, after, shown = eqx.filter_eval_shape(one_iteration)
+    networks, before, now, state, after, shown, rows = eqx.filter_eval_shape(one_iteration)
+    if any(values.shape != weight.shape for values, weight in rows):
+        yield f"objectives of rows are {rows}"
     if jax.tree.structure(state) != jax.tree.structure(after) or inner(state) != inner(after):
         yield f"the state {inner(state)} becomes {inner(after)}"
     if not inner(networks) == inner(before) == inner(now):

@@ -10,12 +10,17 @@ import numpy as np
 import pytest
 
 import logpi
-from logpi.algorithms import AbstractAlgorithm
+from logpi.algorithms import AbstractAlgorithm, Spec
 from logpi.audit.runs.audit import run as audit_run
 from logpi.audit.runs.critic import critic_error, returns_to_go, Stream
+from logpi.envs import resolve
 from logpi.errors import InputError
-from logpi.experience import AbstractExperience, Latest
-from logpi.models import make_actor_critic
+from logpi.experience import AbstractExperience, Latest, Replay
+from logpi.explain.network import look
+from logpi.models import make_actor_critic, Network
+from logpi.rollout.make import make_rollout
+from logpi.runs.settings import Settings
+from logpi.spaces.actions import clip_to
 from logpi.spaces.kinds import Box, Discrete
 from logpi.statistics.gradient_noise import (
     cosine_of_halves,
@@ -151,6 +156,9 @@ class Mine(AbstractAlgorithm):
     def update(self, state, view, key):
         return state, {}
 
+    def objectives(self, state, view, key):
+        return {}
+
 
 def by_name(report):
     return {check.name: check for check in report.checks}
@@ -196,6 +204,45 @@ def test_a_run_on_the_host(trained):
     assert by_name(report)["return before"].size > 8
 
 
+SMALL = {"num_envs": 4, "rollout_length": 16, "network": Network(depth=1, width=8)}
+REPLAYED = {"experience": Replay(256, batch_size=32), "warmup": 128, "updates_per_step": 1 / 8}
+
+
+def untrained(env, algorithm):
+    """A run that has learned nothing yet."""
+    settings = Settings(algorithm, 20_000, **SMALL)
+    spec = Spec.of(make_rollout(resolve(env), 4, 16, clip_to))
+    networks = algorithm.build(spec, settings.network, KEY)
+    return logpi.Run(env, settings, (0,), (networks,), spec.obs_space, spec.action_space, [], {}, {})
+
+
+def test_each_objective_of_soft_actor_critics_has_its_own_numbers(tmp_path):
+    """From a folder, which the temperature is in."""
+    run = untrained("CartPole-v1", logpi.SAC(**REPLAYED))
+    cold = eqx.tree_at(lambda m: m.beside.log, run.models[0], jnp.asarray(-3.0))
+    folder = dataclasses.replace(run, models=(cold,)).save(tmp_path / "run")
+    report = audit_run(folder, KEY, batches=4, updates=1, episodes=2)
+    assert report.passed, str(report)
+    for name in ("actor", "critics", "temperature"):
+        assert report.check(f"finite_gradients.{name}").passed
+        assert report.check(f"signal_to_noise.{name}").chart == "by_layer"
+    assert any(check.key.startswith("signal_to_noise.critics.members") for check in report.checks)
+    assert report.check("signal_to_noise.temperature.log").size == report.check("signal_to_noise.temperature").size
+    # Nothing that is kept of older policies is the return's own gradient.
+    assert report.check("return_rises").threshold == np.inf
+    assert {"gradient_above_noise", "explained_variance"}.isdisjoint(check.key for check in report.checks)
+    assert float(logpi.load(folder).models[0].beside.log) == -3.0
+    with pytest.raises(InputError, match="the page is on advantages"):
+        look(folder)
+
+
+def test_a_deterministic_policy_is_seen_as_it_explores():
+    report = audit_run(untrained("Pendulum-v1", logpi.TD3(**REPLAYED)), KEY, batches=4, updates=1, episodes=2)
+    assert report.passed, str(report)
+    assert {c.key for c in report.checks} >= {"signal_to_noise.actor", "signal_to_noise.critics"}
+    assert 0 < report.check("effective_sample_size").size < 1 and report.check("kl").size > 0
+
+
 def test_mistakes_are_told(trained):
     with pytest.raises(InputError, match="seed is 5"):
         audit_run(trained, KEY, seed=5)
@@ -203,5 +250,5 @@ def test_mistakes_are_told(trained):
         audit_run(trained, KEY, batches=2)
     with pytest.raises(InputError, match="does not exist"):
         audit_run("nowhere", KEY)
-    with pytest.raises(InputError, match="objective of an AbstractOnPolicy"):
+    with pytest.raises(InputError, match="Mine, says of no objective"):
         audit_run(runs.with_algorithm(trained, Mine()), KEY)

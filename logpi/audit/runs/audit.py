@@ -21,7 +21,7 @@ from ...statistics.gradient_noise import cosine_of_halves, cosine_to_the_rest, G
 from ...training.loop import with_traced_numbers
 from ..reports import Check, Report, t_limit
 from .critic import critic_error, Stream
-from .samples import Gradients, layers, Sampler
+from .samples import Gradients, ObjectiveSeen, Sampler
 
 MOST_ROLLOUTS = 100  # that a step may need for a gradient that is as large as its noise
 SURE = 3.0  # standard errors that the signal-to-noise ratio is given, before its gradient is called lost
@@ -36,17 +36,19 @@ def run(
 ) -> Report:  # fmt: skip
     r"""Audits a run, or the folder of one, at its last policy, by fresh rollouts of the run's own size.
 
-    - The gradient of a rollout, from `batches` of them: $|G|^2 / \mathrm{tr}\,\Sigma$ in all and by layer, the cosine
-      between halves and to the mean of the others, and the noise scale (McCandlish et al. 2018, arXiv:1812.06162, eq.
-      2.9), in agent steps: the batch whose gradient is as large as its noise.
-    - The critic against Monte-Carlo returns; at time limits it fills in the rest itself.
+    - The gradient of each objective on a batch, from `batches` of them: $|G|^2 / \mathrm{tr}\,\Sigma$ in all and by
+      layer, the cosine between halves and to the mean of the others, and the noise scale (McCandlish et al. 2018,
+      arXiv:1812.06162, eq. 2.9), in agent steps: the batch whose gradient is as large as its noise. A batch is a
+      rollout, or rows of a replay, of which a run has none: it is filled anew by the last policy, as it explores.
+    - A critic of states against Monte-Carlo returns; at time limits it fills in the rest itself.
     - `updates` updates of the run's algorithm, each from the checkpoint: effective sample size, clipped rows, KL, and
       the undiscounted return after them minus before, from `episodes` fresh episodes with the same keys.
 
     A finding is: numbers that are not finite; a critic worse than a constant, or a return that falls, each by more than
     chance makes it in one of ten million (Student's t); and a gradient for which a step would need more than 100
-    rollouts, even 3 standard errors higher, while returns still vary. All other numbers are told. A run keeps neither
-    the moments of its optimiser, which come from some updates more, nor its place in the schedule, which stands at
+    rollouts, even 3 standard errors higher, while returns still vary. The last two are no findings where not the return
+    itself is climbed but critics of actions. All other numbers are told. A run keeps neither the moments of its
+    optimiser, which come from some updates more, nor its place in the schedule, which stands at
     `progress`: at the end of a training many a learning rate is 0. `seed` says which of the run's policies, the first
     if not given; `env` is its environment, where that is more than a name. The default sizes are smaller on the host.
     Raises `InputError` where there is no run, policy or environment, or no more than the text of an algorithm or a part
@@ -68,9 +70,13 @@ def run(
         return Report(name, (broken,))
     keys = jax.random.split(jax.random.key(0) if key is None else check_key(key))
     seen = _sampled(trained, source, model, sizes, progress, keys)
-    checks = [broken, *_gradient_checks(seen, layers(model))]
-    critic, notes = _critic_checks(seen.stream, trained.settings.algorithm)
-    notes += _undecided(seen.surrogates)
+    varying, checks, notes = bool(seen.returns[0].std() > 0), [broken], []
+    for objective, each in seen.objectives.items():
+        checks += _gradient_checks(objective, each, varying)
+    critic, missing = _critic_checks(seen.stream, trained.settings.algorithm)
+    notes += missing
+    for objective, each in seen.objectives.items():
+        notes += _undecided(objective, each)
     return Report(name, (*checks, *critic, *_update_checks(seen, trained.settings.algorithm)), tuple(notes))
 
 
@@ -78,9 +84,8 @@ def run(
 class _Samples:
     """What was sampled."""
 
-    gradients: Gradients
-    surrogates: Gradients
-    stream: Stream
+    objectives: dict[str, ObjectiveSeen]
+    stream: Stream | None  # where states have values
     log_ratios: list[Float[np.ndarray, "_"]]  # of the new to the old policy, an update each
     returns: Float[np.ndarray, "policies episodes"]  # of the checkpoint, and after each update
 
@@ -92,7 +97,7 @@ def _sampled(
     settings, rollout = run.settings, run.rollout(source)
     sampler = Sampler(with_traced_numbers(settings.algorithm), model, rollout, settings.reward_scaling, keys[0])
     try:
-        gradients, surrogates, stream = sampler.gradients(batches)
+        objectives, stream = sampler.gradients(batches)
         state = sampler.state(settings.num_updates, progress, updates)
         after = [sampler.updated(state) for _ in range(updates)]
     finally:
@@ -101,38 +106,45 @@ def _sampled(
     algorithm = settings.algorithm
     networks = [model, *(algorithm.networks(state) for state, _ in after)]
     returns = [run_episodes(algorithm.policy(each), judge, episodes, keys[1])[0] for each in networks]
-    return _Samples(gradients, surrogates, stream, [ratio for _, ratio in after], np.stack(returns))
+    return _Samples(objectives, stream, [ratio for _, ratio in after], np.stack(returns))
 
 
-def _gradient_checks(seen: _Samples, places: list[tuple[str, slice]]) -> list[Check]:
-    finite = _not_finite("finite_gradients", seen.gradients, BY_LAYER)
+def _gradient_checks(objective: str, seen: ObjectiveSeen, varying: bool) -> list[Check]:
+    """Of one objective, whose name stands behind a dot of the keys, where it has one."""
+    behind, called = f".{objective}" if objective else "", f", {objective}" if objective else ""
+    finite = _not_finite(f"finite_gradients{behind}", seen.gradients, BY_LAYER, name=f"finite gradients{called}")
     if not finite.passed:
         return [finite]
-    gram, alone = (g @ g.T for g in (seen.gradients, seen.surrogates))
-    rows = float(seen.stream.valid.sum()) / len(gram)
+    gram, main = (g @ g.T for g in (seen.gradients, seen.main))
+    found: list[tuple[str, str, Gram]] = [("", called, gram)]
+    if seen.surrogates is not None:
+        found.append(("surrogate_", f"{called}, surrogate alone", main))
+    meaning = f"of a batch's gradient, {seen.rows:.0f} agent steps"
     checks = [finite]
-    for key, name, each in (
-        ("signal_to_noise", "signal-to-noise", gram),
-        ("surrogate_signal_to_noise", "signal-to-noise, surrogate alone", alone),
-    ):
-        meaning = f"of a rollout's gradient, {rows:.0f} agent steps"
-        checks.append(_told(key, *jackknife(signal_to_noise, each), meaning, name=name, chart=BY_LAYER))
-    checks.append(_told("cosine_of_halves", *cosine_of_halves(alone), "of the surrogate's gradients, and its spread"))
+    for which, name, each in found:
+        ratio = jackknife(signal_to_noise, each)
+        key = f"{which}signal_to_noise{behind}"
+        checks.append(_told(key, *ratio, meaning, name=f"signal-to-noise{name}", chart=BY_LAYER))
+    meaning = "of the gradients, and its spread"
+    checks.append(
+        _told(f"cosine_of_halves{behind}", *cosine_of_halves(main), meaning, name=f"cosine of halves{called}")
+    )
     # Only told: such cosines depend on each other, and without a signal all of them are below 0 in some audits.
-    meaning = "of a rollout's surrogate gradient to the mean of the others"
-    checks.append(_told("cosine_to_the_rest", *cosine_to_the_rest(alone), meaning))
-    checks.append(_lost(alone, rows, bool(seen.returns[0].std() > 0)))
-    checks.append(_noise_scale("gradient_noise_scale", gram, rows))
-    checks.append(_noise_scale("surrogate_noise_scale", alone, rows, name="noise scale, surrogate alone"))
-    return checks + [_layer_check(layer, seen.gradients[:, place]) for layer, place in places]
+    key, meaning = f"cosine_to_the_rest{behind}", "of a batch's gradient to the mean of the others"
+    checks.append(_told(key, *cosine_to_the_rest(main), meaning, name=f"cosine to the rest{called}"))
+    if seen.surrogates is not None:
+        checks.append(_lost(main, seen.rows, varying))
+    for which, name, each in found:
+        key = f"{which or 'gradient_'}noise_scale{behind}"
+        checks.append(_noise_scale(key, each, seen.rows, name=f"{'' if which else 'gradient '}noise scale{name}"))
+    return checks + [_layer_check(f"{behind}.{layer}", seen.gradients[:, place]) for layer, place in seen.layers]
 
 
-def _layer_check(layer: str, part: Gradients) -> Check:
+def _layer_check(behind: str, part: Gradients) -> Check:
     """A layer's own: its path stands behind a dot of the key."""
     ratio, error = jackknife(signal_to_noise, part @ part.T)
-    return _told(
-        f"signal_to_noise.{layer}", ratio, error, "of a rollout", name=f"signal-to-noise {layer}", chart=BY_LAYER
-    )
+    name = f"signal-to-noise {behind[1:]}"
+    return _told(f"signal_to_noise{behind}", ratio, error, "of a batch", name=name, chart=BY_LAYER)
 
 
 def _lost(gram: Gram, rows: float, varying: bool) -> Check:
@@ -142,23 +154,16 @@ def _lost(gram: Gram, rows: float, varying: bool) -> Check:
     steps = f"{rows * max(needed, 1):.2g}"
     cure = f"collect at least {steps} agent steps for each update (num_envs, rollout_length), or lower the variance"
     limit = MOST_ROLLOUTS if varying else math.inf  # where all returns are equal there is nothing to learn
-    return Check(
-        "gradient_above_noise",
-        needed,
-        0.0,
-        limit,
-        "rollouts, at least, for a signal-to-noise of 1",
-        cure,
-        "a gradient above its noise",
-        BY_LAYER,
-    )
+    meaning, name = "rollouts, at least, for a signal-to-noise of 1", "a gradient above its noise"
+    return Check("gradient_above_noise", needed, 0.0, limit, meaning, cure, name, BY_LAYER)
 
 
-def _undecided(surrogates: Gradients) -> list[str]:
-    ratio, error = jackknife(signal_to_noise, surrogates @ surrogates.T)
-    if ratio > SURE * error or not np.isfinite(surrogates).all():
+def _undecided(objective: str, seen: ObjectiveSeen) -> list[str]:
+    ratio, error = jackknife(signal_to_noise, seen.main @ seen.main.T)
+    if ratio > min(SURE * error, 1.0) or not np.isfinite(seen.main).all():
         return []
-    return [f"{len(surrogates)} rollouts do not tell the surrogate's gradient from 0: give more batches to see it"]
+    which = objective or "surrogate"
+    return [f"{len(seen.main)} batches do not tell the gradient of the {which} from 0: give more to see it"]
 
 
 def _noise_scale(key: str, gram: Gram, rows: float, name: str = "") -> Check:
@@ -169,7 +174,9 @@ def _noise_scale(key: str, gram: Gram, rows: float, name: str = "") -> Check:
     return _told(key, scale, spread, meaning, name=name, chart=BY_LAYER)
 
 
-def _critic_checks(stream: Stream, algorithm: Any) -> tuple[list[Check], list[str]]:
+def _critic_checks(stream: Stream | None, algorithm: Any) -> tuple[list[Check], list[str]]:
+    if stream is None:
+        return [], ["the critics: what they say of actions is held against no returns"]
     if not isinstance(algorithm.credit, GAE | MonteCarlo | NStep):
         return [], [f"the critic: the discount of {type(algorithm.credit).__name__} is not known"]
     found = critic_error(stream, float(algorithm.credit.gamma))
@@ -207,8 +214,11 @@ def _update_checks(seen: _Samples, algorithm: Any) -> list[Check]:
     checks.append(_told("return_before", *_mean(before), f"of {len(before)} episodes, undiscounted"))
     change, error = _mean(seen.returns[1:].mean(0) - before)
     score = f"z = {change / error:.1f}" if error else "no episode changed" if change == 0 else "in every episode"
+    meaning = f"after an update minus before, {score}"
+    if all(each.surrogates is None for each in seen.objectives.values()):  # what is climbed is not the return's own
+        return [*checks, _told("return_rises", change, error, meaning)]
     checks.append(_one_sided(
-        "return_rises", change, error, len(before) - 1, f"after an update minus before, {score}",
+        "return_rises", change, error, len(before) - 1, meaning,
         "lower the learning rate or the number of epochs, enlarge the batch, and audit the objective",
         floor=1e-6 * (1 + float(np.abs(before).max())),
     ))  # fmt: skip
@@ -220,9 +230,9 @@ def _mean(values: Any) -> tuple[float, float]:
     return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
 
 
-def _not_finite(key: str, values: Float[np.ndarray, "rows numbers"], chart: str = LAST_UPDATE) -> Check:
+def _not_finite(key: str, values: Float[np.ndarray, "rows numbers"], chart: str = LAST_UPDATE, name: str = "") -> Check:
     share, cure = float(np.mean(~np.isfinite(values))), "lower the learning rate; look for log(0) and 1 / 0"
-    return Check(key, share, 0.0, 0.0, "share that is not finite", cure, chart=chart)
+    return Check(key, share, 0.0, 0.0, "share that is not finite", cure, name, chart)
 
 
 def _told(key: str, size: float, error: float, meaning: str, *, name: str = "", chart: str = LAST_UPDATE) -> Check:

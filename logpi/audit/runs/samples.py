@@ -1,6 +1,8 @@
-"""What a run's algorithm does at its checkpoint: fresh rollouts, their gradients, and updates from them."""
+"""What a run's algorithm does at its checkpoint: fresh rollouts, the gradients of its objectives, and updates."""
 
 import dataclasses
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -8,12 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from ...algorithms.base import check_on_policy, Spec, SURROGATE
+from ...algorithms.base import Climbed, Spec, SURROGATE
+from ...batch import Segments
 from ...errors import InputError
 from ...learners.steps import gradient, Learner
-from ...models import AbstractActorCritic, log_probs, unroll
+from ...models import log_probs, unroll, WithoutCritic
 from ...parameters import trainable
 from ...rollout import AbstractRollout, close_or_warn
 from ...runs.schema import own_parts
@@ -24,14 +27,34 @@ from .critic import Stream
 Gradients = Float[np.ndarray, "batches parameters"]
 
 BURN_IN = 2  # rollouts before the first that counts: not all episodes should have just begun
+FRESH = 5_000  # rows of an experience that keeps so many or more: they are collected anew
+WARM = 2**30  # updates after which every warm-up is over
+
+
+@dataclasses.dataclass(frozen=True)
+class ObjectiveSeen:
+    """One objective on several batches."""
+
+    gradients: Gradients
+    surrogates: Gradients | None  # of its surrogate alone, where it has one
+    rows: float  # of a batch that count, on average
+    layers: list[tuple[str, slice]]  # of its model, and where they are in a gradient
+
+    @property
+    def main(self) -> Gradients:
+        """What the policy is moved by: of the surrogate, or of all where there is nothing else in it."""
+        return self.gradients if self.surrogates is None else self.surrogates
 
 
 @dataclasses.dataclass
 class Sampler:
-    """Goes on through the environments of a run with the policy of its checkpoint."""
+    """Goes on through the environments of a run with the policy of its checkpoint, as it explores.
 
-    algorithm: Any  # an AbstractOnPolicy
-    model: AbstractActorCritic
+    An experience that is kept is collected anew, for a run has none: `FRESH` rows where it keeps more.
+    """
+
+    algorithm: Any  # an AbstractAlgorithm
+    model: PyTree  # its networks
     rollout: AbstractRollout
     scaling: RewardScaling | None
     key: PRNGKeyArray
@@ -42,38 +65,66 @@ class Sampler:
                 f"The run was trained with an object of your own ({own[0]}), of which a folder keeps only a text: give "
                 "logpi.load(folder, settings=...) with the settings that it was trained with."
             )
-        check_on_policy(self.algorithm)
-        self._state = self.rollout.begin(self.model, self._next())
+        spec, key = Spec.of(self.rollout), jax.random.key(0)  # of what is random in a state, acting uses nothing
+
+        def acting(algorithm, model):
+            return algorithm.acting(_placed(algorithm.init(model, spec, 1, key), jnp.asarray(WARM, jnp.int32)))
+
+        self._acting = eqx.filter_jit(acting)
+        self._state = self.rollout.begin(self._acting(self.algorithm, self.model), self._next())
         self._rewards = (self.scaling or RewardScaling()).init(self.rollout.num_envs)
-        for _ in range(BURN_IN):
-            self.trajectory()
+        experience, rows = self.algorithm.experience, self.rollout.num_envs * self.rollout.length
+        if experience.capacity > (enough := max(FRESH, 2 * rows)):
+            experience = dataclasses.replace(experience, capacity=enough)
+        self._add, self._buffer = eqx.filter_jit(experience.add), None
+        for i in range(max(BURN_IN, math.ceil(experience.capacity / rows))):
+            trajectory = self.trajectory()
+            if i == 0:
+                self._buffer = experience.init(trajectory)
+            self._buffer, _ = self._add(self._buffer, trajectory)
 
     def trajectory(self) -> Trajectory:
         """The next rollout, with rewards as the algorithm sees them."""
-        trajectory, self._state = self.rollout.run(self.model, self._state, self._next())
+        acting = self._acting(self.algorithm, self.model)
+        trajectory, self._state = self.rollout.run(acting, self._state, self._next())
         if self.scaling is not None:
             trajectory, self._rewards = _scale(self.scaling, trajectory, self._rewards)
         return trajectory
 
-    def gradients(self, batches: int) -> tuple[Gradients, Gradients, Stream]:
-        """Of each of so many rollouts: the objective's gradient, the surrogate's alone, and the rows in their order."""
-        flat, alone, rows = [], [], []
+    def view(self) -> tuple[Any, Trajectory]:
+        """What the algorithm sees after the next rollout, and that rollout."""
+        trajectory = self.trajectory()
+        self._buffer, view = self._add(self._buffer, trajectory)
+        return view, trajectory
+
+    def gradients(self, batches: int) -> tuple[dict[str, ObjectiveSeen], Stream | None]:
+        """Of each objective, on a batch after each of so many rollouts; and their rows with values, if there are such.
+
+        Raises `InputError` for an algorithm that says of no objective.
+        """
+        state, found, streams = self.state(1, 0.0, 0), [], []
         for _ in range(batches):
-            trajectory = self.trajectory()
-            uphill, surrogate, value = _gradient(self.algorithm, self.model, trajectory)
-            flat.append(np.asarray(uphill, np.float64))
-            alone.append(np.asarray(surrogate, np.float64))
-            rows.append([np.asarray(x) for x in (trajectory.reward, trajectory.terminated, trajectory.valid, value)])
-        return (
-            np.stack(flat),
-            np.stack(alone),
-            Stream(*(np.concatenate(column, axis=1) for column in zip(*rows, strict=True))),
-        )
+            view, trajectory = self.view()
+            each, value = _gradients(self.algorithm, state, view, jax.random.fold_in(self.key, 1))
+            found.append(each)
+            if value is not None:
+                rows = (trajectory.reward, trajectory.terminated, trajectory.valid, value)
+                streams.append([np.asarray(x) for x in rows])
+        stream = Stream(*(np.concatenate(column, axis=1) for column in zip(*streams, strict=True))) if streams else None
+        return {name: _seen([each[name] for each in found]) for name in self._named(found[0])}, stream
+
+    def _named(self, found: dict[str, Any]) -> dict[str, Any]:
+        if not found:
+            raise InputError(
+                f"The run's algorithm, {type(self.algorithm).__name__}, says of no objective over rows, and an audit "
+                "takes apart such: let its method `objectives` give what it climbs."
+            )
+        return found
 
     def updated(self, state: PyTree) -> tuple[PyTree, Float[np.ndarray, " rows"]]:
         """The state after learning from the next rollout, and log-ratios of new to old probabilities of its rows."""
-        trajectory = self.trajectory()
-        after, log_ratio = _update(self.algorithm, state, trajectory, self._next())
+        view, trajectory = self.view()
+        after, log_ratio = _update(self.algorithm, state, view, trajectory, self._next())
         return after, np.asarray(log_ratio, np.float64)[np.asarray(trajectory.valid)]
 
     def state(self, num_updates: int, progress: float, warm: int) -> PyTree:
@@ -81,31 +132,43 @@ class Sampler:
 
         A run folder holds no moments of the optimiser: they come from `warm` updates, whose models are thrown away.
         """
-        state = self.algorithm.init(self.model, Spec.of(self.rollout), num_updates, self._next())
+        first = self.algorithm.init(self.model, Spec.of(self.rollout), num_updates, self._next())
         done = jnp.asarray(int(progress * num_updates), jnp.int32)
+        state = _placed(first, done)
         for _ in range(warm):
-            state = self._back(self.updated(state)[0], done)
-        return self._back(state, done)
+            state = _placed(first, done, self.updated(state)[0])
+        return state
 
     def close(self) -> None:
         """Closes the environments."""
         close_or_warn(self.rollout, self._state)
 
-    def _back(self, state: PyTree, done: jax.Array) -> PyTree:
-        """The state with the checkpoint's model, and with every `Learner` in it at its place in the schedule."""
-
-        def is_learner(node: Any) -> bool:
-            return isinstance(node, Learner)
-
-        def placed(node: Any) -> Any:
-            return Learner(node.model, node.opt_state, done, node.num_updates) if is_learner(node) else node
-
-        state = eqx.tree_at(self.algorithm.networks, state, self.model)
-        return jax.tree.map(placed, state, is_leaf=is_learner)
-
     def _next(self) -> PRNGKeyArray:
         self.key, key = jax.random.split(self.key)
         return key
+
+
+def _placed(state: PyTree, done: jax.Array, warm: PyTree | None = None) -> PyTree:
+    """The state with every `Learner` in it after so many updates, with what the optimisers know in a `warm` one."""
+
+    def is_learner(node: Any) -> bool:
+        return isinstance(node, Learner)
+
+    def placed(node: Any, knows: Any) -> Any:
+        return Learner(node.model, knows.opt_state, done, node.num_updates) if is_learner(node) else node
+
+    return jax.tree.map(placed, state, state if warm is None else warm, is_leaf=is_learner)
+
+
+def _seen(found: list[tuple[PyTree, PyTree | None, Array]]) -> ObjectiveSeen:
+    """One objective, from its gradient, that of its surrogate, and the rows that counted, on each batch."""
+    uphill, alone, rows = zip(*found, strict=True)
+    surrogates = None if alone[0] is None else _flat(alone)
+    return ObjectiveSeen(_flat(uphill), surrogates, float(np.mean(rows)), layers(uphill[0]))
+
+
+def _flat(gradients: Sequence[PyTree]) -> Gradients:
+    return np.stack([np.asarray(ravel_pytree(one)[0], np.float64) for one in gradients])
 
 
 def layers(model: PyTree) -> list[tuple[str, slice]]:
@@ -123,20 +186,28 @@ def _scale(scaling, trajectory, statistics):
 
 
 @eqx.filter_jit
-def _gradient(algorithm, model, trajectory):
-    """Over a whole rollout, as at the first step of an update: of the objective, of the surrogate; and the values."""
-    batch = algorithm.batch(model, trajectory)
-    value = batch.value.reshape(trajectory.reward.shape)
+def _gradients(algorithm, state, view, key):
+    """Of each objective as an update begins, and of its surrogate alone: gradients and rows; and values of states."""
+    found, value = {}, None
+    for name, climbed in algorithm.objectives(state, view, key).items():
+        if isinstance(climbed.rows, Segments):
+            value = climbed.rows.value.reshape(view.reward.shape)
+        alone = None
+        if SURROGATE.name in eqx.filter_eval_shape(climbed.function, climbed.model, climbed.rows)[1]:
+            alone = gradient(surrogate_of(climbed), climbed.model, climbed.rows)[0]
+        uphill = gradient(climbed.function, climbed.model, climbed.rows)[0]
+        found[name] = (uphill, alone, jnp.sum(climbed.rows.weight))
+    return found, value
 
-    def surrogate(model, batch):
-        return algorithm.objective(model, batch)[1][SURROGATE.name], ()
 
-    both = (gradient(objective, model, batch)[0] for objective in (algorithm.objective, surrogate))
-    return *(ravel_pytree(uphill)[0] for uphill in both), value
+def surrogate_of(climbed: Climbed) -> Callable[[PyTree, PyTree], tuple[Array, tuple[()]]]:
+    """The part of an objective that moves the policy to what earns more."""
+    return lambda model, rows: (climbed.function(model, rows)[1][SURROGATE.name], ())
 
 
 @eqx.filter_jit
-def _update(algorithm, state, trajectory, key):
-    after, _ = algorithm.update(state, trajectory, key)
-    output, _ = unroll(algorithm.networks(after), trajectory.obs, trajectory.start, trajectory.memory)
+def _update(algorithm, state, view, trajectory, key):
+    after, _ = algorithm.update(state, view, key)
+    acting = WithoutCritic(algorithm.acting(_placed(after, jnp.asarray(WARM, jnp.int32))))
+    output, _ = unroll(acting, trajectory.obs, trajectory.start, trajectory.memory)
     return after, log_probs(output.policy, trajectory.action) - trajectory.log_prob
