@@ -148,20 +148,29 @@ class Replayed(eqx.Module):
 
     trajectory: Trajectory
     ring: Ring
-    batch_size: int = eqx.field(static=True)
+    batch_size: int | None = eqx.field(static=True)
 
     def sample(self, key: PRNGKeyArray) -> Transitions:
-        """`batch_size` rows of the ring, uniformly and with replacement."""
+        """`batch_size` rows of the ring, uniformly and with replacement.
+
+        Without a size, every slot of every stream, one stream after the other, from the first slot on.
+        """
         slots, streams = self.ring.slots, self.ring.streams
+        if self.batch_size is None:
+            return self._rows(jnp.tile(jnp.arange(slots), streams), jnp.repeat(jnp.arange(streams), slots))
         # Bits depend on the key alone, so that those of many batches can be drawn at once (`jaxprs.hoisting`); the
         # remainder makes no row likelier than another by more than count / 2^32.
         bits = jax.random.bits(key, (2, self.batch_size))
         age = (bits[0] % self.ring.count.astype(bits.dtype)).astype(jnp.int32)
         stream = (bits[1] % streams).astype(jnp.int32)
-        at = (self.ring.slot - 1 - age) % slots
+        return self._rows((self.ring.slot - 1 - age) % slots, stream)
+
+    def _rows(self, at: Int[Array, " rows"], stream: Int[Array, " rows"]) -> Transitions:
+        slots = self.ring.slots
+        there = (self.ring.slot - 1 - at) % slots < self.ring.count
         rows = jax.tree.map(lambda x: x[at, stream], self.ring.rows)
         following = jax.tree.map(lambda x: x[(at + 1) % slots, stream], self.ring.rows["obs"])
-        weight = rows["valid"].astype(rows["reward"].dtype)
+        weight = (rows["valid"] & there).astype(rows["reward"].dtype)
         return Transitions(
             rows["obs"], rows["action"], rows["log_prob"], rows["reward"], rows["terminated"], following, weight
         )
@@ -171,18 +180,18 @@ class Replay(AbstractExperience):
     """The last `capacity` rows of all streams together: `update` gets a `Replayed`, to `sample` from.
 
     - `capacity`: rows that are kept, over all environments.
-    - `batch_size`: rows of a sample, which is what a gradient step is on.
+    - `batch_size`: rows of a sample, which is what a gradient step is on; `None` for all rows, each once.
 
     A row with a number that is not finite is kept as one that counts for nothing, with zeros in place of such numbers:
     multiplied by a weight of 0, NaN would still be NaN.
     """
 
     capacity: int = eqx.field(static=True, default=1_000_000)
-    batch_size: int = eqx.field(static=True, default=256)
+    batch_size: int | None = eqx.field(static=True, default=256)
 
     def __check_init__(self):
         check_fields(self, check_whole, "capacity", low=2, high=math.inf)
-        check_fields(self, check_whole, "batch_size", low=1)
+        check_fields(self, check_whole, "batch_size", low=1, optional=True)
 
     def init(self, example: Trajectory) -> Ring:
         """Raises `InputError` where not even two trajectories fit."""

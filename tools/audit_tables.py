@@ -10,11 +10,12 @@ from typing import Any
 
 import jax
 
-from logpi.algorithms import A2C, IMPALA, NPG, PPO, REINFORCE, TRPO
+from logpi.algorithms import A2C, DDPG, IMPALA, NPG, PPO, REINFORCE, SAC, TD3, TRPO
 from logpi.audit import Alignment, gallery, objective, Report
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "audit_tables.md"
-ALGORITHMS = {type(a).__name__: a for a in (REINFORCE(), A2C(), PPO(), TRPO(), NPG(), IMPALA())}
+_EACH = (REINFORCE(), A2C(), PPO(), TRPO(), NPG(), IMPALA(), SAC(), TD3(), DDPG())
+ALGORITHMS = {type(a).__name__: a for a in _EACH}
 ZERO = 1e-9  # of a direction error: rounding
 
 INTRODUCTION = """\

@@ -147,7 +147,7 @@ class AbstractOffPolicy(AbstractAlgorithm):
                 "steps after a rollout must be a whole number, 1 or more: give another, or longer rollouts."
             )
         for name, wanted in (("warmup", self.warmup), ("batch_size", self.experience.batch_size)):
-            if wanted > self.experience.capacity:
+            if wanted is not None and wanted > self.experience.capacity:
                 raise InputError(
                     f"{name} is {wanted:,}, but the replay keeps {self.experience.capacity:,} rows: give a smaller "
                     f"{name}, or a larger capacity."

@@ -18,10 +18,10 @@ something is wrong.
 kinds:
   policy FILE.py:NAME|RUN        a distribution or policy: normalised, scores of mean 0, draws that follow the density
   program FILE.py:NAME           a program (params, key) -> scalar: unbiased value and gradient, errors that cover
-  objective ALGORITHM|FILE.py:NAME  the expected update of ppo, a2c, reinforce, trpo, npg, or of your own
+  objective ALGORITHM|FILE.py:NAME  the expected update of ppo, a2c, trpo, sac, td3, ..., or of your own
   loss NAME|FILE.py:NAME         a loss of arrays (log_prob, reward, mask, ...): grpo, rloo, ... or your own
   env NAME|FILE.py:NAME          an environment: spaces, seeds, ends, time limits
-  run RUN                        a run: the noise of its gradient, its critic, whether the update goes up
+  run RUN                        a run: the noise of its gradients, its critic, whether the update goes up
 
 Naming a file runs it. logpi audit KIND --help lists the flags of a kind.
 """
@@ -34,7 +34,7 @@ _TARGETS = {
     "policy": ("FILE.py:NAME or a run folder", "Whether a distribution is one, and draws what it says."),
     "program": ("FILE.py:NAME, a function of (params, key)", "Whether value and gradient of a program are unbiased."),
     "objective": (
-        "ppo, a2c, reinforce, trpo, npg, FILE.py:NAME",
+        "ppo, a2c, reinforce, trpo, npg, sac, td3, ddpg, FILE.py:NAME",
         "How an expected update lies to the true gradient.",
     ),
     "loss": ("a loss of the gallery, or FILE.py:NAME", "How the gradient of a loss lies to the true gradient."),

@@ -24,8 +24,8 @@ def test_the_document_holds_what_the_audit_finds(name):
     """Exact rows to their three digits, drawn ones within four standard errors of one another: the key is fixed."""
     report = audit.objective(ALGORITHMS[name], key=jax.random.key(0))
     assert report.passed, str(report)
-    exact = [a for a in report.alignments if a.name.endswith(": exact")]
-    assert len(exact) == 6 and all(a.direction_error < 1e-9 and abs(a.scale - 1) < 1e-9 for a in exact)
+    exact = [a for a in report.alignments if a.name.endswith("exact")]
+    assert len(exact) in (4, 6, 12) and all(a.direction_error < 1e-9 and abs(a.scale - 1) < 1e-9 for a in exact)
     written, found = rows_of(DOCUMENT.read_text("utf-8"), name), rows_of(objective_tables([report]), name)
     assert [r[:2] + r[5:] for r in written] == [r[:2] + r[5:] for r in found]
     for old, new in zip(written[2:], found[2:], strict=True):
@@ -40,7 +40,11 @@ def test_the_order_of_the_known_biases():
     """By the document: what is discounted, cut or later is off; a critic that is wrong is, where it is bootstrapped."""
     text = DOCUMENT.read_text("utf-8")
     off = {(n, *row[:2]): numbers(row[4])[0] for n in ALGORITHMS for row in rows_of(text, n)[2:]}
-    for name in ALGORITHMS:
+    for name in ("SAC", "TD3", "DDPG"):
+        assert off[name, "LQR", "actor, states of an older policy"] > 0.01
+        assert off[name, "LQR, time limit", "critics, truncation as termination"] > 0.5
+        assert off[name, "LQR", "critics, wrong targets"] > 0.2
+    for name in ALGORITHMS.keys() - {"SAC", "TD3", "DDPG"}:
         assert off[name, "three states", "states not discounted"] > 0.05
         assert off[name, "time limit", "truncation as termination"] > 0.05
     assert off["REINFORCE", "three states", "wrong critic"] == 0  # a baseline, however wrong, moves nothing

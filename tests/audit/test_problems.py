@@ -11,7 +11,16 @@ from jax.flatten_util import ravel_pytree
 
 from logpi import GAE, InputError, MonteCarlo, NStep
 from logpi.audit.objectives.exact_update import ExactUpdate, RowObjective
-from logpi.audit.problems import bandit, default_problems, GaussianBandit, LQR, small_lqr, TabularMDP, three_states
+from logpi.audit.problems import (
+    bandit,
+    default_problems,
+    GaussianBandit,
+    LQR,
+    replayed_problems,
+    small_lqr,
+    TabularMDP,
+    three_states,
+)
 from logpi.models import log_probs, unroll
 
 TWO_WAYS = {"rtol": 1e-10, "atol": 1e-10}
@@ -109,13 +118,16 @@ def test_all_of_a_gaussian_is_summed(mean, std, bound):
         np.testing.assert_allclose(value, problem.objective(problem.policy()), rtol=1e-10)
 
 
-@pytest.mark.parametrize("problem", [GaussianBandit(), small_lqr(), bandit()], ids=lambda p: p.name)
+CUT = dataclasses.replace(small_lqr(), cut=2, name="LQR, time limit")
+
+
+@pytest.mark.parametrize("problem", [GaussianBandit(), small_lqr(), CUT, bandit()], ids=lambda p: p.name)
 def test_the_gradient_is_that_of_small_differences(problem):
     """To 1e-8: what a step of 1e-5 leaves."""
     np.testing.assert_allclose(by_differences(problem), problem.flat_gradient(), rtol=1e-7, atol=1e-8)
 
 
-@pytest.mark.parametrize("problem", [GaussianBandit(), small_lqr()], ids=lambda p: p.name)
+@pytest.mark.parametrize("problem", [GaussianBandit(), small_lqr(), CUT], ids=lambda p: p.name)
 def test_sums_over_nodes_are_the_gradient(problem):
     """Quadrature and cubature against the closed form and the Lyapunov recursion."""
     np.testing.assert_allclose(expected(problem, GAE(problem.gamma, 0.5)), problem.flat_gradient(), **TWO_WAYS)
@@ -144,6 +156,31 @@ def test_the_value_of_the_system_is_its_cost_to_go():
         streams, model = problem.streams(), problem.critics()["exact"]
         values = jax.jit(jax.vmap(lambda o: model.evaluate(o, ())[0].value))(streams.trajectory.obs[:, 0])
         np.testing.assert_allclose(streams.chance @ np.asarray(values), problem.objective(problem.policy()), **TWO_WAYS)
+
+
+@pytest.mark.parametrize("problem", [*replayed_problems(), small_lqr(), bandit()], ids=lambda p: p.name)
+@pytest.mark.parametrize("temperature", [0.0, 0.4])
+def test_values_of_actions_are_what_is_earned_from_them_on(problem, temperature):
+    """Of the first row, with the entropy there: their mean is J, whether or not a time limit cuts the rows."""
+    with jax.enable_x64(True):
+        streams, policy = problem.streams(), problem.policy()
+        first = jax.tree.map(lambda x: x[:, 0], (streams.trajectory.obs, streams.trajectory.action))
+        exact = problem.action_values(temperature, False)["exact"]
+
+        def soft(obs, action):
+            return exact(obs, action)[0] + temperature * policy(obs, ())[0].entropy()
+
+        found = streams.chance @ np.asarray(jax.jit(jax.vmap(soft))(*first))
+        np.testing.assert_allclose(found, problem.objective(policy, temperature), **TWO_WAYS)
+
+
+def test_values_of_a_policy_without_chance_are_those_of_a_small_spread():
+    problem = small_lqr()
+    tiny = dataclasses.replace(problem, log_std=problem.log_std * 0 - 20.0)
+    with jax.enable_x64(True):
+        known, limit = problem.action_values(0.0, True)["exact"], tiny.action_values(0.0, False)["exact"]
+        np.testing.assert_allclose(known.constant, limit.constant, rtol=1e-12)
+        np.testing.assert_array_equal(known.matrix, limit.matrix)
 
 
 BAD = {

@@ -15,13 +15,13 @@ from ...credit import AbstractCredit, GAE
 from ...errors import check_between, InputError, shown
 from ...parameters import check_key
 from ..alignment import Alignment
-from ..problems import AbstractProblem, default_problems, TabularMDP
+from ..problems import AbstractProblem, default_problems, replayed_problems, TabularMDP
 from ..reports import Check, Report, z_limit
 from .bias_sources import (
-    check_algorithm,
     entropy_of,
     exact_sources,
     exact_update_of,
+    has_credit,
     monte_carlo_sources,
     name_of,
     settings_of,
@@ -37,6 +37,7 @@ from .common_mistakes import (
     without_bonus,
 )
 from .exact_update import ExactUpdate, RowObjective, values_of
+from .replayed_audit import replayed
 
 EXACT = 1e-6  # of a direction: far above the rounding of float64, and of float32 where an objective goes through it
 
@@ -61,7 +62,9 @@ def objective(
     The check `policy gradient` and its kin fail where the update is no multiple of the gradient although the critic is
     exact and the states are discounted (the policy gradient theorem, Sutton et al. 2000). Known sources of bias are
     rows of the report, not failures. What is drawn has its standard error; a correct algorithm fails in one audit of a
-    million. Raises `InputError` for what is neither an algorithm nor a function.
+    million. An algorithm that learns from a replay by critics of actions is looked at in each of its objectives: the
+    actor's with exact critics, the critics' with targets by exact ones, the temperature's. Raises `InputError` for what
+    is neither an algorithm nor a function.
     """
     key = check_key(jax.random.key(0) if key is None else key)
     key = key if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else jax.random.wrap_key_data(key)
@@ -72,9 +75,13 @@ def objective(
             "(reward, terminated, truncated, value) -> (advantage, target)."
         )
     with jax.enable_x64(True), jax.numpy_rank_promotion("allow"):
+        if isinstance(subject, AbstractAlgorithm) and not has_credit(subject):
+            if credit is not None:
+                raise InputError(f"credit is {shown(credit)}, but {type(subject).__name__} takes none: leave it out.")
+            given = problem if isinstance(problem, Sequence) else [problem]
+            return replayed(subject, replayed_problems() if problem is None else _checked(given), key)
         problems = _problems(problem)
         if isinstance(subject, AbstractAlgorithm):
-            check_algorithm(subject)
             return _algorithm(subject, problems, credit, problem is not None, key)
         if not callable(subject):
             raise InputError(
@@ -99,15 +106,21 @@ def _problems(problem: Any) -> list[AbstractProblem]:
     if problem is None:
         return list(default_problems())
     found = []
-    for p in problem if isinstance(problem, Sequence) else [problem]:
-        if not isinstance(p, AbstractProblem):
-            raise InputError(f"a problem is {type(p).__name__}, but it must be one of logpi.audit.problems.")
+    for p in _checked(problem if isinstance(problem, Sequence) else [problem]):
         found.append(p)
         if isinstance(p, TabularMDP) and p.limit == "truncates":
             found.append(dataclasses.replace(p, limit="rollout", name=f"{p.name}, end of the rollout"))
-    if not found:
-        raise InputError("there is no problem in the list: give one or more of logpi.audit.problems, or none at all.")
     return found
+
+
+def _checked(problems: Sequence[Any]) -> Sequence[AbstractProblem]:
+    """Raises `InputError` for what is no problem, and for none."""
+    for p in problems:
+        if not isinstance(p, AbstractProblem):
+            raise InputError(f"a problem is {type(p).__name__}, but it must be one of logpi.audit.problems.")
+    if not problems:
+        raise InputError("there is no problem in the list: give one or more of logpi.audit.problems, or none at all.")
+    return problems
 
 
 def _algorithm(subject: Any, problems: list[AbstractProblem], credit: Any, given: bool, key: PRNGKeyArray) -> Report:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ...algorithms import AbstractAlgorithm, Spec
+from ...algorithms import Spec
 from ...errors import InputError
 from ...trajectory import Trajectory
 from ..alignment import align, Alignment
@@ -176,11 +176,6 @@ def _monte_carlo(
     return jax.tree.map(np.asarray, drawn), case.expected(critic=critic, plain=True), case.truth
 
 
-def check_algorithm(algorithm: Any) -> None:
-    """Raises `InputError` for an algorithm that the audit cannot take apart."""
-    known = isinstance(algorithm, AbstractAlgorithm) and "credit" in settings_of(algorithm)
-    if not known or not callable(getattr(algorithm, "objective", None)):
-        raise InputError(
-            f"{type(algorithm).__name__} has no objective and credit that could be looked at: audit its objective, a "
-            "function (model, batch) -> value per row."
-        )
+def has_credit(algorithm: Any) -> bool:
+    """Whether an algorithm makes advantages of rewards by a part that can be replaced, for an objective over rows."""
+    return "credit" in settings_of(algorithm) and callable(getattr(algorithm, "objective", None))  # anybody's

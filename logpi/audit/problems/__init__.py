@@ -5,6 +5,7 @@ from .base import Streams as Streams
 from .base import WithValues as WithValues
 from .defaults import bandit as bandit
 from .defaults import default_problems as default_problems
+from .defaults import replayed_problems as replayed_problems
 from .defaults import small_lqr as small_lqr
 from .defaults import three_states as three_states
 from .gaussian import GaussianBandit as GaussianBandit

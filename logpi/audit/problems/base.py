@@ -1,6 +1,7 @@
 """What a problem with an exact gradient is: J and its gradient in float64, and every episode with its probability."""
 
 import abc
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -9,7 +10,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
-from ...models import AbstractActorCritic, AbstractPolicy, Memory, Output
+from ...models import AbstractActionValues, AbstractActorCritic, AbstractPolicy, Memory, Output
 from ...spaces.kinds import Space
 from ...trajectory import Trajectory
 
@@ -87,12 +88,27 @@ class AbstractProblem(eqx.Module):
         """The policy whose gradient is asked for; its floating-point leaves are the parameters."""
 
     @abc.abstractmethod
-    def objective(self, policy: AbstractPolicy) -> Float[Array, ""]:
-        """J, the expected discounted return, by no estimator: JAX differentiates it to the true gradient."""
+    def before(self) -> "AbstractProblem":
+        """The same task with another policy, which may have acted earlier."""
+
+    @abc.abstractmethod
+    def objective(self, policy: AbstractPolicy, temperature: Any = 0.0) -> Float[Array, ""]:
+        """J, the expected discounted return, by no estimator: JAX differentiates it to the true gradient.
+
+        With a temperature, every reward is more by so much for each nat of the entropy of the policy there.
+        """
 
     @abc.abstractmethod
     def critics(self) -> dict[str, AbstractActorCritic]:
         """The policy with a critic that is `exact`, one that is `wrong`, and whatever else there is."""
+
+    @abc.abstractmethod
+    def action_values(self, temperature: float, deterministic: bool) -> dict[str, AbstractActionValues]:
+        """One critic of actions that is `exact`, one that is `wrong`, and one `above` the exact one everywhere.
+
+        Of the policy, whose entropy counts with the `temperature`; of its modes, if `deterministic`. Without those that
+        are not known.
+        """
 
     @abc.abstractmethod
     def streams(self) -> Streams:
@@ -102,21 +118,21 @@ class AbstractProblem(eqx.Module):
     def draw(self, rng: np.random.Generator, num_streams: int) -> Trajectory:
         """Episodes drawn at random."""
 
-    def true_gradient(self) -> PyTree:
+    def true_gradient(self, temperature: float = 0.0) -> PyTree:
         """Of J in the policy's parameters, at the policy: a tree of the policy's structure, in float64."""
         with jax.enable_x64(True):
             numbers = jax.tree.map(lambda x: np.asarray(x, np.float64) if isinstance(x, float) else x, self)
-            return _gradient(self.policy(), numbers)
+            return _gradient(self.policy(), numbers, np.asarray(temperature, np.float64))
 
-    def flat_gradient(self) -> Float[np.ndarray, " parameters"]:
+    def flat_gradient(self, temperature: float = 0.0) -> Float[np.ndarray, " parameters"]:
         """The true gradient as one vector."""
         with jax.enable_x64(True):
-            return np.asarray(ravel_pytree(self.true_gradient())[0], np.float64)
+            return np.asarray(ravel_pytree(self.true_gradient(temperature))[0], np.float64)
 
 
 @eqx.filter_jit  # not one for each problem: those of one shape share a program
-def _gradient(policy: AbstractPolicy, problem: AbstractProblem) -> PyTree:
-    return eqx.filter_grad(lambda policy: problem.objective(policy))(policy)
+def _gradient(policy: AbstractPolicy, problem: AbstractProblem, temperature: Any) -> PyTree:
+    return eqx.filter_grad(lambda policy: problem.objective(policy, temperature))(policy)
 
 
 def lay_out(

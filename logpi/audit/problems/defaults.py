@@ -1,5 +1,7 @@
 """The problems that an audit takes where none is given."""
 
+import dataclasses
+
 import numpy as np
 
 from .base import AbstractProblem
@@ -47,6 +49,18 @@ def small_lqr(*, gamma: float = 0.8) -> LQR:
         action_cost=[[0.2]], gain=[[-0.4, -0.3]], log_std=[-0.5], start=[1.0, 0.0], spread=[[0.3], [0.2]],
         noise=[[0.1], [0.3]], gamma=gamma,
     )  # fmt: skip
+
+
+def replayed_problems() -> tuple[AbstractProblem, ...]:
+    """Terminations, a time limit, continuous actions that stay within -1 to 1: for critics of actions."""
+    calm = {"start": np.array([0.4, 0.0]), "spread": 0.1 * np.ones((2, 1)), "noise": np.array([[0.05], [0.1]])}
+    lqr = dataclasses.replace(small_lqr(), **calm, log_std=np.array([-1.5]), horizon=2)
+    return (
+        three_states(horizon=3),
+        three_states(horizon=3, limit="truncates", name="time limit"),
+        lqr,
+        dataclasses.replace(lqr, horizon=3, cut=2, name="LQR, time limit"),
+    )
 
 
 def default_problems() -> tuple[AbstractProblem, ...]:

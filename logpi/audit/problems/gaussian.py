@@ -1,5 +1,6 @@
 """A bandit with one continuous action, cut to an interval on its way to the reward."""
 
+import dataclasses
 from typing import Any
 
 import equinox as eqx
@@ -10,7 +11,7 @@ from jaxtyping import Array, Float
 
 from ...distributions import Normal
 from ...errors import check_between, check_fields
-from ...models import AbstractActorCritic, AbstractPolicy
+from ...models import AbstractActionValues, AbstractActorCritic, AbstractPolicy
 from ...spaces.kinds import Box, Space
 from ...trajectory import Trajectory
 from .base import AbstractProblem, AbstractValues, lay_out, normal_log_prob, Streams, WithValues
@@ -79,7 +80,11 @@ class GaussianBandit(AbstractProblem):
     def policy(self) -> GaussianPolicy:
         return GaussianPolicy(jnp.asarray([self.mean], float), jnp.asarray([self.log_std], float))
 
-    def objective(self, policy: Any) -> Float[Array, ""]:
+    def before(self) -> "GaussianBandit":
+        """With a mean of 0."""
+        return dataclasses.replace(self, mean=0.0)
+
+    def objective(self, policy: Any, temperature: Any = 0.0) -> Float[Array, ""]:
         """J in closed form, from the moments of a normal variable cut to an interval."""
         mean, std = policy.mean[0], jnp.exp(policy.log_std[0])
         low, high = (-self.bound - mean) / std, (self.bound - mean) / std
@@ -91,7 +96,7 @@ class GaussianBandit(AbstractProblem):
             + std**2 * (inside + low * pdf(low) - high * pdf(high))
         )
         below, above = (self.bound + self.target) ** 2 * cdf(low), (self.bound - self.target) ** 2 * cdf(-high)
-        return -(below + middle + above)
+        return temperature * policy(jnp.zeros(1), ())[0].entropy() - (below + middle + above)
 
     def critics(self) -> dict[str, AbstractActorCritic]:
         policy = self.policy()
@@ -101,6 +106,10 @@ class GaussianBandit(AbstractProblem):
             "exact": WithValues(policy, ConstantValue(jnp.asarray(value))),
             "wrong": WithValues(policy, ConstantValue(jnp.asarray(value + 1.0))),
         }
+
+    def action_values(self, temperature: float, deterministic: bool) -> dict[str, AbstractActionValues]:
+        """None: no few draws give the expectation over a policy of what is cut."""
+        return {}
 
     def streams(self) -> Streams:
         """The nodes of Gauss-Legendre rules, from one tail to the other, cut at the peak and where the reward bends."""

@@ -1,5 +1,6 @@
 """Tabular MDPs: J by the value recursion, and every episode by enumeration."""
 
+import dataclasses
 from typing import Any
 
 import equinox as eqx
@@ -10,7 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from ...distributions import Categorical
 from ...errors import check_between, check_fields, check_whole, InputError
-from ...models import AbstractActorCritic, AbstractPolicy
+from ...models import AbstractActionValues, AbstractActorCritic, AbstractPolicy
 from ...spaces.kinds import Discrete, Space
 from ...trajectory import Trajectory
 from .base import AbstractProblem, AbstractValues, lay_out, Streams, WithValues
@@ -31,6 +32,15 @@ class TabularPolicy(AbstractPolicy):
 
     def __call__(self, obs: Int[Array, ""], memory: tuple[()]) -> tuple[Categorical, tuple[()]]:
         return Categorical(self.logits[self.observation[obs]]), memory
+
+
+class ActionTable(AbstractActionValues):
+    """A value of each action for each state at each step, by each critic."""
+
+    table: Float[Array, "critics codes actions"]
+
+    def __call__(self, obs: Int[Array, ""], action: Int[Array, ""]) -> Float[Array, " critics"]:
+        return self.table[:, obs, action]
 
 
 class Table(AbstractValues):
@@ -122,13 +132,17 @@ class TabularMDP(AbstractProblem):
     def policy(self) -> TabularPolicy:
         return TabularPolicy(jnp.asarray(self.logits), jnp.asarray(self.codes))
 
-    def objective(self, policy: Any) -> Float[Array, ""]:
+    def before(self) -> "TabularMDP":
+        """With a policy that prefers nothing."""
+        return dataclasses.replace(self, logits=np.zeros_like(self.logits))
+
+    def objective(self, policy: Any, temperature: Any = 0.0) -> Float[Array, ""]:
         """J by the value recursion: backward over the steps where the limit is part of the task, else a linear solve.
 
         Bellman's equation for a fixed policy (Sutton & Barto 2018, eq. 3.14).
         """
         chosen = jax.nn.softmax(policy.logits)[self.codes.reshape(-1, self.horizon + 1)[:-1, 0]]
-        return jnp.asarray(self.first) @ self._values(chosen, jnp)[0]
+        return jnp.asarray(self.first) @ self._values(chosen, jnp, temperature)[0]
 
     def critics(self) -> dict[str, AbstractActorCritic]:
         """Exact, wrong by about the spread of the values, and, where states share an observation, one for each."""
@@ -143,6 +157,23 @@ class TabularMDP(AbstractProblem):
             name: WithValues(policy, Table(jnp.asarray(np.concatenate([table, after], axis=1).T.reshape(-1))))
             for name, table in tables.items()
         }
+
+    def action_values(self, temperature: float, deterministic: bool) -> dict[str, AbstractActionValues]:
+        """By the values of what follows, of which the entropy is a part (Haarnoja et al. 2018, eq. 2)."""
+        if deterministic:
+            return {}
+        value = self._values(_softmax(self), np, temperature)
+        following = np.concatenate([value[1:], value[-1:]])  # of each step; nothing asks for what follows the last
+        onward = (1 - self.end)[:, :, None] * self.follow
+        exact = self.reward + self.gamma * np.einsum("sat,kt->ksa", onward, following)
+        bump = np.random.default_rng(0).normal(size=exact.shape) * max(float(exact.std()), 0.1)
+        after = np.full((self.horizon + 1, 1, exact.shape[2]), JUNK)
+
+        def table(values):
+            values = np.concatenate([values, after], axis=1).swapaxes(0, 1)
+            return ActionTable(jnp.asarray(values.reshape(1, -1, exact.shape[2])))
+
+        return {"exact": table(exact), "wrong": table(exact + bump), "above": table(exact + np.abs(bump))}
 
     def streams(self) -> Streams:
         tree = every_episode(self.end, self.follow, self.horizon, self.limit == "terminates")
@@ -172,9 +203,10 @@ class TabularMDP(AbstractProblem):
         onward = (1 - self.end)[:, :, None] * self.follow
         return (chosen[:, :, None] * onward).sum(1), (chosen * self.reward).sum(1)
 
-    def _values(self, chosen: Any, xp: Any) -> Any:
+    def _values(self, chosen: Any, xp: Any, temperature: Any = 0.0) -> Any:
         """Of each state at each step, the one after the limit too: (steps + 1, states), by NumPy or JAX."""
         onward, reward = self._policy_chain(chosen)
+        reward = reward - temperature * (chosen * xp.log(chosen)).sum(1)
         if self.limit != "terminates":
             value = xp.linalg.solve(xp.eye(len(self.first)) - self.gamma * onward, reward)
             return xp.broadcast_to(value, (self.horizon + 1, len(self.first)))

@@ -140,7 +140,7 @@ def _fresh(told: list[Told], measured: list[Examination]) -> list[Chart]:
                 shares.append(IntervalRow(f"{prefix}{name}", *row))
     found: list[Chart] = []
     if by_layer:
-        about = "Fresh rollouts of the last policy, |G|² over tr Σ of a batch; 95 % intervals by the jackknife."
+        about = "Fresh rollouts of the last policy, |G|² over tr Σ of one; 95 % intervals by the jackknife."
         levels = (Level(1.0, "as much noise as signal"),)
         found.append(Intervals("by_layer", "Signal-to-noise by layer", about, "ratio", tuple(by_layer), levels))
     if shares:
