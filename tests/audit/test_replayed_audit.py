@@ -13,12 +13,18 @@ PROBLEMS = {problem.name: problem for problem in replayed_problems()}
 # A fault, the check that names it, and what else it breaks: the row of the pitfalls is the comment.
 SOFT = {
     "done for terminated": (
-        {"experience": WrongReplay(ended=True)},
+        {"experience": WrongReplay(ended=1.0)},
         "truncation",
         ("entropy of targets",),
     ),  # truncation
+    "rows at a limit thrown out": (
+        {"experience": WrongReplay(thrown=1.0)},
+        "truncation",
+        ("entropy of targets", "entropy", "temperature"),
+    ),
+    "bootstrapped past an end": ({"experience": WrongReplay(unended=1.0)}, "truncation", ("entropy of targets",)),
     "next row across an end": (
-        {"experience": WrongReplay(packed=True)},
+        {"experience": WrongReplay(packed=1.0)},
         "next episode",
         ("truncation", "entropy of targets"),
     ),
@@ -28,14 +34,16 @@ SOFT = {
     "sign of alpha in the actor": ({"sign_of_actor": 1.0}, "entropy", ("truncation",)),
     "sign of alpha in the target": ({"sign_of_target": 1.0}, "entropy of targets", ("truncation",)),
     "sign of alpha's own step": ({"sign_of_temperature": 1.0}, "temperature", ("sign",)),  # alpha
+    "alpha itself is stepped": ({"straight": 1.0}, "temperature", ()),
     "scale twice in the density": ({"density": np.log(2.0)}, "entropy of targets", ("truncation",)),  # action scale
 }
 DETERMINISTIC = {
-    "done for terminated": ({"experience": WrongReplay(ended=True)}, "truncation", ("sign",)),
-    "next row across an end": ({"experience": WrongReplay(packed=True)}, "next episode", ("truncation",)),
+    "done for terminated": ({"experience": WrongReplay(ended=1.0)}, "truncation", ("sign",)),
+    "next row across an end": ({"experience": WrongReplay(packed=1.0)}, "next episode", ("truncation",)),
     "mean for min": ({"mean": 1.0}, "least of critics", ()),
     "targets never move": ({"still": 1.0}, "targets follow", ("target policy",)),
     "no target policy": ({"present": 1.0}, "target policy", ()),
+    "delay counted anew": ({"anew": 1.0}, "delay", ("targets follow",)),
     "noise after the clip": ({"unclipped": 1.0}, "bounds", ()),  # smoothing noise
 }
 

@@ -136,14 +136,34 @@ def target_policy(cases: list[ReplayedUpdate]) -> list[Check]:
     ]  # fmt: skip
 
 
+def delay(cases: list[ReplayedUpdate]) -> list[Check]:
+    """How often the actor moves in as many updates of one step as it waits for; nothing where it waits for none."""
+    case = cases[0]
+    if "delay" not in settings_of(case.subject) or case.subject.delay < 2:
+        return []
+    ready, key, view = _moving(case, "actor_optimiser"), jax.random.key(0), case.view()
+    state, moves = ready.init(case.networks("exact"), case.spec, 1, key), 0
+    for _ in range(case.subject.delay):
+        after = _updated(ready, state, view, key)
+        moves += not eqx.tree_equal(ready.networks(state).actor, ready.networks(after).actor)
+        state = after
+    meaning = f"steps of the actor in {case.subject.delay} updates of one step each, beside 1"
+    return [Check("delay", moves - 1.0, 0.0, 0.0, meaning, "count the steps over all updates, not anew in each")]
+
+
+def _moving(case: ReplayedUpdate, moving: str) -> Any:
+    """The algorithm with one optimiser that moves, while the others stand still."""
+    names = [name for name in settings_of(case.subject) if name.endswith("optimiser")]
+    inner = {name: getattr(case.subject, name) for name in names}  # of the algorithm's own fields
+    return case.ready(**{n: RecordingOptimiser(x, jnp.asarray(n == moving, float)) for n, x in inner.items()})
+
+
 def _share_taken_up(case: ReplayedUpdate, moving: str, critics: str) -> float | None:
     """A step in which one optimiser alone moves, and what targets change by: over what they would with no delay.
 
     `None` where they would not change.
     """
-    names = [name for name in settings_of(case.subject) if name.endswith("optimiser")]
-    moved = {n: RecordingOptimiser(getattr(case.subject, n), jnp.asarray(n == moving, float)) for n in names}
-    ready, key = case.ready(**moved), jax.random.key(0)
+    ready, key = _moving(case, moving), jax.random.key(0)
     state, view = ready.init(case.networks(critics), case.spec, 1, key), case.view()
     after = _updated(ready, state, view, key)
     anew = ready.init(ready.networks(after), case.spec, 1, key)

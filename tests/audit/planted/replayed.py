@@ -14,12 +14,18 @@ from logpi.models import AbstractActionValues
 
 
 class WrongReplay(Replay):
-    """Takes a time limit for an end, or leaves out the rows that only reset, so that the next episode follows."""
+    """Switches: 0 is right, 1 is wrong."""
 
-    ended: bool = eqx.field(static=True, default=False)
-    packed: bool = eqx.field(static=True, default=False)
+    ended: float = 0.0  # a time limit is taken for an end
+    unended: float = 0.0  # nothing is an end
+    thrown: float = 0.0  # rows at a time limit count for nothing
+    packed: float = 0.0  # rows that only reset are left out, so that the next episode follows
 
     def add(self, buffer, trajectory):
+        if self.unended:
+            trajectory = dataclasses.replace(trajectory, terminated=trajectory.terminated & False)
+        if self.thrown:
+            trajectory = dataclasses.replace(trajectory, valid=trajectory.valid & ~trajectory.truncated)
         if self.ended:
             ends = trajectory.terminated | trajectory.truncated
             trajectory = dataclasses.replace(trajectory, terminated=ends)
@@ -62,6 +68,7 @@ class WrongSAC(SAC):
     density: float = 0.0  # nats that the log-density of what follows is too low
     still: float = 0.0  # the target critics never move
     old: float = 0.0  # the policy of the targets is the first
+    straight: float = 0.0  # the temperature itself is stepped, by steps that shrink with it
 
     def learning(self, networks, num_updates):
         made = SAC.learning(self, networks, num_updates)
@@ -92,7 +99,8 @@ class WrongSAC(SAC):
 
         def wrong(model, rows):
             values, record = right(model, rows)
-            return values * (1 - 2 * self.sign_of_temperature), record
+            shrunk = jnp.where(self.straight > 0, jnp.exp(jax.lax.stop_gradient(model.log)), 1.0)
+            return values * shrunk * (1 - 2 * self.sign_of_temperature), record
 
         return found | {"temperature": dataclasses.replace(found["temperature"], function=wrong)}
 
@@ -104,6 +112,11 @@ class WrongTD3(TD3):
     still: float = 0.0
     present: float = 0.0  # the policy of the targets does not follow the actor: it is the actor
     unclipped: float = 0.0  # noise is added to what has been clipped
+    anew: float = 0.0  # the steps that the actor waits for are counted anew in each update
+
+    def update(self, state, view, key):
+        steps = jnp.where(self.anew > 0, 0, state.learning.steps)
+        return TD3.update(self, eqx.tree_at(lambda s: s.learning.steps, state, steps), view, key)
 
     def batch(self, learning, view, key):
         found = TD3.batch(self, learning, view, key)
