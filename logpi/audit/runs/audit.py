@@ -40,7 +40,8 @@ def run(
       layer, the cosine between halves and to the mean of the others, and the noise scale (McCandlish et al. 2018,
       arXiv:1812.06162, eq. 2.9), in agent steps: the batch whose gradient is as large as its noise. A batch is a
       rollout, or rows of a replay, of which a run has none: it is filled anew by the last policy, as it explores.
-    - A critic of states against Monte-Carlo returns; at time limits it fills in the rest itself.
+    - The critic against Monte-Carlo returns; at time limits it fills in the rest itself. Critics of actions are on
+      average, and what they say is told alone: the returns are those of the policy as it explores.
     - `updates` updates of the run's algorithm, each from the checkpoint: effective sample size, clipped rows, KL, and
       the undiscounted return after them minus before, from `episodes` fresh episodes with the same keys.
 
@@ -176,12 +177,22 @@ def _noise_scale(key: str, gram: Gram, rows: float, name: str = "") -> Check:
 
 def _critic_checks(stream: Stream | None, algorithm: Any) -> tuple[list[Check], list[str]]:
     if stream is None:
-        return [], ["the critics: what they say of actions is held against no returns"]
-    if not isinstance(algorithm.credit, GAE | MonteCarlo | NStep):
-        return [], [f"the critic: the discount of {type(algorithm.credit).__name__} is not known"]
-    found = critic_error(stream, float(algorithm.credit.gamma))
+        return [], ["the critic: there is none, or what it says is not known"]
+    credit = getattr(algorithm, "credit", None)  # of an algorithm that may be anybody's
+    if not isinstance(credit, GAE | MonteCarlo | NStep) and (credit is not None or "gamma" not in vars(algorithm)):
+        return [], [f"the critic: the discount of {type(credit or algorithm).__name__} is not known"]
+    found = critic_error(stream, float(algorithm.gamma if credit is None else credit.gamma))
     if found is None:
         return [], ["the critic: the returns do not vary"]
+    told = [
+        _told("critic_bias", found.bias, found.bias_error, "value minus return, in units of the rewards it sees",
+              name="critic's bias"),
+        _told("returns_filled_in", found.guessed, 0.0, "share of a return that is the critic's own, at time limits"),
+    ]  # fmt: skip
+    if credit is None:  # the returns are those of the policy as it explores, which critics of actions need not tell
+        meaning = f"of {found.rows} Monte-Carlo returns of the policy as it explores, with its entropy if that counts"
+        ratio = found.explained_variance, found.explained_variance_error
+        return [_told("explained_variance", *ratio, meaning, name="critic's explained variance"), *told], []
     return [
         _one_sided(
             "explained_variance", found.explained_variance, found.explained_variance_error, found.clusters - 1,
@@ -189,9 +200,7 @@ def _critic_checks(stream: Stream | None, algorithm: Any) -> tuple[list[Check], 
             "the rewards: below 0, no critic at all would do better",
             name="critic's explained variance",
         ),
-        _told("critic_bias", found.bias, found.bias_error, "value minus return, in units of the rewards it sees",
-              name="critic's bias"),
-        _told("returns_filled_in", found.guessed, 0.0, "share of a return that is the critic's own, at time limits"),
+        *told,
     ], []  # fmt: skip
 
 

@@ -13,6 +13,8 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ...algorithms.base import Climbed, Spec, SURROGATE
+from ...algorithms.off_policy import ACTION_VALUE
+from ...algorithms.sac import Temperature
 from ...batch import Segments
 from ...errors import InputError
 from ...learners.steps import gradient, Learner
@@ -105,13 +107,25 @@ class Sampler:
         state, found, streams = self.state(1, 0.0, 0), [], []
         for _ in range(batches):
             view, trajectory = self.view()
-            each, value = _gradients(self.algorithm, state, view, jax.random.fold_in(self.key, 1))
+            key = jax.random.fold_in(self.key, 1)
+            each, value = _gradients(self.algorithm, state, view, key)
             found.append(each)
+            reward = trajectory.reward
+            if value is None and (alone := self._alone(trajectory)) is not None:
+                value, bonus = _said_of_actions(self.algorithm, state, alone, trajectory, key)
+                reward += bonus
             if value is not None:
-                rows = (trajectory.reward, trajectory.terminated, trajectory.valid, value)
-                streams.append([np.asarray(x) for x in rows])
+                streams.append([np.asarray(x) for x in (reward, trajectory.terminated, trajectory.valid, value)])
         stream = Stream(*(np.concatenate(column, axis=1) for column in zip(*streams, strict=True))) if streams else None
         return {name: _seen([each[name] for each in found]) for name in self._named(found[0])}, stream
+
+    def _alone(self, trajectory: Trajectory) -> Any:
+        """What the algorithm sees of one trajectory, all rows in their order; `None` of an experience that has none."""
+        experience, settings = self.algorithm.experience, {"capacity": 2 * trajectory.reward.size, "batch_size": None}
+        if not settings.keys() <= {field.name for field in dataclasses.fields(experience)}:
+            return None
+        whole = dataclasses.replace(experience, **settings)
+        return eqx.filter_jit(lambda trajectory: whole.add(whole.init(trajectory), trajectory)[1])(trajectory)
 
     def _named(self, found: dict[str, Any]) -> dict[str, Any]:
         if not found:
@@ -198,6 +212,24 @@ def _gradients(algorithm, state, view, key):
         uphill = gradient(climbed.function, climbed.model, climbed.rows)[0]
         found[name] = (uphill, alone, jnp.sum(climbed.rows.weight))
     return found, value
+
+
+@eqx.filter_jit
+def _said_of_actions(algorithm, state, alone, trajectory, key):
+    """What the critics say of the actions that were taken, and what the entropy adds to each reward: both with it.
+
+    A state's value is that of its action and its entropy, so that the difference to the return is that of the action's.
+    """
+    said, temperature = None, jnp.zeros(())
+    for climbed in algorithm.objectives(state, alone, key).values():
+        record = climbed.function(climbed.model, climbed.rows)[1]
+        if ACTION_VALUE.name in record:
+            streams, time = trajectory.reward.shape
+            said = record[ACTION_VALUE.name].reshape(streams, -1)[:, :time]
+        if isinstance(climbed.model, Temperature):
+            temperature = jnp.exp(climbed.model.log)
+    bonus = -temperature * trajectory.log_prob
+    return None if said is None else said + bonus, bonus
 
 
 def surrogate_of(climbed: Climbed) -> Callable[[PyTree, PyTree], tuple[Array, tuple[()]]]:
