@@ -157,7 +157,9 @@ class Replayed(eqx.Module):
         """
         slots, streams = self.ring.slots, self.ring.streams
         if self.batch_size is None:
-            return self._rows(jnp.tile(jnp.arange(slots), streams), jnp.repeat(jnp.arange(streams), slots))
+            at, stream = jnp.tile(jnp.arange(slots), streams), jnp.repeat(jnp.arange(streams), slots)
+            rows, there = self._rows(at, stream), (self.ring.slot - 1 - at) % slots < self.ring.count
+            return eqx.tree_at(lambda r: r.weight, rows, rows.weight * there)
         # Bits depend on the key alone, so that those of many batches can be drawn at once (`jaxprs.hoisting`); the
         # remainder makes no row likelier than another by more than count / 2^32.
         bits = jax.random.bits(key, (2, self.batch_size))
@@ -167,10 +169,9 @@ class Replayed(eqx.Module):
 
     def _rows(self, at: Int[Array, " rows"], stream: Int[Array, " rows"]) -> Transitions:
         slots = self.ring.slots
-        there = (self.ring.slot - 1 - at) % slots < self.ring.count
         rows = jax.tree.map(lambda x: x[at, stream], self.ring.rows)
         following = jax.tree.map(lambda x: x[(at + 1) % slots, stream], self.ring.rows["obs"])
-        weight = (rows["valid"] & there).astype(rows["reward"].dtype)
+        weight = rows["valid"].astype(rows["reward"].dtype)
         return Transitions(
             rows["obs"], rows["action"], rows["log_prob"], rows["reward"], rows["terminated"], following, weight
         )

@@ -5,7 +5,7 @@ import pytest
 
 import logpi
 from logpi import audit, InputError
-from logpi.audit.problems import bandit, GaussianBandit, replayed_problems
+from logpi.audit.problems import bandit, GaussianBandit, replayed_problems, small_lqr
 from tests.audit.planted.replayed import WrongReplay, WrongSAC, WrongTD3
 from tests.audit.test_run_audit import Mine
 
@@ -73,6 +73,12 @@ def test_a_right_line_is_not_blamed():
         assert report.passed, str(report)
 
 
+def test_where_nothing_follows_there_are_no_targets_to_move():
+    report = audit.objective(logpi.SAC(), bandit())
+    assert report.passed, str(report)
+    assert {"targets follow", "target policy", "entropy of targets"}.isdisjoint(check.name for check in report.checks)
+
+
 def test_choices_are_none_of_a_deterministic_gradient():
     report = audit.objective(logpi.DDPG(), [PROBLEMS["three states"], PROBLEMS["LQR"]])
     assert report.passed and any("three states" in note for note in report.notes)
@@ -83,6 +89,7 @@ def test_choices_are_none_of_a_deterministic_gradient():
 BAD = {
     "no problem for it": (lambda: audit.objective(logpi.TD3(), bandit()), "None of the problems is for TD3"),
     "values that are not known": (lambda: audit.objective(logpi.SAC(), GaussianBandit()), "values of actions"),
+    "actions beyond the bounds": (lambda: audit.objective(logpi.TD3(), small_lqr()), "beyond -1 and 1"),
     "a credit": (lambda: audit.objective(logpi.SAC(), credit=logpi.GAE()), "takes none"),
     "no critics": (lambda: audit.objective(Mine(), PROBLEMS["LQR"]), "neither a credit nor critics"),
 }

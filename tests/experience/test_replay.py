@@ -127,6 +127,23 @@ def test_two_keys_draw_two_samples() -> None:
     assert equal(sample(view, jax.random.key(0)), sample(view, jax.random.key(0)))
 
 
+def test_without_a_size_every_row_that_is_there_is_in_the_batch_once() -> None:
+    """Stream by stream, slot by slot; before the ring is full and after it has wrapped around."""
+    story, slots = Story(4), 3 * LENGTH
+    for ring, view in retold(Replay(capacity=slots * STREAMS, batch_size=None), story, 5):
+        found = jax.tree.map(np.asarray, sample(view, jax.random.key(0)))
+        kept = range(story.time - int(ring.count), story.time)
+        wanted = np.zeros((STREAMS, slots))
+        for stream in range(STREAMS):
+            for time in kept:
+                wanted[stream, time % slots] = story.rows[stream][time]["valid"]
+        np.testing.assert_array_equal(found.weight.reshape(STREAMS, slots), wanted)
+        counted = np.flatnonzero(found.weight)
+        numbers = found.obs["place"][counted, 0].astype(int)
+        np.testing.assert_array_equal(found.next_obs["place"][counted, 0], numbers + STREAMS)
+        np.testing.assert_array_equal(numbers % STREAMS, counted // slots)
+
+
 SPOILED: dict[str, tuple[Callable[[Trajectory], Any], tuple[int, ...], set[int]]] = {
     "reward": (lambda t: t.reward, (1, 2), {2}),
     "log_prob": (lambda t: t.log_prob, (1, 2), {2}),

@@ -68,6 +68,9 @@ def _cases(subject: Any, problems: Sequence[AbstractProblem]) -> tuple[list[Repl
         if not case.values:
             notes.append(f"{problem.name}: its values of actions are not known for such a policy")
             continue
+        if not case.within_bounds:
+            notes.append(f"{problem.name}: its actions go beyond -1 and 1, where targets are clipped")
+            continue
         case.check()
         kept.append(case)
     if not kept:

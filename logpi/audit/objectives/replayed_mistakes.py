@@ -89,10 +89,12 @@ def entropy(cases: list[ReplayedUpdate]) -> list[Check]:
         wanted, apart = case.entropy_parts(), case.temperature - LOW
         whole, less = case.updates("exact"), case.updates("exact", temperature=LOW)
         for name in worst:
+            if not np.any(wanted[name]):  # nothing follows anything
+                continue
             row = align("", (whole[name] - less[name]) / apart, wanted[name])
             across = abs(row.scale) * row.direction_error if row.scale else 0.0
             size = max(row.scale - 1, across, key=abs)
-            worst[name] = max(worst[name], (float(np.nan_to_num(size, nan=np.inf)), case.problem.name), key=_size)
+            worst[name] = max((float(np.nan_to_num(size, nan=np.inf)), case.problem.name), worst[name], key=_size)
     cures = {
         "actor": ("entropy", "add the temperature times -log pi of the action, whose gradient is not stopped"),
         "critics": (
@@ -104,6 +106,7 @@ def entropy(cases: list[ReplayedUpdate]) -> list[Check]:
         Check(cures[name][0], size, 0.0, SAME, f"relative error of the entropy's part of the {name} ({where})",
               cures[name][1])
         for name, (size, where) in worst.items()
+        if where
     ]  # fmt: skip
 
 
@@ -191,7 +194,9 @@ def bounds(cases: list[ReplayedUpdate]) -> list[Check]:
     loud = jax.tree.map(lambda x, learned: SATURATED * x if learned else x, built.actor, trainable(built.actor))
     networks = eqx.tree_at(lambda n: (n.actor, n.critics), built, (loud, _WithinBounds(case.number)))
     state = ready.init(networks, case.spec, 1, jax.random.key(0))
-    share = float(_beyond(ready, state, case.view(), jnp.asarray(case.streams.plain), jax.random.key(1)))
+    t = case.streams.trajectory
+    view = case.view(dataclasses.replace(t, action=jnp.clip(t.action, -1, 1)))  # only what it asks by itself counts
+    share = float(_beyond(ready, state, view, jnp.asarray(case.streams.plain), jax.random.key(1)))
     return [
         Check(
             "bounds", share, 0.0, 0.0, "share of rows whose critics are asked of an action beyond -1 and 1",

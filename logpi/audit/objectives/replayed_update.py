@@ -19,6 +19,7 @@ from ...jaxprs.compilation import bounded_jit
 from ...learners import reached_by
 from ...models import AbstractActionValues, Deterministic, entropies, unroll, WithoutCritic
 from ...parameters import trainable
+from ...spaces.kinds import Box
 from ...trajectory import Trajectory
 from ..problems import AbstractProblem, Streams
 from .bias_sources import settings_of, with_settings
@@ -99,6 +100,16 @@ class ReplayedUpdate:
                 f"{type(self.subject).__name__} has neither a credit nor critics of actions that could be looked at: "
                 "audit its objective, a function (model, batch) -> value per row."
             )
+
+    @property
+    def within_bounds(self) -> bool:
+        """Whether the actor's actions are between -1 and 1, where it has no chance: there its targets clip none."""
+        if self.subject.action_distribution != DETERMINISTIC or not isinstance(self.problem.action_space, Box):
+            return True
+        t = self.streams.trajectory
+        obs = jnp.concatenate([t.obs, t.last_obs[:, None]], axis=1)
+        modes = jax.vmap(jax.vmap(lambda obs: self.actor(obs, ())[0].mode()))(obs)
+        return bool(np.abs(modes).max() <= 1)
 
     def as_given(self) -> Any:
         """The same, with noise on the actions that follow."""
