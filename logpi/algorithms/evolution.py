@@ -21,7 +21,7 @@ from ..parameters import trainable
 from ..statistics.leave_one_out import mean_of_others
 from ..surrogates import score
 from ..trajectory import Trajectory
-from .base import AbstractAlgorithm, GRADIENT_NORM, MOST, Record, Shown, Spec
+from .base import AbstractAlgorithm, Climbed, GRADIENT_NORM, MOST, Record, Shown, Spec
 
 RETURN = Measurement("member_return", "return", "Mean of the members' episodes.", "Return of the members")
 SPREAD = Measurement("member_spread", "return", "Standard deviation between members, noise of the episodes included.")
@@ -115,9 +115,9 @@ class AbstractEvolution(AbstractAlgorithm):
 
     def update(self, state: EvolutionState, view: Trajectory, key: PRNGKeyArray) -> tuple[EvolutionState, Shown]:
         """A step of the centre, up the mean score of the members."""
-        returns, members = first_returns(view), self._members(state)
+        returns = first_returns(view)
         advantage = self.advantage(returns.reshape(2, -1)).reshape(-1)
-        batch = Generation(members, advantage, jnp.ones_like(advantage))
+        batch = Generation(self._members(state), advantage, jnp.ones_like(advantage))
         learner, uphill, _ = gradient_step(self.objective, state.learner, batch, self.optimiser)
         learner = learner.after_update(learner.model)
         params, rest = eqx.partition(state.networks, trainable(state.networks))
@@ -129,6 +129,10 @@ class AbstractEvolution(AbstractAlgorithm):
             DEVIATION.name: jnp.exp(jnp.mean(search.log_std)),
             GRADIENT_NORM.name: jnp.linalg.norm(ravel_pytree(uphill)[0]),
         }
+
+    def objectives(self, state: EvolutionState, view: Trajectory, key: PRNGKeyArray) -> dict[str, Climbed]:
+        """None for audits of a run: they take apart rows of one policy, and here each row is a policy."""
+        return {}
 
     def objective(self, model: Normal, batch: Generation) -> tuple[Float[Array, " members"], Record]:
         """Of each member: the score surrogate of its parameters."""

@@ -144,7 +144,7 @@ OTHERS = {  # of other algorithms, by environment and algorithm
     ),
     ("CartPole-v1", "impala"): Settings(
         IMPALA(Adam(2e-3, anneal=1.0), VTrace(0.98, 0.95), entropy_coef=0.0),
-        steps=500_000, num_envs=8, rollout_length=32, reward_scaling=RewardScaling(0.99), overlap=True,
+        steps=500_000, num_envs=8, rollout_length=32, reward_scaling=RewardScaling(0.98), overlap=True,
         source="logpi's own trials: with a discount of 0.98 and no bonus for entropy all seeds reach 500",
     ),
     ("CartPole-v1", "sac"): Settings(

@@ -11,7 +11,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Key, PRNGKeyArray, PyTree
 
-from ...credit import GAE, MonteCarlo, NStep
+from ...credit import GAE, MonteCarlo, NStep, VTrace
 from ...envs import EnvSource
 from ...errors import check_between, check_whole
 from ...evaluation.evaluate import run_episodes
@@ -179,7 +179,8 @@ def _critic_checks(stream: Stream | None, algorithm: Any) -> tuple[list[Check], 
     if stream is None:
         return [], ["the critic: there is none, or what it says is not known"]
     credit = getattr(algorithm, "credit", None)  # of an algorithm that may be anybody's
-    if not isinstance(credit, GAE | MonteCarlo | NStep) and (credit is not None or "gamma" not in vars(algorithm)):
+    known = isinstance(credit, GAE | MonteCarlo | NStep | VTrace) or (credit is None and "gamma" in vars(algorithm))
+    if not known:
         return [], [f"the critic: the discount of {type(credit or algorithm).__name__} is not known"]
     found = critic_error(stream, float(algorithm.gamma if credit is None else credit.gamma))
     if found is None:

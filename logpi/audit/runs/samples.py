@@ -104,7 +104,8 @@ class Sampler:
 
         Raises `InputError` for an algorithm that says of no objective.
         """
-        state, found, streams = self.state(1, 0.0, 0), [], []
+        # Of what is random in a state, objectives use nothing.
+        state, found, streams = self.algorithm.init(self.model, Spec.of(self.rollout), 1, jax.random.key(0)), [], []
         for _ in range(batches):
             view, trajectory = self.view()
             key = jax.random.fold_in(self.key, 1)
