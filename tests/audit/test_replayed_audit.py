@@ -20,7 +20,7 @@ SOFT = {
     "rows at a limit thrown out": (
         {"experience": WrongReplay(thrown=1.0)},
         "truncation",
-        ("entropy of targets", "entropy", "temperature"),
+        ("entropy of targets", "entropy", "temperature", "steps"),  # other rows count, and another number of them
     ),
     "bootstrapped past an end": ({"experience": WrongReplay(unended=1.0)}, "truncation", ("entropy of targets",)),
     "next row across an end": (
@@ -33,8 +33,8 @@ SOFT = {
     "old policy in the target": ({"old": 1.0}, "target policy", ()),  # target policy
     "sign of alpha in the actor": ({"sign_of_actor": 1.0}, "entropy", ("truncation",)),
     "sign of alpha in the target": ({"sign_of_target": 1.0}, "entropy of targets", ("truncation",)),
-    "sign of alpha's own step": ({"sign_of_temperature": 1.0}, "temperature", ("sign",)),  # alpha
-    "alpha itself is stepped": ({"straight": 1.0}, "temperature", ()),
+    "sign of alpha's own step": ({"sign_of_temperature": 1.0}, "temperature", ("sign", "steps")),  # alpha
+    "alpha itself is stepped": ({"straight": 1.0}, "temperature", ("steps",)),
     "scale twice in the density": ({"density": np.log(2.0)}, "entropy of targets", ("truncation",)),  # action scale
 }
 DETERMINISTIC = {
@@ -64,6 +64,11 @@ def test_a_fault_of_deterministic_gradients_is_found_by_its_name(fault):
     settings, check, also = DETERMINISTIC[fault]
     found = names(audit.objective(WrongTD3(**settings), PROBLEMS["LQR, time limit"]))
     assert check in found and found <= {check, *also}, found
+
+
+def test_an_update_that_climbs_something_else_than_it_says_is_found():
+    """The objective has the wrong sign, the update's own line has not."""
+    assert "steps" in names(audit.objective(WrongSAC(sign_of_temperature=1.0), PROBLEMS["time limit"]))
 
 
 def test_a_right_line_is_not_blamed():

@@ -14,7 +14,16 @@ from ..problems import AbstractProblem
 from ..reports import Check, Report
 from .bias_sources import settings_of
 from .monte_carlo_update import align_monte_carlo
-from .replayed_mistakes import bounds, delay, entropy, least_of_critics, next_episode, target_policy, targets_follow
+from .replayed_mistakes import (
+    bounds,
+    delay,
+    entropy,
+    least_of_critics,
+    next_episode,
+    steps,
+    target_policy,
+    targets_follow,
+)
 from .replayed_update import ReplayedUpdate, Updates
 
 EXACT = 1e-6  # of a direction, as of any objective
@@ -49,7 +58,7 @@ def replayed(subject: Any, problems: Sequence[AbstractProblem], key: Any) -> Rep
     checks += [next_episode(cases), *least_of_critics(cases)]
     if cases[0].soft:
         checks += entropy(cases)
-    checks += [*targets_follow(cases), *target_policy(cases), *delay(cases), *bounds(cases)]
+    checks += [*steps(cases), *targets_follow(cases), *target_policy(cases), *delay(cases), *bounds(cases)]
     return Report(type(subject).__name__, tuple(checks), tuple(notes + missing), tuple(rows))
 
 

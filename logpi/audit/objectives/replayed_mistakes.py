@@ -8,6 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PyTree
 
 from ...jaxprs.compilation import bounded_jit
@@ -17,7 +18,7 @@ from ...spaces.kinds import Box
 from ..alignment import align
 from ..reports import Check
 from .bias_sources import settings_of
-from .monte_carlo_update import RecordingOptimiser
+from .monte_carlo_update import RecordedGradients, RecordingOptimiser
 from .replayed_update import padded, ReplayedUpdate, SHARE, Updates
 
 LOW = math.exp(-2)  # another temperature
@@ -152,6 +153,30 @@ def delay(cases: list[ReplayedUpdate]) -> list[Check]:
         state = after
     meaning = f"steps of the actor in {case.subject.delay} updates of one step each, beside 1"
     return [Check("delay", moves - 1.0, 0.0, 0.0, meaning, "count the steps over all updates, not anew in each")]
+
+
+def steps(cases: list[ReplayedUpdate]) -> list[Check]:
+    """Whether each optimiser is given, in a step, the gradient of the objective that the algorithm says it climbs."""
+    case, key = cases[0], jax.random.key(0)
+    ready, view = _moving(case, ""), case.view()
+    state = ready.init(case.networks("wrong"), case.spec, 1, key)
+    valid = np.asarray(case.streams.trajectory.valid, np.float64)
+    said = case.of_state(ready, state, view, valid)
+    nodes = jax.tree_util.tree_leaves_with_path(_updated(ready, state, view, key), is_leaf=_is_record)
+    given = {jax.tree_util.keystr(path): ravel_pytree(x.total)[0] for path, x in nodes if _is_record(x)}
+    worst = (0.0, "")
+    for name, mean in ((name, gradient / valid.sum()) for name, gradient in said.items()):
+        mine = [np.asarray(x) for place, x in given.items() if f".{name}." in place]
+        if len(mine) == 1:
+            off = np.linalg.norm(mine[0] - mean) / max(np.linalg.norm(mean), 1e-12)
+            worst = max(worst, (float(np.nan_to_num(off, nan=np.inf)), f" ({name})"))
+    meaning = f"difference of the gradient that an optimiser is given and that of its objective{worst[1]}"
+    cure = "let `step` climb what `objectives` gives: the audit looks at that"
+    return [Check("steps", worst[0], 0.0, SAME, meaning, cure)]
+
+
+def _is_record(node: Any) -> bool:
+    return isinstance(node, RecordedGradients)
 
 
 def _moving(case: ReplayedUpdate, moving: str) -> Any:
