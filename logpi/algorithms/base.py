@@ -200,9 +200,10 @@ class AbstractOnPolicy(AbstractAlgorithm):
         """The rows of a trajectory as the objective sees them, were they one batch: credit, and advantages as taken."""
         return with_advantages(prepare(model, trajectory, self.credit, self.segment_length), self.advantages)
 
-    def objectives(self, state: Learner, view: Trajectory, key: PRNGKeyArray) -> dict[str, Climbed]:
-        """One, over the whole trajectory."""
-        return {"": Climbed(self.objective, state.model, self.batch(state.model, view))}
+    def objectives(self, state: Any, view: Trajectory, key: PRNGKeyArray) -> dict[str, Climbed]:
+        """One, over the whole trajectory; whatever else a state of one's own may hold."""
+        model = self.networks(state)
+        return {"": Climbed(self.objective, model, self.batch(model, view))}
 
     @abc.abstractmethod
     def objective(self, model: AbstractActorCritic, batch: Segments) -> tuple[Float[Array, "segments time"], Record]:
