@@ -1,4 +1,4 @@
-"""From a trajectory to what on-policy algorithms learn from: credit under the model that collected it, in segments."""
+"""From a trajectory to what on-policy algorithms learn from: credit under the model that learns, in segments."""
 
 import functools
 

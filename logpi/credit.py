@@ -17,6 +17,8 @@ from jaxtyping import Array, Bool, Float
 
 from .errors import check_between, check_fields, check_kind, check_whole
 
+MOST = 80.0  # of a logarithm of a ratio, in nats
+
 
 class Credit(eqx.Module):
     """What an action is worth, and what a value should have been."""
@@ -161,7 +163,7 @@ class VTrace(AbstractOffPolicyCredit):
         check_fields(self, check_between, "rho", "c", low=0, high=math.inf)
 
     def __call__(self, reward, terminated, truncated, value, log_ratio=0.0):
-        ratio = jnp.exp(log_ratio)
+        ratio = jnp.exp(jnp.minimum(log_ratio, MOST))  # finite, so that none of it is none of it
         rho, c = jnp.minimum(self.rho, ratio), self.lam * jnp.minimum(self.c, ratio)
         ended = terminated | truncated
         following = jnp.where(terminated, 0.0, value[1:])

@@ -8,8 +8,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..advantages import AbstractAdvantages, Standardised
 from ..batch import prepare, Segments, with_advantages
-from ..credit import AbstractCredit, GAE
-from ..errors import check_between, check_fields, check_whole
+from ..credit import AbstractCredit, AbstractOffPolicyCredit, GAE
+from ..errors import check_between, check_fields, check_whole, InputError
 from ..learners import AbstractOptimiser, Adam, epochs, gradient_step, Learner
 from ..measurements import Measurement
 from ..models import AbstractActorCritic, entropies, log_probs, observe, unroll
@@ -55,6 +55,11 @@ class PPO(AbstractOnPolicy):
         check_fields(self, check_between, "clip", "value_clip", "target_kl", low=0)
         check_fields(self, check_between, "value_coef", "entropy_coef", low=0, high=MOST)
         check_fields(self, check_whole, "num_epochs", "num_minibatches", low=1)
+        if isinstance(self.credit, AbstractOffPolicyCredit):
+            raise InputError(
+                f"credit is {self.credit}, which weighs by the ratio of probabilities, but PPO's surrogate does "
+                "that already: take GAE(), or IMPALA."
+            )
 
     def update(self, state: Learner, view: Trajectory, key: PRNGKeyArray) -> tuple[Learner, Shown]:
         """Credit once, then `num_epochs` passes over the rollout in shuffled minibatches."""

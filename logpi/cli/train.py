@@ -22,7 +22,6 @@ from .terminal import own_name, says, transient
 COMMAND = "logpi train"
 DESCRIPTION = "Trains a policy by the policy gradient. The defaults are the preset for ENV and the algorithm."
 _ENV = "environment: CartPole-v1, gymnasium:..., envpool:..., gymnax:..., phys2d:..., probe:..."
-_ALGORITHMS = "ppo, a2c, reinforce, trpo, npg, impala, sac, td3, ddpg, pgpe, es or ars"
 _WHAT = [
     Flag("env", str, _ENV, metavar="ENV", positional=True),
     Flag(

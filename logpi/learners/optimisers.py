@@ -86,8 +86,11 @@ class SGD(AbstractOptimiser):
     def update(
         self, gradient: PyTree, state: tuple[()], params: PyTree, progress: Float[Array, ""]
     ) -> tuple[PyTree, tuple[()]]:
-        rate = self.learning_rate * (1 - self.anneal * progress)
-        return jax.tree.map(lambda g: rate * g, gradient), state
+        return jax.tree.map(lambda g: self.rate(progress) * g, gradient), state
+
+    def rate(self, progress: Float[Array, ""] | float) -> Float[Array, ""] | float:
+        """The learning rate where so much of the training is done."""
+        return self.learning_rate * (1 - self.anneal * progress)
 
 
 class Optax(AbstractOptimiser):

@@ -39,8 +39,8 @@ class _Abandoned(Exception):
 class Watch:
     """What others may see and say of environments while they step."""
 
-    # Since when a step is waited for, which it is, and on which actions.
-    asked: tuple[float, int, PyTree[np.ndarray]] | None = None
+    # Since when a step is waited for, which it is, and on which actions; a reset is of no step.
+    asked: tuple[float, int | None, PyTree[np.ndarray]] | None = None
     incidents: collections.deque[str] = dataclasses.field(default_factory=collections.deque)  # that did not stop it
     abandoned: bool = False  # nobody waits for the rollout any more
 
@@ -107,7 +107,11 @@ class HostRollout(AbstractRollout):
     def collect(self, policy: AbstractPolicy, state: HostState, key: PRNGKeyArray) -> tuple[Trajectory, HostState]:
         """Raises `EnvironmentFault` where an environment raises, naming it, the step and the action."""
         if self.anew:
-            state = dataclasses.replace(self._begun(state.env, policy), watch=state.watch)
+            state.watch.asked = now(), None, None
+            try:
+                state = dataclasses.replace(self._begun(state.env, policy), watch=state.watch)
+            finally:
+                state.watch.asked = None
         arrays, programs = self._programs(policy, state)
         noise = programs.noise(key)
         env, obs, start, resetting, memory = state.env, state.obs, state.start, state.resetting, state.memory
@@ -168,9 +172,11 @@ class HostRollout(AbstractRollout):
         """Raises `EnvironmentFault` if the environments have not answered for so long."""
         asked = state.watch.asked
         if asked is not None and now() - asked[0] > seconds:
+            when = f"at step {asked[1]} of a rollout, on the actions {shown_action(asked[2])}"
+            when = "as it was reset" if asked[1] is None else when
             raise EnvironmentFault(
-                f"The environment {state.env.name} has not answered for {now() - asked[0]:.0f} s, at step {asked[1]} "
-                f"of a rollout, on the actions {shown_action(asked[2])}: mend it, or allow more (--step-timeout)."
+                f"The environment {state.env.name} has not answered for {now() - asked[0]:.0f} s, {when}: mend it, or "
+                "allow more (--step-timeout)."
             )
 
     def abandon(self, state: HostState) -> None:

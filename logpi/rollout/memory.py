@@ -39,18 +39,22 @@ def check_experience(capacity: int, obs_space: spaces.Space, action_space: space
         )
 
 
-def check_network(network: Network, obs_space: spaces.Space, seeds: int) -> None:
-    """Raises `InputError` where the parameters of all seeds, with Adam's two moments and a gradient, cannot fit."""
+def check_network(network: Network, obs_space: spaces.Space, seeds: int, members: int = 0) -> None:
+    """Raises `InputError` where the parameters of all seeds, with Adam's two moments and a gradient, cannot fit.
+
+    Where an algorithm draws `members` around them, these have to fit too.
+    """
     units = network.units(obs_space)
     flat = not spaces.is_image(obs_space)
     layers = sum(map(math.prod, itertools.pairwise((spaces.encoded_size(obs_space) if flat else 0, *units))))
     layers += 3 * units[-1] ** 2 if network.remembers else 0
-    needed = 16 * layers * seeds
+    needed = (16 + 4 * members) * layers * seeds
     if needed > total_bytes():
+        of_members, or_members = (f"of {members:,} members ", " or members") if members else ("", "")
         raise InputError(
             f"width is {', '.join(f'{n:,}' for n in dict.fromkeys(units))}, which in {len(units)} layers with {seeds} "
-            f"seeds needs {_gigabytes(needed)}, but this machine has {_gigabytes(total_bytes())}: give a smaller width "
-            "or depth, or fewer seeds."
+            f"seeds {of_members}needs {_gigabytes(needed)}, but this machine has "
+            f"{_gigabytes(total_bytes())}: give a smaller width or depth, or fewer seeds{or_members}."
         )
 
 

@@ -9,11 +9,13 @@ import equinox as eqx
 import jax
 from jaxtyping import PRNGKeyArray, PyTree
 
+from ..errors import EnvironmentFault
 from ..models import AbstractPolicy
 from ..spaces.kinds import Space
 from ..trajectory import Trajectory
 from .base import AbstractRollout
 
+PATIENCE = 10.0  # seconds that closing waits for a step
 _FIRST = 0xF1857  # sets the key of the first rollout apart from that of the environments
 
 
@@ -30,10 +32,12 @@ class _Worker:
 
     thread: threading.Thread | None = None  # in which they step, or stepped last
 
-    def finish(self) -> None:
-        """Waits until they stand."""
-        if self.thread is not None:
-            self.thread.join()
+    def finish(self, seconds: float | None = None) -> bool:
+        """Waits until they stand, or so long; and whether they do."""
+        if self.thread is None:
+            return True
+        self.thread.join(seconds)
+        return not self.thread.is_alive()
 
 
 class Collecting:
@@ -139,10 +143,10 @@ class Overlapping(AbstractRollout):
         self.rollout.abandon(state.state)
 
     def close(self, state: Any) -> None:
-        """What is under way is given up: nobody would learn from it."""
+        """What is under way is given up: nobody would learn from it. Raises `EnvironmentFault` for one that hangs."""
         self.rollout.abandon(state.state)
-        if isinstance(state, Collecting):
-            state.worker.finish()
+        if isinstance(state, Collecting) and not state.worker.finish(PATIENCE):
+            raise EnvironmentFault(f"a step was still waited for after {PATIENCE:.0f} s, and they are left as they are")
         self.rollout.close(state.state)
 
     def _first(self, state: Any, policy: AbstractPolicy, key: PRNGKeyArray) -> Collected | Collecting:

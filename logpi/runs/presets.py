@@ -216,7 +216,9 @@ def preset(env: str, algorithm: str = "ppo") -> Settings:
         return own or general
     if algorithm_name(special.algorithm) == algorithm:
         return special
-    if general.algorithm.experience.capacity or general.algorithm.begins_anew:
+    if general.algorithm.begins_anew:  # rollouts of whole episodes, which MuJoCo's end after 1,000 steps
+        return dataclasses.replace(general, rollout_length=1000) if special is MUJOCO else general
+    if general.algorithm.experience.capacity:
         return general
     return dataclasses.replace(
         general,

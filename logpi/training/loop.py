@@ -186,6 +186,7 @@ class Trainer(eqx.Module):
         """What stays of an iteration. The buffer itself is never chosen between: it would be copied."""
         if self.skip:
             learner, rewards = _chosen(finite, (after.learner, after.rewards), (before.learner, before.rewards))
+            learner = jax.tree.map(drawn_once, learner, after.learner)
             return _with(after, learner=learner, rewards=rewards)
         unadded = self.algorithm.experience.restored(after.buffer, before.buffer)
         # Of the ring itself both are the same array, so that only where it is written next is chosen.
@@ -212,6 +213,11 @@ def all_finite(tree: PyTree) -> Bool[Array, ""]:
     floats = [x for x in jax.tree.leaves(tree) if eqx.is_inexact_array(x)]
     # The sum of 0 times them: one operation that fuses where `isfinite` and `all` of each would be a dozen.
     return jnp.isfinite(sum((jnp.sum(0 * x) for x in floats), jnp.zeros(())))
+
+
+def drawn_once(kept: Any, after: Any) -> Any:
+    """A key goes on also where all else stays: what was dropped is not to be drawn again."""
+    return after if eqx.is_array(after) and jnp.issubdtype(after.dtype, jax.dtypes.prng_key) else kept
 
 
 def _chosen(use_first: Bool[Array, ""], first: PyTree, second: PyTree) -> PyTree:

@@ -238,10 +238,11 @@ def _rollout(source: EnvSource, settings: Settings, seeds: int) -> AbstractRollo
             "other, or give the function that makes one environment."
         )
     check_processes(source, settings.num_envs)
-    check_network(settings.network, source.obs_space, seeds)
+    anew = settings.algorithm.begins_anew
+    check_network(settings.network, source.obs_space, seeds, settings.num_envs if anew else 0)
     check_experience(settings.algorithm.experience.capacity, source.obs_space, source.action_space, seeds)
     to_env = ACTION_MAPS[settings.way_of_actions]
-    size, anew = (settings.num_envs, settings.rollout_length), settings.algorithm.begins_anew
+    size = settings.num_envs, settings.rollout_length
     return make_rollout(source, *size, to_env, overlap=settings.overlap, anew=anew)
 
 

@@ -1,8 +1,10 @@
 """Evolution against its papers' formulas and a closed form, in float64; and who acts in which environment."""
 
+import time
 from typing import Any
 
 import equinox as eqx
+import gymnasium
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,11 +16,14 @@ from logpi.algorithms import Spec
 from logpi.algorithms.evolution import first_returns, Generation
 from logpi.distributions import Normal
 from logpi.envs import resolve
+from logpi.errors import EnvironmentFault
 from logpi.learners import gradient
 from logpi.models import Deterministic, Population
 from logpi.rollout import CompiledRollout, HostRollout
 from logpi.spaces.actions import clip_to
+from logpi.training.loop import drawn_once
 from logpi.trajectory import Trajectory
+from tests.training.test_resume import Recorder
 
 PAIRS, SIZE = 6, 3
 random = np.random.default_rng(0)
@@ -125,6 +130,40 @@ def test_each_environment_has_a_member_and_each_rollout_new_episodes(env: str) -
 
 def numbers_of(policy: Any) -> Any:
     return eqx.filter(policy, eqx.is_inexact_array)
+
+
+class Stuck(gymnasium.Env):
+    """A reward is no number once, in a step of the second rollout, or a reset hangs there."""
+
+    observation_space, action_space = gymnasium.spaces.Box(-1, 1, (2,)), gymnasium.spaces.Discrete(2)
+
+    def __init__(self, how: str):
+        self.how, self.resets, self.steps = how, 0, 0
+
+    def reset(self, *, seed=None, options=None):
+        self.resets += 1
+        if self.how == "hangs" and self.resets == 3:
+            time.sleep(60)
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):
+        self.steps += 1
+        return np.zeros(2, np.float32), np.nan if self.steps in (9, 10) else 1.0, False, False, {}
+
+
+def test_a_key_goes_on_where_an_update_is_dropped() -> None:
+    """Else the same members would be drawn again, and fail again."""
+    before, after = ({"key": jax.random.key(i), "centre": jnp.full(2, float(i))} for i in (0, 1))
+    kept = jax.tree.map(drawn_once, before, after)
+    assert (jax.random.key_data(kept["key"]) == jax.random.key_data(after["key"])).all() and not kept["centre"].any()
+    settings: Any = {"num_envs": 4, "rollout_length": 8, "steps": 4 * 32, "network": logpi.Network(width=4, depth=1)}
+    run = logpi.train(lambda: Stuck("NaN"), "pgpe", **settings, on_nan="skip", callbacks=Recorder())
+    assert [row["member_return"] is not None for row in run.history] == [True, False, True, True]
+
+
+def test_a_reset_that_hangs_is_named() -> None:
+    with pytest.raises(EnvironmentFault, match=r"has not answered for .* as it was reset"):
+        logpi.train(lambda: Stuck("hangs"), "ars", num_envs=4, rollout_length=8, steps=128, step_timeout=0.5)
 
 
 def test_what_cannot_be_is_refused() -> None:

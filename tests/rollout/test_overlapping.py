@@ -64,7 +64,7 @@ def test_compiled_it_is_stored_and_goes_on_bit_for_bit(algorithm: Any, tmp_path:
 
 @pytest.mark.parametrize("algorithm", [TD3(**REPLAYED), DDPG(**REPLAYED), PPO()], ids=lambda a: type(a).__name__)
 def test_on_the_host_it_is_the_same_whoever_is_faster(algorithm: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With an environment that takes its time, or with an update that does."""
+    """With an environment that takes its time, or without: then it is the update that one waits for."""
 
     def trained() -> tuple[Any, list[Any]]:
         run = logpi.train("gymnasium:Pendulum-v1", algorithm, **SMALL)
@@ -132,6 +132,17 @@ def test_what_nobody_waits_for_is_given_up() -> None:
     assert 200 <= Slow.steps < 300 and Slow.opened == 0
 
 
+def test_closing_does_not_wait_for_one_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The 32nd step begins the rollout that nobody learns from any more."""
+    monkeypatch.setattr("logpi.rollout.overlapping.PATIENCE", 0.2)
+    began, recorder = time.monotonic(), Recorder()
+    run = logpi.train(lambda: Fragile("hangs", 32), **SMALL | {"steps": 128}, callbacks=recorder)
+    assert run.summary["updates"] == 2 and time.monotonic() - began < 30
+    assert "could not be closed" in recorder.warnings[-1] and "still waited for" in recorder.warnings[-1]
+
+
 def test_it_is_refused_where_who_acted_is_taken_for_who_learns() -> None:
+    with pytest.raises(InputError, match=r"credit is VTrace\(.*, but PPO's surrogate does that already: take GAE"):
+        PPO(credit=logpi.VTrace())
     with pytest.raises(InputError, match=r"overlap is True, but A2C takes its gradient for that .*take IMPALA, PPO"):
         logpi.preset("CartPole-v1", "a2c").with_(overlap=True)

@@ -100,6 +100,10 @@ def importance_weight(cases: list[ExactUpdate]) -> tuple[Check, str]:
     streams, model = behaviour.streams(), case.critics["exact"]
     batch, weight = batch_of(model, streams.trajectory, case.credit), jnp.asarray(streams.exact)
     found = np.asarray(weighted_gradient(case.objective, model, batch, weight))
+    policy = unroll(model, streams.trajectory.obs, streams.trajectory.start, streams.trajectory.memory)[0].policy
+    own = eqx.tree_at(lambda t: t.log_prob, streams.trajectory, log_probs(policy, streams.trajectory.action))
+    # Credit may weigh by the ratio too: what it is measured by has none.
+    batch = eqx.tree_at(lambda b: b.advantage, batch, batch_of(model, own, case.credit).advantage)
     cure = "weigh each row by the ratio of probabilities once: either in the surrogate or outside of it"
     rests = {}
     for power in range(4):
