@@ -47,8 +47,15 @@ def _mujoco(env: str, at_least: float, published: str) -> Task:
     return Task(env, f"gymnasium:{env}", at_least, "training", False, published)
 
 
+def _overlapped(env: str, bar: float, every_seed: bool, published: str) -> Task:
+    """PPO's preset with rollouts of the policy before."""
+    settings = logpi.preset(env).with_(overlap=True)
+    return Task(f"{env} (overlap)", env, bar, "evaluation", every_seed, published, "ppo", settings)
+
+
 TASKS = (
     Task("CartPole-v1", "CartPole-v1", 475, "evaluation", True, "registered threshold 475"),
+    _overlapped("CartPole-v1", 475, True, "registered threshold 475"),
     Task("CartPole-v1 (A2C)", "CartPole-v1", 475, "evaluation", False, "registered threshold 475", "a2c"),
     Task("CartPole-v1 (REINFORCE)", "CartPole-v1", 475, "evaluation", False, "registered threshold 475", "reinforce"),
     Task("CartPole-v1 (TRPO)", "CartPole-v1", 475, "evaluation", True, "registered threshold 475", "trpo"),
@@ -60,6 +67,7 @@ TASKS = (
     Task("CartPole-v1 (SAC)", "CartPole-v1", 475, "evaluation", False, "registered threshold 475", "sac"),
     Task("Acrobot-v1", "Acrobot-v1", -90, "evaluation", True, "CleanRL -86.4, zoo -73.5"),
     Task("Pendulum-v1", "Pendulum-v1", -200, "evaluation", False, "zoo -172 with gSDE, SLM-Lab -175"),
+    _overlapped("Pendulum-v1", -200, False, "zoo -172 with gSDE, SLM-Lab -175"),
     Task("Pendulum-v1 (SAC)", "Pendulum-v1", -160, "evaluation", False, "zoo -157 +- 89, SLM-Lab -151", "sac"),
     Task("Pendulum-v1 (TD3)", "Pendulum-v1", -180, "evaluation", False, "zoo -152", "td3"),
     Task("Pendulum-v1 (DDPG)", "Pendulum-v1", -180, "evaluation", False, "zoo -152", "ddpg"),
