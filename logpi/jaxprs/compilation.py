@@ -89,6 +89,28 @@ def bounded_jit(function: Callable[P, T]) -> Callable[P, T]:
     return bounded
 
 
+def specialised(function: Callable[..., Any], static: Any, donate_argnums: int) -> Any:
+    """`jax.jit` of `function(static, ...)`. An equal `static` gets the same one, which traces and compiles once.
+
+    The `KEPT` last used stay. Where part of `static` has no hash, it is a new one each time.
+    """
+    leaves, structure = jax.tree.flatten(static)
+    try:
+        return _specialised(function, structure, tuple(leaves), tuple(map(type, leaves)), donate_argnums)
+    except TypeError:
+        return jax.jit(functools.partial(function, static), donate_argnums=donate_argnums)
+
+
+@functools.lru_cache(maxsize=KEPT)
+def _specialised(function: Any, structure: Any, leaves: Any, _kinds: Any, donate_argnums: int) -> Any:
+    return jax.jit(functools.partial(function, structure.unflatten(leaves)), donate_argnums=donate_argnums)
+
+
+def as_in_a_new_process() -> None:
+    """Has what comes next traced, whatever was traced before."""
+    _specialised.cache_clear()
+
+
 def _apart(tree: Any) -> tuple[list[Any], Any, tuple[Any, ...]]:
     """The arrays of a pytree, its structure, and its leaves with `None` in place of each array."""
     leaves, structure = jax.tree.flatten(tree)

@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Int, PRNGKeyArray, PyTree
 from ..algorithms import AbstractAlgorithm, Spec
 from ..errors import EnvironmentFault, InputError
 from ..evaluation.episodes import EpisodeRows, follow, no_episodes, OpenEpisodes
-from ..jaxprs.compilation import compiler_options, give_back_memory
+from ..jaxprs.compilation import compiler_options, give_back_memory, specialised
 from ..measurements import ALL_FORBIDDEN, CLIPPED_ACTIONS, Measurement
 from ..models import AbstractPolicy
 from ..parameters import trainable
@@ -315,7 +315,7 @@ class CompiledLoop:
         started = time.perf_counter()
         (self._trainer, arrays), static = eqx.partition((trainer, state), _is_array_or_shape)
         self._static_trainer, self._static = static
-        program = jax.jit(functools.partial(_iterations, static), donate_argnums=1)
+        program = specialised(_iterations, static, donate_argnums=1)
         self._every = trainer.every
         self._no_row = no_row(trainer.names) if self._every > 1 else None
         traced = program.trace(*self._arguments(arrays), self._no_row, jnp.zeros((), jnp.int32))
@@ -351,6 +351,15 @@ class CompiledLoop:
         """What is collected in the iteration after `state`: each time the same."""
         trainer = eqx.combine(self._trainer, self._static_trainer)
         return eqx.filter_jit(lambda trainer, state: _collected(trainer, state)[0])(trainer, state)
+
+
+def _learned(
+    static: PyTree, trainer: PyTree, arrays: PyTree, buffer: PyTree, trajectory: Trajectory, key: PRNGKeyArray
+):
+    """An iteration from its trajectory on, and its metrics."""
+    trainer, state = eqx.combine((trainer, _with(arrays, buffer=buffer)), static)
+    state, metrics = trainer.learn(state, trajectory, None, key)
+    return eqx.filter(state, eqx.is_array), metrics
 
 
 class HostLoop:
@@ -404,20 +413,12 @@ class HostLoop:
         with self._compiling:
             if self._program is None:
                 started = time.perf_counter()
-                arrays, static = eqx.partition(_with(state, rollout=None), eqx.is_array)
-                trainer_arrays, trainer_static = eqx.partition(self._trainer, eqx.is_array)
-
-                def learn(trainer_arrays, arrays, buffer, trajectory, key):
-                    trainer = eqx.combine(trainer_arrays, trainer_static)
-                    state = eqx.combine(_with(arrays, buffer=buffer), static)
-                    state, metrics = trainer.learn(state, trajectory, None, key)
-                    return eqx.filter(state, eqx.is_array), metrics
-
-                program = jax.jit(learn, donate_argnums=2)
-                traced = program.trace(trainer_arrays, _with(arrays, buffer=None), arrays.buffer, trajectory, key)
+                (trainer, arrays), static = eqx.partition((self._trainer, _with(state, rollout=None)), eqx.is_array)
+                program = specialised(_learned, static, donate_argnums=2)
+                traced = program.trace(trainer, _with(arrays, buffer=None), arrays.buffer, trajectory, key)
                 compiled = traced.lower().compile(compiler_options(traced.jaxpr))
                 give_back_memory()
-                self._program = functools.partial(compiled, trainer_arrays)
+                self._program = functools.partial(compiled, trainer)
                 self.compile_seconds = time.perf_counter() - started
         return self._program
 

@@ -15,6 +15,7 @@ from logpi.algorithms import AbstractAlgorithm, Spec
 from logpi.envs import resolve
 from logpi.envs.probes import Blocked
 from logpi.experience import Replay
+from logpi.jaxprs.compilation import as_in_a_new_process
 from logpi.measurements import Measurement
 from logpi.rollout import CompiledRollout
 from logpi.spaces import Box, Dict, MultiDiscrete
@@ -99,6 +100,7 @@ def changed(algorithm: AbstractAlgorithm) -> Iterator[str]:
 def trained(algorithm: AbstractAlgorithm, folder: Path, patch: pytest.MonkeyPatch) -> Iterator[str]:
     """What is wrong with a training, and with going on after it was stopped."""
     kind, traced = type(algorithm), []
+    as_in_a_new_process()
     update = kind.update
 
     def counted(self, state, view, key):
@@ -111,6 +113,7 @@ def trained(algorithm: AbstractAlgorithm, folder: Path, patch: pytest.MonkeyPatc
     if len(traced) not in (1, 2):
         yield f"update is traced {len(traced)} times"
     whole = files(folder)
+    as_in_a_new_process()
     logpi.resume(rewound(folder, 7), settings=run.settings)
     if files(folder) != whole:
         yield "a training that was stopped goes on otherwise"

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import logpi
-from logpi import A2C, InputError, Network, Settings
+from logpi import A2C, Adam, InputError, Network, Settings
 from logpi.algorithms.base import AbstractAlgorithm, ON_POLICY
 from logpi.envs import CompiledSource, first_timestep, resolve, Timestep
 from logpi.errors import EnvironmentFault, TrainingFault
@@ -113,6 +113,31 @@ def test_a_seed_gives_the_same_alone_and_among_others(env: Any) -> None:
     assert alone.history == [row for row in among.history if row["seed"] == 3]
     models = [eqx.filter(run.models, eqx.is_array) for run in (alone, among)]
     assert equal(models[0][0], models[1][1]) and not equal(models[0][0], models[1][0])
+
+
+class Counted(A2C):
+    """Notes each trace of its update."""
+
+    traces: ClassVar[list[Any]] = []
+
+    def update(self, state, view, key):
+        self.traces.append(key)
+        return super().update(state, view, key)
+
+
+def test_what_differs_in_numbers_alone_is_traced_once() -> None:
+    """A seed, a learning rate: a second training, made of new objects, begins at once. One of another size does not."""
+
+    def trained(rate: float, length: int, seed: int) -> list[dict[str, Any]]:
+        algorithm = Counted(optimiser=Adam(learning_rate=rate))
+        return train(
+            settings=dataclasses.replace(SETTINGS, algorithm=algorithm, rollout_length=length), seed=seed
+        ).history
+
+    first = trained(1e-3, 16, 0)
+    assert len(Counted.traces) == 1
+    assert first != trained(1e-4, 16, 3) and len(Counted.traces) == 1
+    assert trained(1e-3, 8, 0) and len(Counted.traces) == 2
 
 
 def trainer_in(source: Any, every: int = 1) -> tuple[Trainer, Any]:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from logpi.jaxprs.compilation import bounded_jit, compiler_options, KEPT
+from logpi.jaxprs.compilation import as_in_a_new_process, bounded_jit, compiler_options, KEPT, specialised
 
 traces = []
 
@@ -51,6 +51,22 @@ def test_functions_that_are_gone_are_let_go_of() -> None:
 def test_what_has_no_hash_is_told() -> None:
     with pytest.raises(TypeError, match="unhashable"):
         applied(jnp.negative, jnp.asarray(1.0), shift={1})
+
+
+def scaled(static, x):
+    traces.append(static)
+    return static["by"] * x
+
+
+def test_equal_parts_that_are_no_arrays_give_one_program() -> None:
+    """Until it is asked to begin anew; of another type they are another one, and without a hash each is its own."""
+    traces.clear()
+    for by in (2, 2, 2.0, [2], [2]):
+        static = {"by": by} if isinstance(by, int | float) else {"by": jnp.int32(2), "beside": np.array(by)}
+        assert float(specialised(scaled, static, 0)(jnp.asarray(3))) == 6
+    assert len(traces) == 4
+    as_in_a_new_process()
+    assert float(specialised(scaled, {"by": 2}, 0)(jnp.asarray(3))) == 6 and len(traces) == 5
 
 
 FRESH = """
