@@ -22,7 +22,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ..distributions.threefry import fold_in, split
 from ..errors import InputError, said
 from ..jaxprs.discontinuities import COMPARED, LEFT_OUT
-from ..jaxprs.interpreter import known_value
+from ..jaxprs.interpreter import is_tracing, known_value
 from ..parameters import typed, widened
 from .programs import Facts, Pieces, SHARED, STILL
 
@@ -92,7 +92,8 @@ def check_derivative(pieces: Pieces, key: PRNGKeyArray, known: Facts, samples: i
     if name not in _verdicts:
         while len(_verdicts) >= MOST_VERDICTS:
             _verdicts.pop(next(iter(_verdicts)))
-        with jax.ensure_compile_time_eval(), unchecked():
+        # Where JAX traces, all is computed at once; elsewhere that would make a program of each constant of the trace.
+        with jax.ensure_compile_time_eval() if is_tracing() else contextlib.nullcontext(), unchecked():
             _verdicts[name] = _judged(pieces, key, known, min(max(DRAWS // samples, FEWEST_PAIRS), MOST_PAIRS))
     sentence = _verdicts[name]
     if sentence is not None:
