@@ -79,7 +79,7 @@ def lqr_exactly(params):
 
 def test_a_linear_quadratic_regulator():
     params = {"gain": jnp.asarray(-0.4), "log_std": jnp.asarray(-0.7)}
-    value, gradient = jax.value_and_grad(lqr_exactly)(params)
+    value, gradient = jax.jit(jax.value_and_grad(lqr_exactly))(params)
     agrees(lqr, params, value, flat(gradient), 0.05, replicates=1_000_000)
 
 
@@ -115,7 +115,7 @@ def mdp_exactly(logits):
 
 
 def test_an_mdp():
-    value, gradient = jax.value_and_grad(mdp_exactly)(LOGITS)
+    value, gradient = jax.jit(jax.value_and_grad(mdp_exactly))(LOGITS)
     agrees(mdp, LOGITS, value, flat(gradient), 0.06)
 
 
@@ -124,7 +124,7 @@ def test_the_hessian_of_an_mdp():
     keys = jax.random.split(jax.random.key(2), 100_000)
     drawn = jax.jit(lambda keys: jax.lax.map(lambda key: jax.hessian(mdp)(LOGITS, key), keys, batch_size=2000))(keys)
     drawn = np.asarray(drawn, np.float64).reshape(len(keys), -1)
-    exact = np.asarray(jax.hessian(mdp_exactly)(LOGITS), np.float64).reshape(-1)
+    exact = np.asarray(jax.jit(jax.hessian(mdp_exactly))(LOGITS), np.float64).reshape(-1)
     error = drawn.std(axis=0) / np.sqrt(len(keys))
     assert 3 * np.linalg.norm(error) < 0.25 * np.linalg.norm(exact)
     assert np.all(np.abs(drawn.mean(axis=0) - exact) < 4.5 * error + 1e-6)

@@ -90,8 +90,13 @@ def test_all_rules_are_here():
 def test_a_triple(family, name):
     parameters, derivative = KNOWN[family, name]
     arrays = {key: jnp.asarray(value) for key, value in parameters.items()}
-    constant, plus, minus = RULES[family][name](jax.random.key(1), (DRAWS,), **arrays)
-    differences = np.asarray(constant * (f(plus) - f(minus)), np.float64)
+
+    @jax.jit
+    def drawn(key):
+        constant, plus, minus = RULES[family][name](key, (DRAWS,), **arrays)
+        return constant * (f(plus) - f(minus))
+
+    differences = np.asarray(drawn(jax.random.key(1)), np.float64)
     error = differences.std() / np.sqrt(DRAWS)
     exact = derivative(parameters[name], 1e-4)
     assert error < 0.01 and abs(differences.mean() - exact) < 4.5 * error + 1e-4, (differences.mean(), exact, error)
@@ -99,9 +104,14 @@ def test_a_triple(family, name):
 
 def test_the_triple_of_a_choice():
     logits = jnp.asarray([0.2, -0.7, 1.1, 0.4])
-    constant, plus, minus = RULES["Categorical"]["logits"](jax.random.key(1), (DRAWS, 4), logits=logits)
-    differences = np.asarray(constant[None] * (f(plus) - f(minus)), np.float64)
-    exact = jax.grad(lambda logits: jnp.sum(jax.nn.softmax(logits) * f(jnp.arange(4))))(logits)
+
+    @jax.jit
+    def drawn(key):
+        constant, plus, minus = RULES["Categorical"]["logits"](key, (DRAWS, 4), logits=logits)
+        return constant[None] * (f(plus) - f(minus))
+
+    differences = np.asarray(drawn(jax.random.key(1)), np.float64)
+    exact = jax.jit(jax.grad(lambda logits: jnp.sum(jax.nn.softmax(logits) * f(jnp.arange(4)))))(logits)
     error = differences.std(axis=0) / np.sqrt(DRAWS)
     assert np.all(np.abs(differences.mean(axis=0) - exact) < 4.5 * error + 1e-6) and np.all(error < 0.01)
 
@@ -187,9 +197,14 @@ def test_continuous_quantiles_give_the_right_law(name):
     """Against SciPy's law, or the sampler's own: each a Kolmogorov-Smirnov test with a false-alarm rate of 1e-6."""
     theirs, law = QUANTILES[name]
     d = as_distribution(theirs)
-    uniform = jax.random.uniform(jax.random.key(2), (20_000, quantiles_of(d).num_uniforms), minval=1e-7)
-    events = np.asarray(jax.jit(jax.vmap(quantiles_of(d).event))(uniform)).reshape(20_000, -1)
-    drawn = np.asarray(d.sample(jax.random.key(3), (20_000,))).reshape(20_000, -1)
+
+    @jax.jit
+    def both(first, second):
+        uniform = jax.random.uniform(first, (20_000, quantiles_of(d).num_uniforms), minval=1e-7)
+        return jax.vmap(quantiles_of(d).event)(uniform), d.sample(second, (20_000,))
+
+    found = both(jax.random.key(2), jax.random.key(3))
+    events, drawn = (np.asarray(x).reshape(20_000, -1) for x in found)
     for column, other in zip(events.T, drawn.T, strict=True):
         p = stats.kstest(column, law).pvalue if law else stats.ks_2samp(column, other).pvalue
         assert p > 1e-6
@@ -201,9 +216,14 @@ def test_finite_quantiles_give_the_right_law(name):
     """Frequencies within 4.5 standard errors of the probabilities, which sum to 1."""
     d = as_distribution(FINITE[name])
     count = 100_000
-    uniform = jax.random.uniform(jax.random.key(2), (count, quantiles_of(d).num_uniforms), minval=1e-7)
-    events = np.asarray(jax.jit(jax.vmap(quantiles_of(d).event))(uniform))
+
+    @jax.jit
+    def drawn(key):
+        uniform = jax.random.uniform(key, (count, quantiles_of(d).num_uniforms), minval=1e-7)
+        return jax.vmap(quantiles_of(d).event)(uniform)
+
+    events = np.asarray(drawn(jax.random.key(2)))
     rows, counts = np.unique(events.reshape(count, -1), axis=0, return_counts=True)
-    probs = np.exp([float(d.log_prob(jnp.asarray(row.reshape(events.shape[1:])))) for row in rows])
+    probs = np.exp(jax.jit(jax.vmap(d.log_prob))(jnp.asarray(rows.reshape(-1, *events.shape[1:]))))
     np.testing.assert_allclose(probs.sum(), 1.0, rtol=1e-5)
     assert np.all(np.abs(counts / count - probs) < 4.5 * np.sqrt(probs * (1 - probs) / count))
