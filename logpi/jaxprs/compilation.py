@@ -14,6 +14,7 @@ from .usage import elements
 
 P = ParamSpec("P")
 T = TypeVar("T")
+KEPT_SPECIALISED = 8  # programs of whole trainings, which are larger, and with them what their environments are made of
 KEPT = 32  # programs: each takes some 6 megabytes, and a loop over fresh functions makes many
 # Convolutions stay with Eigen, where XLA's newer library of products, YNN, would take three times as long; and what is
 # fused is compiled in the older way, which makes as fast a program in a quarter of the memory.
@@ -92,7 +93,7 @@ def bounded_jit(function: Callable[P, T]) -> Callable[P, T]:
 def specialised(function: Callable[..., Any], static: Any, donate_argnums: int) -> Any:
     """`jax.jit` of `function(static, ...)`. An equal `static` gets the same one, which traces and compiles once.
 
-    The `KEPT` last used stay. Where part of `static` has no hash, it is a new one each time.
+    The `KEPT_SPECIALISED` last used stay. Where part of `static` has no hash, it is a new one each time.
     """
     leaves, structure = jax.tree.flatten(static)
     try:
@@ -101,7 +102,7 @@ def specialised(function: Callable[..., Any], static: Any, donate_argnums: int) 
         return jax.jit(functools.partial(function, static), donate_argnums=donate_argnums)
 
 
-@functools.lru_cache(maxsize=KEPT)
+@functools.lru_cache(maxsize=KEPT_SPECIALISED)
 def _specialised(function: Any, structure: Any, leaves: Any, _kinds: Any, donate_argnums: int) -> Any:
     return jax.jit(functools.partial(function, structure.unflatten(leaves)), donate_argnums=donate_argnums)
 
