@@ -172,7 +172,7 @@ def test_what_numpyro_cannot_draw_from_is_told(kind):
 
 def test_what_numpyro_makes_has_the_axes_that_it_says():
     named = [*families.NUMBERS.values(), *families.COUNTS.values(), *families.ARRAYS.values()]
-    assert all(as_distribution(d) for d in named)
+    assert all(as_distribution(make()) for make in named)
 
 
 def test_families_are_known_by_their_class_and_not_by_their_name():

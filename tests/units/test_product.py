@@ -38,7 +38,7 @@ def test_a_product_is_the_sum_of_its_parts():
 
 def test_parts_are_drawn_independently():
     """5 standard deviations of a correlation of 20,000 draws."""
-    drawn = jax.vmap(NESTED.sample)(jax.random.split(jax.random.key(1), 20_000))
+    drawn = jax.jit(jax.vmap(NESTED.sample))(jax.random.split(jax.random.key(1), 20_000))
     columns = [drawn["choice"][:, None], drawn["rest"][0], drawn["rest"][1]["coins"]]
     table = np.corrcoef(np.concatenate([np.asarray(c, float) for c in columns], axis=1).T)
     assert np.abs(table - np.eye(5)).max() < 5 / np.sqrt(20_000)
