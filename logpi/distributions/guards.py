@@ -89,7 +89,7 @@ def right_table(dist: AbstractDistribution) -> Float[Array, ""]:
 def another_of_its_name(dist: AbstractDistribution) -> str | None:
     """What to say of a distribution that is not what its name stands for, where its numbers are known."""
     known = traits(dist)
-    holds = known.holds()
+    holds = jax.jit(known.holds)()  # one program: it draws and compares
     if isinstance(holds, Tracer) or bool(holds):
         return None
     return (
