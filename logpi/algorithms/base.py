@@ -149,7 +149,7 @@ class AbstractAlgorithm(eqx.Module):
     def objectives(self, state: Any, view: Any, key: PRNGKeyArray) -> dict[str, Climbed]:
         """What an update climbs as it begins, by name, each over one batch of its rows: what audits take apart.
 
-        The name of the only one is empty. What audits could not take apart so, as members of an evolution, gives none.
+        The name of the only one is empty. What climbs no mean over rows gives none.
         """
 
 

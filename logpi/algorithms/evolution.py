@@ -21,7 +21,7 @@ from ..parameters import trainable
 from ..statistics.leave_one_out import mean_of_others
 from ..surrogates import score
 from ..trajectory import Trajectory
-from .base import AbstractAlgorithm, Climbed, GRADIENT_NORM, MOST, Record, Shown, Spec
+from .base import AbstractAlgorithm, Climbed, GRADIENT_NORM, MOST, Record, Shown, Spec, SURROGATE
 
 RETURN = Measurement("member_return", "return", "Mean of the members' episodes.", "Return of the members")
 SPREAD = Measurement("member_spread", "return", "Standard deviation between members, noise of the episodes included.")
@@ -116,8 +116,7 @@ class AbstractEvolution(AbstractAlgorithm):
     def update(self, state: EvolutionState, view: Trajectory, key: PRNGKeyArray) -> tuple[EvolutionState, Shown]:
         """A step of the centre, up the mean score of the members."""
         returns = first_returns(view)
-        advantage = self.advantage(returns.reshape(2, -1)).reshape(-1)
-        batch = Generation(self._members(state), advantage, jnp.ones_like(advantage))
+        batch = self._generation(state, returns)
         learner, uphill, _ = gradient_step(self.objective, state.learner, batch, self.optimiser)
         learner = learner.after_update(learner.model)
         params, rest = eqx.partition(state.networks, trainable(state.networks))
@@ -131,12 +130,17 @@ class AbstractEvolution(AbstractAlgorithm):
         }
 
     def objectives(self, state: EvolutionState, view: Trajectory, key: PRNGKeyArray) -> dict[str, Climbed]:
-        """None for audits of a run: they take apart rows of one policy, and here each row is a policy."""
-        return {}
+        """One, over the members."""
+        return {"": Climbed(self.objective, state.learner.model, self._generation(state, first_returns(view)))}
 
     def objective(self, model: Normal, batch: Generation) -> tuple[Float[Array, " members"], Record]:
         """Of each member: the score surrogate of its parameters."""
-        return score(jax.vmap(self.search(model).log_prob)(batch.member), batch.advantage), {}
+        surrogate = score(jax.vmap(self.search(model).log_prob)(batch.member), batch.advantage)
+        return surrogate, {SURROGATE.name: surrogate}
+
+    def _generation(self, state: EvolutionState, returns: Float[Array, " members"]) -> Generation:
+        advantage = self.advantage(returns.reshape(2, -1)).reshape(-1)
+        return Generation(self._members(state), advantage, jnp.ones_like(advantage))
 
     def _members(self, state: EvolutionState) -> Float[Array, "members parameters"]:
         search = self.search(state.learner.model)

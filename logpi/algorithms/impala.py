@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 from ..advantages import AbstractAdvantages, Unchanged
 from ..batch import Segments
-from ..credit import AbstractOffPolicyCredit, VTrace
+from ..credit import AbstractCredit, AbstractOffPolicyCredit, VTrace
 from ..errors import check_between, check_fields, check_kind
 from ..learners.optimisers import AbstractOptimiser, Adam
 from ..models import AbstractActorCritic
@@ -26,7 +26,7 @@ class IMPALA(AbstractSingleStep):
 
     lag: ClassVar[int] = 1
     optimiser: AbstractOptimiser = Adam(learning_rate=7e-4)
-    credit: AbstractOffPolicyCredit = VTrace()
+    credit: AbstractCredit = VTrace()
     advantages: AbstractAdvantages = Unchanged()
     value_coef: float = 0.5
     entropy_coef: float = 0.01

@@ -43,6 +43,8 @@ _TEXTS = {
     "epsilon": "what Adam adds to the denominator",
     "gamma": "discount of rewards to come, and of the sums that rewards are scaled by",
     "lam": "0 is the one-step advantage, 1 Monte Carlo",
+    "rho": "where the ratio of probabilities is cut, which says what is valued",
+    "c": "where it is cut in the traces, which says how far they reach",
     "n": "rewards before the critic's value stands for the rest",
     "limit": "where scaled rewards are clipped",
     "actions": "how a continuous action comes to its environment: clipped to the bounds, or -1 and 1 put on them",
@@ -78,12 +80,15 @@ def with_credit(settings: Settings, credit: str | None) -> Settings:
     before: Any = settings.algorithm
     if "credit" not in _parts(before):
         raise InputError(
-            f"--credit is {credit}, but {type(before).__name__} has none, for its critics look one step ahead: leave "
-            "it out."
+            f"--credit is {credit}, but {type(before).__name__} has none, for it has no advantages of actions in a "
+            "rollout: leave it out."
         )
     if type(before.credit) is kind:
         return settings
-    algorithm_with: Any = dataclasses.replace(before, credit=kind(gamma=before.credit.gamma))
+    try:
+        algorithm_with: Any = dataclasses.replace(before, credit=kind(gamma=before.credit.gamma))
+    except InputError as error:  # the algorithm takes another kind
+        raise InputError(in_flags(str(error), ("credit",))) from None
     return dataclasses.replace(settings, algorithm=algorithm_with)
 
 

@@ -63,11 +63,11 @@ def look(
     key = jax.random.key(0) if key is None else check_key(key)
     algorithm = with_traced_numbers(settings.algorithm)
     sampler = Sampler(algorithm, model, rollout, settings.reward_scaling, key)
+    state = algorithm.init(model, Spec.of(rollout), 1, key)
     try:
-        view, _ = sampler.view()
+        view, _ = sampler.view(state)
     finally:
         sampler.close()
-    state = algorithm.init(model, Spec.of(rollout), 1, key)
     _check_update(algorithm, state, view)
     batch, surrogate, twin = _gradients(algorithm, state, view)
     title = f"{type(settings.algorithm).__name__} on {trained.env}, seed {seed}"

@@ -190,13 +190,16 @@ class Run:
         """
         return own_source(self, self.environment if env is None else env)
 
-    def rollout(self, source: EnvSource, num_envs: int | None = None, length: int | None = None) -> AbstractRollout:
+    def rollout(
+        self, source: EnvSource, num_envs: int | None = None, length: int | None = None, *, anew: bool = False
+    ) -> AbstractRollout:
         """A rollout in environments of a source, as large as those of the training where not said.
 
-        Raises `InputError` where their spaces are not those that the policies know.
+        With `anew` each begins with new episodes. Raises `InputError` where their spaces are not those that the
+        policies know.
         """
         num_envs, length = num_envs or self.settings.num_envs, length or self.settings.rollout_length
-        made = make_rollout(source, num_envs, length, ACTION_MAPS[self.settings.way_of_actions])
+        made = make_rollout(source, num_envs, length, ACTION_MAPS[self.settings.way_of_actions], anew=anew)
         check_spaces(self, source.name, made)
         return made
 

@@ -82,17 +82,26 @@ def test_help_lists_flags_choices_and_defaults(capsys: pytest.CaptureFixture[str
         assert piece in text
 
 
-ON_POLICY = [name for name, settings in GENERAL.items() if not settings.algorithm.experience.capacity]
+WITH_CREDIT = [name for name, settings in GENERAL.items() if hasattr(settings.algorithm, "credit")]
+# Some take the ratio of probabilities into account, and some must not do so twice.
+REFUSED = {("ppo", "v-trace"), *(("impala", name) for name in CREDITS if name != "v-trace")}
+TAKEN = [pair for pair in itertools.product(WITH_CREDIT, CREDITS) if pair not in REFUSED]
 
 
-def test_an_algorithm_without_a_credit_says_so() -> None:
-    with pytest.raises(InputError, match="--credit is gae, but SAC has none"):
-        settings_for("CartPole-v1", "sac", "gae")
+@pytest.mark.parametrize("algorithm", [name for name in GENERAL if name not in WITH_CREDIT])
+def test_an_algorithm_without_a_credit_says_so(algorithm: str) -> None:
+    with pytest.raises(InputError, match=f"--credit is gae, but {algorithm.upper()} has none"):
+        settings_for("CartPole-v1", algorithm, "gae")
+
+
+@pytest.mark.parametrize(("algorithm", "credit"), sorted(REFUSED))
+def test_a_credit_that_an_algorithm_cannot_take_is_told_by_its_flag(algorithm: str, credit: str) -> None:
+    with pytest.raises(InputError, match=rf"^--credit is {CREDITS[credit].__name__}\(.*, (but it must|which weighs)"):
+        settings_for("CartPole-v1", algorithm, credit)
 
 
 @pytest.mark.parametrize(
-    ("algorithm", "credit"),
-    [*itertools.product(ON_POLICY, CREDITS), *((name, None) for name in GENERAL if name not in ON_POLICY)],
+    ("algorithm", "credit"), [*TAKEN, *((name, None) for name in GENERAL if name not in WITH_CREDIT)]
 )
 def test_every_setting_is_a_flag_with_a_help_text(algorithm: str, credit: str | None) -> None:
     flags = settings_flags(settings_for("CartPole-v1", algorithm, credit))
@@ -135,8 +144,14 @@ def test_every_flag_changes_the_settings(env: str, algorithm: str) -> None:
             with pytest.raises(InputError, match="did you mean reward_scaling"):
                 changed(settings, {flag.name: value})
             continue
-        refused = {"reward_scaling": "keeps its rewards", "actions": "lie between -1 and 1"}.get(flag.name)
-        if refused and settings.algorithm.experience.capacity:
+        refused = {}
+        if settings.algorithm.experience.capacity:
+            refused["reward_scaling"] = "keeps its rewards"
+        if not settings.algorithm.lag:
+            refused["overlap"] = "takes its gradient for that of the policy that acted"
+        if settings.actions == "rescale":
+            refused["actions"] = "lie between -1 and 1"
+        if refused := refused.get(flag.name):
             with pytest.raises(InputError, match=refused):
                 changed(settings, {flag.name: value})
             continue

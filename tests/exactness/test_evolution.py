@@ -170,6 +170,8 @@ def test_what_cannot_be_is_refused() -> None:
     for num_envs in (1, 2, 5):
         with pytest.raises(InputError, match=f"num_envs is {num_envs}, but each environment has a member, .* even"):
             logpi.train("CartPole-v1", "es", num_envs=num_envs, steps=100)
+    with pytest.raises(InputError, match=r"the subject is PGPE, .* audit a run of it"):
+        logpi.audit.objective(PGPE())
     with pytest.raises(InputError, match=r"top is 0\.0, but it must be"):
         ARS(top=0.0)
     with pytest.raises(InputError, match=r"overlap is True, but ES"):
@@ -178,3 +180,14 @@ def test_what_cannot_be_is_refused() -> None:
         SGD(-1.0)
     with pytest.raises(InputError, match="a population has a policy for each stream"):
         Population((), ())(jnp.zeros(2), ())
+
+
+@pytest.mark.parametrize("algorithm", [PGPE(), ARS()], ids=lambda algorithm: type(algorithm).__name__)
+def test_its_run_is_audited(algorithm: Any) -> None:
+    """With members of their own in each batch, whose gradients differ therefore though nothing else does."""
+    settings: Any = {"num_envs": 8, "rollout_length": 8, "steps": 128, "network": logpi.Network(width=2, depth=1)}
+    report = logpi.audit.run(logpi.train("CartPole-v1", algorithm, **settings), batches=6, updates=2, episodes=8)
+    told = {check.key for check in report.checks}
+    assert {"signal_to_noise", "return_rises", "signal_to_noise.mean"} <= told
+    assert not {"kl", "effective_sample_size"} & told
+    assert report.check("signal_to_noise").size < 3 and report.check("finite_gradients").passed

@@ -76,6 +76,11 @@ def objective(
         )
     with jax.enable_x64(True), jax.numpy_rank_promotion("allow"):
         if isinstance(subject, AbstractAlgorithm) and not has_credit(subject):
+            if subject.begins_anew:
+                raise InputError(
+                    f"the subject is {type(subject).__name__}, which learns from policies, each a row, and the "
+                    "problems here know the gradient in actions: audit a run of it (logpi audit run)."
+                )
             if credit is not None:
                 raise InputError(f"credit is {shown(credit)}, but {type(subject).__name__} takes none: leave it out.")
             given = problem if isinstance(problem, Sequence) else [problem]

@@ -95,7 +95,7 @@ def _sampled(
     run: Run, source: EnvSource, model: PyTree, sizes: tuple[int, int, int], progress: float, keys: Key[Array, " 2"]
 ) -> _Samples:
     batches, updates, episodes = sizes
-    settings, rollout = run.settings, run.rollout(source)
+    settings, rollout = run.settings, run.rollout(source, anew=run.settings.algorithm.begins_anew)
     sampler = Sampler(with_traced_numbers(settings.algorithm), model, rollout, settings.reward_scaling, keys[0])
     try:
         objectives, stream = sampler.gradients(batches)
@@ -205,13 +205,16 @@ def _critic_checks(stream: Stream | None, algorithm: Any) -> tuple[list[Check], 
     ], []  # fmt: skip
 
 
-def _update_checks(seen: _Samples, algorithm: Any) -> list[Check]:
-    weights = [np.exp(np.minimum(ratio, 50.0)) for ratio in seen.log_ratios]
-    finite = _not_finite("finite_updates", np.concatenate(seen.log_ratios)[None])
+def _ratio_checks(log_ratios: list[Float[np.ndarray, "_"]], algorithm: Any) -> list[Check]:
+    """Of the rows under the policy after an update; none where there are no ratios."""
+    if not all(ratio.size for ratio in log_ratios):
+        return []
+    weights = [np.exp(np.minimum(ratio, 50.0)) for ratio in log_ratios]
+    finite = _not_finite("finite_updates", np.concatenate(log_ratios)[None])
     if not finite.passed:
         return [finite]
     sizes = [float(w.sum() ** 2 / (w @ w) / len(w)) for w in weights]
-    kl = [float(np.mean(np.expm1(ratio) - ratio)) for ratio in seen.log_ratios]
+    kl = [float(np.mean(np.expm1(ratio) - ratio)) for ratio in log_ratios]
     checks = [
         finite,
         _told("effective_sample_size", *_mean(sizes), "of the rows under the policy after an update, as a share"),
@@ -220,6 +223,13 @@ def _update_checks(seen: _Samples, algorithm: Any) -> list[Check]:
     if "clip" in vars(algorithm):
         clipped = [float(np.mean(np.abs(w - 1) > float(algorithm.clip))) for w in weights]
         checks.append(_told("clipped_rows", *_mean(clipped), f"share with a ratio outside of 1 ± {algorithm.clip:g}"))
+    return checks
+
+
+def _update_checks(seen: _Samples, algorithm: Any) -> list[Check]:
+    checks = _ratio_checks(seen.log_ratios, algorithm)
+    if not all(check.passed for check in checks):
+        return checks
     before = seen.returns[0]
     checks.append(_told("return_before", *_mean(before), f"of {len(before)} episodes, undiscounted"))
     change, error = _mean(seen.returns[1:].mean(0) - before)

@@ -18,7 +18,7 @@ from ...algorithms.sac import Temperature
 from ...batch import Segments
 from ...errors import InputError
 from ...learners.steps import gradient, Learner
-from ...models import log_probs, unroll, WithoutCritic
+from ...models import log_probs, Population, unroll, WithoutCritic
 from ...parameters import trainable
 from ...rollout import AbstractRollout, close_or_warn
 from ...runs.schema import own_parts
@@ -67,35 +67,29 @@ class Sampler:
                 f"The run was trained with an object of your own ({own[0]}), of which a folder keeps only a text: give "
                 "logpi.load(folder, settings=...) with the settings that it was trained with."
             )
-        spec, key = Spec.of(self.rollout), jax.random.key(0)  # of what is random in a state, acting uses nothing
-
-        def acting(algorithm, model):
-            return algorithm.acting(_placed(algorithm.init(model, spec, 1, key), jnp.asarray(WARM, jnp.int32)))
-
-        self._acting = eqx.filter_jit(acting)
-        self._state = self.rollout.begin(self._acting(self.algorithm, self.model), self._next())
+        first = self._drawn(0)
+        self._state = self.rollout.begin(_acting(self.algorithm, first), self._next())
         self._rewards = (self.scaling or RewardScaling()).init(self.rollout.num_envs)
         experience, rows = self.algorithm.experience, self.rollout.num_envs * self.rollout.length
         if experience.capacity > (enough := max(FRESH, 2 * rows)):
             experience = dataclasses.replace(experience, capacity=enough)
         self._add, self._buffer = eqx.filter_jit(experience.add), None
         for i in range(max(BURN_IN, math.ceil(experience.capacity / rows))):
-            trajectory = self.trajectory()
+            trajectory = self.trajectory(first)
             if i == 0:
                 self._buffer = experience.init(trajectory)
             self._buffer, _ = self._add(self._buffer, trajectory)
 
-    def trajectory(self) -> Trajectory:
+    def trajectory(self, state: PyTree) -> Trajectory:
         """The next rollout, with rewards as the algorithm sees them."""
-        acting = self._acting(self.algorithm, self.model)
-        trajectory, self._state = self.rollout.run(acting, self._state, self._next())
+        trajectory, self._state = self.rollout.run(_acting(self.algorithm, state), self._state, self._next())
         if self.scaling is not None:
             trajectory, self._rewards = _scale(self.scaling, trajectory, self._rewards)
         return trajectory
 
-    def view(self) -> tuple[Any, Trajectory]:
+    def view(self, state: PyTree) -> tuple[Any, Trajectory]:
         """What the algorithm sees after the next rollout, and that rollout."""
-        trajectory = self.trajectory()
+        trajectory = self.trajectory(state)
         self._buffer, view = self._add(self._buffer, trajectory)
         return view, trajectory
 
@@ -104,10 +98,10 @@ class Sampler:
 
         Raises `InputError` for an algorithm that says of no objective.
         """
-        # Of what is random in a state, objectives use nothing.
-        state, found, streams = self.algorithm.init(self.model, Spec.of(self.rollout), 1, jax.random.key(0)), [], []
-        for _ in range(batches):
-            view, trajectory = self.view()
+        found, streams = [], []
+        for i in range(batches):
+            state = self._drawn(i)
+            view, trajectory = self.view(state)
             key = jax.random.fold_in(self.key, 1)
             each, value = _gradients(self.algorithm, state, view, key)
             found.append(each)
@@ -137,9 +131,14 @@ class Sampler:
         return found
 
     def updated(self, state: PyTree) -> tuple[PyTree, Float[np.ndarray, " rows"]]:
-        """The state after learning from the next rollout, and log-ratios of new to old probabilities of its rows."""
-        view, trajectory = self.view()
+        """The state after learning from the next rollout, and log-ratios of new to old probabilities of its rows.
+
+        There are none where each stream has a policy of its own, and another one after an update.
+        """
+        view, trajectory = self.view(state)
         after, log_ratio = _update(self.algorithm, state, view, trajectory, self._next())
+        if log_ratio is None:
+            return after, np.zeros(0)
         return after, np.asarray(log_ratio, np.float64)[np.asarray(trajectory.valid)]
 
     def state(self, num_updates: int, progress: float, warm: int) -> PyTree:
@@ -153,6 +152,10 @@ class Sampler:
         for _ in range(warm):
             state = _placed(first, done, self.updated(state)[0])
         return state
+
+    def _drawn(self, i: int) -> PyTree:
+        """A state with the checkpoint's model; what is random in it, as members are, is its own for each number."""
+        return _begun(self.algorithm, self.model, Spec.of(self.rollout), jax.random.key(i))
 
     def close(self) -> None:
         """Closes the environments."""
@@ -193,6 +196,17 @@ def layers(model: PyTree) -> list[tuple[str, slice]]:
         found.append((jax.tree_util.keystr(place).lstrip("."), slice(start, start + leaf.size)))
         start += leaf.size
     return found
+
+
+@eqx.filter_jit
+def _begun(algorithm, model, spec, key):
+    return algorithm.init(model, spec, 1, key)
+
+
+@eqx.filter_jit
+def _acting(algorithm, state):
+    """Who explores, past every warm-up."""
+    return algorithm.acting(_placed(state, jnp.asarray(WARM, jnp.int32)))
 
 
 @eqx.filter_jit
@@ -241,6 +255,8 @@ def surrogate_of(climbed: Climbed) -> Callable[[PyTree, PyTree], tuple[Array, tu
 @eqx.filter_jit
 def _update(algorithm, state, view, trajectory, key):
     after, _ = algorithm.update(state, view, key)
-    acting = WithoutCritic(algorithm.acting(_placed(after, jnp.asarray(WARM, jnp.int32))))
-    output, _ = unroll(acting, trajectory.obs, trajectory.start, trajectory.memory)
+    acting = algorithm.acting(_placed(after, jnp.asarray(WARM, jnp.int32)))
+    if isinstance(acting, Population):
+        return after, None
+    output, _ = unroll(WithoutCritic(acting), trajectory.obs, trajectory.start, trajectory.memory)
     return after, log_probs(output.policy, trajectory.action) - trajectory.log_prob
