@@ -95,7 +95,8 @@ def _sampled(
     run: Run, source: EnvSource, model: PyTree, sizes: tuple[int, int, int], progress: float, keys: Key[Array, " 2"]
 ) -> _Samples:
     batches, updates, episodes = sizes
-    settings, rollout = run.settings, run.rollout(source, anew=run.settings.algorithm.begins_anew)
+    settings = run.settings
+    rollout = run.rollout(source, anew=settings.is_known and settings.algorithm.begins_anew)
     sampler = Sampler(with_traced_numbers(settings.algorithm), model, rollout, settings.reward_scaling, keys[0])
     try:
         objectives, stream = sampler.gradients(batches)
