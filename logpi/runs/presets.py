@@ -143,9 +143,9 @@ OTHERS = {  # of other algorithms, by environment and algorithm
         source="logpi's own trials: 20 of 20 seeds reach 500",
     ),
     ("CartPole-v1", "impala"): Settings(
-        IMPALA(Adam(2e-3, anneal=1.0), VTrace(0.98, 0.95), entropy_coef=0.0),
+        IMPALA(Adam(4e-3, anneal=1.0), VTrace(0.98, 0.98), entropy_coef=0.0),
         steps=500_000, num_envs=8, rollout_length=32, reward_scaling=RewardScaling(0.98), overlap=True,
-        source="logpi's own trials: with a discount of 0.98 and no bonus for entropy all seeds reach 500",
+        source="logpi's own trials: half the learning rate, or a lambda of 0.95, leaves some seeds behind",
     ),
     ("CartPole-v1", "sac"): Settings(
         SAC(
