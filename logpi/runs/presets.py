@@ -6,7 +6,7 @@
 import dataclasses
 import fnmatch
 import math
-from typing import Literal
+from typing import Any, Literal
 
 from ..algorithms import A2C, AbstractAlgorithm, ARS, DDPG, ES, IMPALA, NPG, PGPE, PPO, REINFORCE, SAC, TD3, TRPO
 from ..credit import GAE, MonteCarlo, VTrace
@@ -22,6 +22,7 @@ AlgorithmName = Literal["ppo", "a2c", "reinforce", "trpo", "npg", "impala", "sac
 _NORMALIZED = Network(normalize_observations=True)
 _OFF_POLICY = Network(width=256, activation="relu")
 _SEARCHED = Network(width=16, depth=1, normalize_observations=True)
+_MEMBERS: dict[str, Any] = {"steps": 2_000_000, "num_envs": 64, "rollout_length": 500, "network": _SEARCHED}
 _QUICK = Adam(1e-3, max_grad_norm=math.inf, epsilon=1e-8)
 
 GENERAL = {
@@ -68,15 +69,15 @@ GENERAL = {
         source="CleanRL's ddpg_continuous_action.py, with 64 gradient steps after each 64 rows",
     ),
     "pgpe": Settings(
-        PGPE(), steps=2_000_000, num_envs=64, rollout_length=500, network=_SEARCHED,
+        PGPE(), **_MEMBERS,
         source="logpi's own trials on CartPole-v1",
     ),
     "es": Settings(
-        ES(), steps=2_000_000, num_envs=64, rollout_length=500, network=_SEARCHED,
+        ES(), **_MEMBERS,
         source="PGPE's rollouts; the numbers by logpi's own trials on CartPole-v1",
     ),
     "ars": Settings(
-        ARS(), steps=2_000_000, num_envs=64, rollout_length=500, network=_SEARCHED,
+        ARS(), **_MEMBERS,
         source="PGPE's rollouts; step and deviation of Mania et al. 2018",
     ),
 }  # fmt: skip
