@@ -23,7 +23,7 @@ from ..batch import explained_variance, prepare, Segments, with_advantages
 from ..credit import AbstractCredit
 from ..errors import check_between, check_fields, check_part, check_whole
 from ..experience import AbstractExperience, Latest
-from ..learners import AbstractOptimiser, accumulated_step, Adam, init_learner, Learner
+from ..learners import AbstractOptimiser, accumulated_step, Adam, init_learner, Learner, SGD
 from ..measurements import Measurement
 from ..models import (
     AbstractActorCritic,
@@ -229,7 +229,7 @@ class AbstractSingleStep(AbstractOnPolicy):
 
 def learning_rate(algorithm: AbstractAlgorithm, progress: float) -> float | None:
     """Where so much of a training is done; `None` where nobody but the algorithm, or its optimiser, knows it."""
-    if not isinstance(algorithm, AbstractOnPolicy) or not isinstance(algorithm.optimiser, Adam):
+    if not isinstance(algorithm, AbstractOnPolicy) or not isinstance(algorithm.optimiser, Adam | SGD):
         return None
     return float(algorithm.optimiser.rate(progress))
 

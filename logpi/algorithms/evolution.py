@@ -158,7 +158,7 @@ def first_returns(trajectory: Trajectory) -> Float[Array, " streams"]:
 class PGPE(AbstractEvolution):
     """Policy gradients with parameter-based exploration: centre and deviations are learned, with a baseline.
 
-    Sehnke et al. 2010 (Neural Networks 23:551), eq. 10, with symmetric members as in its section 3.3.
+    Sehnke et al. 2010 (Neural Networks 23:551), with symmetric members.
 
     - `optimiser`: what climbs, in the centre and in the logarithms of the deviations.
     - `std`: how far members are from their centre at first, in each parameter.
@@ -179,7 +179,7 @@ class PGPE(AbstractEvolution):
 class ES(AbstractEvolution):
     """Evolution strategies as OpenAI's: the centre alone is learned, from the ranks of the members.
 
-    Salimans et al. 2017 (arXiv:1703.03864), algorithm 2, section 2.
+    Salimans et al. 2017 (arXiv:1703.03864), section 2: mirrored members, and ranks in place of returns.
 
     - `optimiser`: what climbs.
     - `std`: how far members are from their centre, in each parameter.

@@ -34,7 +34,7 @@ _TARGETS = {
     "policy": ("FILE.py:NAME or a run folder", "Whether a distribution is one, and draws what it says."),
     "program": ("FILE.py:NAME, a function of (params, key)", "Whether value and gradient of a program are unbiased."),
     "objective": (
-        "ppo, a2c, reinforce, trpo, npg, sac, td3, ddpg, FILE.py:NAME",
+        "ppo, a2c, reinforce, trpo, npg, impala, sac, td3, ddpg, FILE.py:NAME",
         "How an expected update lies to the true gradient.",
     ),
     "loss": ("a loss of the gallery, or FILE.py:NAME", "How the gradient of a loss lies to the true gradient."),
