@@ -8,8 +8,9 @@ OUT = runs/cartpole
 UV_VERSION = 0.13.8
 
 MAKE_ENVIRONMENT = PYTHON='$(PYTHON)' MAKE_TARGET=$@ sh tools/environment.sh
-# What an activated virtual environment or a PYTHONPATH would bring along is left out.
-CLEAN = unset PYTHONPATH PYTHONHOME VIRTUAL_ENV;
+# What an activated virtual environment or a PYTHONPATH would bring along is left out. Bytecode is kept: many tests start
+# processes, and each would compile the sources anew.
+CLEAN = unset PYTHONPATH PYTHONHOME VIRTUAL_ENV PYTHONDONTWRITEBYTECODE;
 BIN = .venv-test/bin
 
 help:

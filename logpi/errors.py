@@ -1,6 +1,5 @@
 """The one exception that means "you can mend this": a sentence with the value, the limit and the cure."""
 
-import inspect
 import math
 import numbers
 import os
@@ -87,6 +86,8 @@ def check_fields(owner: object, check: Callable[..., Any], *names: str, **limits
 
 def takes(function: Callable[..., Any], count: int) -> bool:
     """Whether a function can be called with so many arguments. Some built-in functions do not tell; these may."""
+    import inspect  # takes as long as all else that `logpi --help` imports
+
     try:
         inspect.signature(function).bind(*[None] * count)
     except (TypeError, ValueError) as error:

@@ -24,12 +24,6 @@ class EpisodeRows(eqx.Module):
     length: Float[Array, "streams time"]
 
 
-def _sum_since(earlier: tuple[Array, Array], later: tuple[Array, Array]) -> tuple[Array, Array]:
-    """Of two pieces of streams: whether an episode starts in them, and the sum since the last start."""
-    (began, total), (begins, more) = earlier, later
-    return began | begins, jnp.where(begins, 0.0, total) + more
-
-
 def no_episodes(num_envs: int) -> OpenEpisodes:
     """At the first step of every environment."""
     return OpenEpisodes(*jnp.zeros((3, num_envs)))
@@ -49,9 +43,15 @@ def follow(trajectory: Trajectory, before: OpenEpisodes) -> tuple[EpisodeRows, O
     counted = jnp.stack([jnp.where(finite, trajectory.reward, 0.0), jnp.ones_like(trajectory.reward), 1.0 - finite], -1)
     counted = jnp.where(trajectory.valid[..., None], counted, 0.0)
     goes_on = jnp.stack([before.reward, before.length, before.not_finite], -1).astype(counted.dtype)
-    counted = counted.at[:, 0].add(jnp.where(trajectory.start[:, :1], 0.0, goes_on))
+
+    def row(total, now):
+        starts, more = now
+        total = jnp.where(starts[:, None], 0.0, total) + more
+        return total, total
+
     # From each start on: differences of sums over all rows would lose small returns beside large ones.
-    sums = jax.lax.associative_scan(_sum_since, (trajectory.start[..., None], counted), axis=1)[1]
+    by_time = trajectory.start.T, jnp.swapaxes(counted, 0, 1)
+    sums = jnp.moveaxis(jax.lax.scan(row, goes_on, by_time)[1], 0, 1)
     reward, length, not_finite = jnp.moveaxis(sums, -1, 0)
     last = jnp.where(over[:, -1], 0.0, jnp.moveaxis(sums[:, -1], -1, 0))
     after = OpenEpisodes(*last.astype(before.reward.dtype))
