@@ -47,6 +47,22 @@ def squared_error(value: Float[Array, "*n"], target: Float[Array, "*n"]) -> Floa
     return 0.5 * (value - stop_gradient(target)) ** 2
 
 
+def quantile_error(quantiles: Float[Array, "*n quantiles"], target: Float[Array, "*n atoms"]) -> Float[Array, "*n"]:
+    r"""The quantile Huber error of a critic whose outputs are the middle quantiles of equal parts of the return.
+
+    Of quantile $m$ of $M$ at $\tau = (2m - 1) / 2M$, and a target's atom $y$, it is $|\tau - 1(u < 0)| H(u)$ of
+    $u = y - \theta_m$, with Huber's $H$ at 1; the mean over both. Dabney et al. 2018 (arXiv:1710.10044), Kuznetsov et
+    al. 2020 (arXiv:2005.04269).
+    """
+    number = quantiles.shape[-1]
+    level = (jnp.arange(number) + 0.5) / number
+    away = stop_gradient(target)[..., None, :] - quantiles[..., :, None]
+    size = jnp.abs(away)
+    huber = jnp.where(size <= 1, 0.5 * away**2, size - 0.5)
+    weight = jnp.abs(jnp.broadcast_to(level[:, None], away.shape) - (away < 0))
+    return jnp.mean(weight * huber, (-2, -1))
+
+
 def clipped_squared_error(
     value: Float[Array, "*n"], behaviour_value: Float[Array, "*n"], target: Float[Array, "*n"], clip: Number
 ) -> Float[Array, "*n"]:

@@ -28,7 +28,7 @@ from ..models import (
 from ..models.heads import DETERMINISTIC
 from ..spaces.actions import num_combinations
 from ..spaces.masks import split_mask
-from ..surrogates import squared_error
+from ..surrogates import quantile_error, squared_error
 from .base import AbstractAlgorithm, Climbed, GRADIENT_NORM, MOST, Record, Shown, Spec, VALUE_ERROR
 
 ACTION_VALUE = Measurement(
@@ -49,7 +49,7 @@ class Batch(eqx.Module):
     """Rows of the replay with what the critics are held against, and a key for each row to draw an action by."""
 
     rows: Transitions
-    target: Float[Array, " rows"]
+    target: Float[Array, "rows *atoms"]
     key: Key[Array, " rows"]
 
     @property
@@ -87,6 +87,11 @@ class AbstractOffPolicy(AbstractAlgorithm):
     @abc.abstractmethod
     def beside(self) -> PyTree:
         """What is learned beside actor and critics, at the start."""
+
+    @property
+    @abc.abstractmethod
+    def critics_with(self) -> dict[str, Any]:
+        """What its critics have beside their number, as `make_ensemble` takes it."""
 
     @abc.abstractmethod
     def learning(self, networks: Networks, num_updates: int | Int[Array, ""]) -> PyTree:
@@ -131,7 +136,7 @@ class AbstractOffPolicy(AbstractAlgorithm):
             self._check_memory("that of your model", bool(jax.tree.leaves(actor.initial_memory())))
             network = Network(width=256, activation="relu")
         seen, _ = split_mask(spec.obs_space, spec.action_space)
-        critics = make_ensemble(seen, spec.action_space, network, self.critics, key=critics_key)
+        critics = make_ensemble(seen, spec.action_space, network, self.critics, key=critics_key, **self.critics_with)
         return Networks(actor, critics, self.beside)
 
     def _check(self, spec: Spec, network: Any) -> None:
@@ -234,11 +239,25 @@ def _after_update(learning: PyTree) -> PyTree:
 def critics_objective(
     actor: AbstractActorCritic, critics: AbstractActionValues, batch: Batch
 ) -> tuple[Float[Array, " rows"], Record]:
-    """Of each row: less half the squared error of each critic. The actor says what they see of an observation."""
+    """Of each row: less the error of each critic, half its square; of quantiles, theirs.
+
+    The actor says what critics see of an observation.
+    """
     rows = batch.rows
-    values = jax.vmap(lambda obs, action: critics(innermost_obs(actor, obs), action))(rows.obs, rows.action)
-    error = squared_error(values, jnp.broadcast_to(batch.target[:, None], values.shape))
-    return -jnp.sum(error, 1), {VALUE_ERROR.name: jnp.mean(error, 1), ACTION_VALUE.name: jnp.mean(values, 1)}
+
+    def row(obs, action, key):
+        return critics(innermost_obs(actor, obs), action, while_learning(key))
+
+    values = jax.vmap(row)(rows.obs, rows.action, batch.key)
+    error_of = squared_error if values.ndim == 2 else quantile_error
+    error = error_of(values, jnp.broadcast_to(batch.target[:, None], (*values.shape[:2], *batch.target.shape[1:])))
+    value = jnp.mean(values.reshape(values.shape[0], -1), 1)
+    return -jnp.sum(error, 1), {VALUE_ERROR.name: jnp.mean(error, 1), ACTION_VALUE.name: value}
+
+
+def while_learning(key: PRNGKeyArray) -> PRNGKeyArray:
+    """Of the key by which an action is drawn, another: for what critics leave out at random."""
+    return jax.random.fold_in(key, 1)
 
 
 def norm(gradient: PyTree) -> Float[Array, ""]:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -11,14 +11,14 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from ..distributions import AbstractDistribution, expected, nearest_uniform
 from ..distributions.traits import traits
-from ..errors import check_between, check_fields, check_part, check_whole
+from ..errors import check_between, check_fields, check_flag, check_part, check_whole, InputError
 from ..experience import Replay, Replayed, Transitions
 from ..learners import apply_gradient, gradient_step, init_learner, Learner, towards
 from ..learners.optimisers import AbstractOptimiser, Adam
 from ..measurements import Measurement
 from ..models import AbstractActionValues, AbstractActorCritic, innermost_obs
 from .base import Climbed, ENTROPY, GRADIENT_NORM, MOST, Record, Shown, VALUE_ERROR
-from .off_policy import AbstractOffPolicy, ACTION_VALUE, Batch, critics_objective, Networks, norm
+from .off_policy import AbstractOffPolicy, ACTION_VALUE, Batch, critics_objective, Networks, norm, while_learning
 
 TEMPERATURE = Measurement(
     "temperature", "return per nat", "What a nat of entropy is worth.", "Temperature", "temp.", log=True,
@@ -26,6 +26,7 @@ TEMPERATURE = Measurement(
 )  # fmt: skip
 AIMED = "aimed_entropy"  # in the record of the actor, which the temperature alone reads
 PER_NUMBER = -1.0  # nats that are aimed at, of each number between -1 and 1, of which an even spread has log 2
+USUALLY_DROPPED, USUAL_QUANTILES = 2, 25  # of each critic, as Kuznetsov et al. 2020 have them
 PER_CHOICE = 0.5  # of the entropy of an even choice; 0.98, as published, is out of reach of few choices
 
 
@@ -66,6 +67,13 @@ class SAC(AbstractOffPolicy):
     - `subset`: so many of them, drawn anew in each step, make the target, and the mean of all is what the actor climbs:
       REDQ (Chen et al. 2021, arXiv:2101.05982), but that the actor moves in every step. Usually all, and the least
       for both.
+    - `dropout`, `layer_norm`: which share of the critics' hidden units is left out at random wherever they are asked
+      for a value, and whether the units of a layer are brought to mean 0 and variance 1: with 0.01, True, `subset=2`
+      and `updates_per_step=20` it is DroQ (Hiraoka et al. 2022, arXiv:2110.02034).
+    - `quantiles`: of the return, by each critic, in place of its mean alone: with 25 it is TQC (Kuznetsov et al. 2020,
+      arXiv:2005.04269). The actor climbs the mean of all. Over choices, a quantile is averaged by its rank.
+    - `quantiles_dropped`: so many for each critic are left out of the target, the greatest of all together; usually 2
+      of 25.
     - `updates_per_step`: gradient steps for each row that is collected.
     - `warmup`: rows that are collected before anything is learned, by actions spread about evenly.
     """
@@ -82,6 +90,10 @@ class SAC(AbstractOffPolicy):
     initial_temperature: float = 1.0
     critics: int = eqx.field(static=True, default=2)
     subset: int | None = eqx.field(static=True, default=None)
+    dropout: float = eqx.field(static=True, default=0.0)
+    layer_norm: bool = eqx.field(static=True, default=False)
+    quantiles: int = eqx.field(static=True, default=1)
+    quantiles_dropped: int | None = eqx.field(static=True, default=None)
     updates_per_step: float = eqx.field(static=True, default=1.0)
     warmup: int = eqx.field(static=True, default=1_000)
 
@@ -91,11 +103,25 @@ class SAC(AbstractOffPolicy):
         check_fields(self, check_between, "target_entropy", low=-MOST, high=MOST, optional=True)
         check_fields(self, check_between, "initial_temperature", low=1e-6, high=MOST)
         check_fields(self, check_whole, "subset", low=1, high=self.critics, optional=True)
+        check_fields(self, check_between, "dropout", low=0, high=0.99)
+        check_fields(self, check_flag, "layer_norm")
+        check_fields(self, check_whole, "quantiles", low=1, high=1_000)
+        check_fields(self, check_whole, "quantiles_dropped", low=0, high=1_000, optional=True)
+        if (self.quantiles_dropped or 0) >= self.quantiles:
+            raise InputError(
+                f"quantiles_dropped is {self.quantiles_dropped}, but each of the critics says {self.quantiles} "
+                f"quantile{'s' * (self.quantiles > 1)}: drop fewer, or have more (quantiles=25)."
+            )
 
     @property
     def beside(self) -> Temperature:
         """The temperature."""
         return Temperature(jnp.log(jnp.asarray(self.initial_temperature, jnp.float32)))
+
+    @property
+    def critics_with(self) -> dict[str, Any]:
+        """Quantiles, dropout, layer norm."""
+        return {"quantiles": self.quantiles, "dropout": float(self.dropout), "layer_norm": self.layer_norm}
 
     def learning(self, networks: Networks, num_updates: int | Int[Array, ""]) -> SACLearning:
         """A learner each for actor, critics and temperature; the critics that follow begin as copies."""
@@ -161,24 +187,39 @@ class SAC(AbstractOffPolicy):
         rows: Transitions,
         subset_key: PRNGKeyArray,
         key: PRNGKeyArray,
-    ) -> Float[Array, " rows"]:
+    ) -> Float[Array, "rows *atoms"]:
         """What the critics are fitted to: the reward, and the soft value of what follows, by the least of critics.
 
-        Haarnoja et al. 2018, eq. 3 and 5. A time limit ends no value.
+        Haarnoja et al. 2018, eq. 3 and 5. A time limit ends no value. Of quantiles, each is an atom of the target, but
+        for the greatest.
         """
         chosen = jax.random.permutation(subset_key, self.critics)[: self.subset or self.critics]
 
         def following(obs, key):
-            return soft_value(actor, critics, temperature, obs, key, lambda values: jnp.min(values[chosen]))[0]
+            return soft_value(actor, critics, temperature, obs, key, lambda values: self.lower(values[chosen]))[0]
+
+        def discounted(reward, terminated, value):
+            return reward + self.gamma * jnp.where(terminated, 0.0, value)
 
         values = jax.vmap(following)(rows.next_obs, jax.random.split(key, rows.reward.size))
-        return rows.reward + self.gamma * jnp.where(rows.terminated, 0.0, values)
+        return jax.vmap(discounted)(rows.reward, rows.terminated, values)
+
+    def lower(self, values: Float[Array, "critics *quantiles"]) -> Float[Array, "*atoms"]:
+        """What is believed of critics that each say a little too much: the least; of quantiles all but the greatest."""
+        if values.ndim == 1:
+            return jnp.min(values)
+        dropped = (
+            USUALLY_DROPPED * self.quantiles // USUAL_QUANTILES
+            if self.quantiles_dropped is None
+            else self.quantiles_dropped
+        )
+        return -jax.lax.top_k(-values.ravel(), (self.quantiles - dropped) * values.shape[0])[0]
 
     def actor_objective(
         self, actor: AbstractActorCritic, critics: AbstractActionValues, temperature: Float[Array, ""], batch: Batch
     ) -> tuple[Float[Array, " rows"], Record]:
         """Of each row: what actions of the actor are worth, plus the temperature times its entropy (eq. 7)."""
-        of = jnp.min if self.subset is None else jnp.mean
+        of = jnp.min if self.subset is None and self.quantiles == 1 else jnp.mean
 
         def row(obs, key):
             value, entropy = soft_value(actor, critics, temperature, obs, key, of)
@@ -195,17 +236,17 @@ def soft_value(
     temperature: Float[Array, ""],
     obs: PyTree[Array],
     key: PRNGKeyArray,
-    of: Callable[[Float[Array, " critics"]], Float[Array, ""]],
-) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    of: Callable[[Float[Array, "critics *quantiles"]], Float[Array, "*atoms"]],
+) -> tuple[Float[Array, "*atoms"], Float[Array, ""]]:
     """What a state is worth with the entropy of the action in it, `E[Q - temperature log pi]`; and that entropy.
 
-    `of` makes one number of what the critics say.
+    `of` makes of what the critics say what counts.
     """
     seen = innermost_obs(actor, obs)
     policy, _ = actor(obs, actor.initial_memory())
 
     def value(action, log_prob):
-        return of(critics(seen, action)) - temperature * log_prob, -log_prob
+        return of(critics(seen, action, while_learning(key))) - temperature * log_prob, -log_prob
 
     return expected(policy, value, key)
 

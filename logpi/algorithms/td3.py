@@ -1,6 +1,6 @@
 """Deterministic policy gradients: DDPG and TD3."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -58,6 +58,11 @@ class AbstractDeterministicGradient(AbstractOffPolicy):
     def beside(self) -> None:
         """Nothing."""
         return None
+
+    @property
+    def critics_with(self) -> dict[str, Any]:
+        """Nothing more."""
+        return {}
 
     def learning(self, networks: Networks, num_updates: int | Int[Array, ""]) -> TD3Learning:
         """A learner each for actor and critics; the networks that follow begin as copies."""

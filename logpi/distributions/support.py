@@ -70,7 +70,7 @@ def branches(dist: AbstractDistribution, key: PRNGKeyArray) -> Branches:
 def expected(
     dist: AbstractDistribution, function: Callable[[PyTree[Array], Float[Array, ""]], PyTree[Array]], key: PRNGKeyArray
 ) -> PyTree[Array]:
-    """`E[function(event, log_prob)]`, differentiable in the parameters: a pytree of scalars.
+    """`E[function(event, log_prob)]`, differentiable in the parameters: a pytree of arrays, as the function gives.
 
     Exact over what is finitely many, at one event through which derivatives go otherwise. So whoever asks for it need
     not ask what kind of action there is.
@@ -78,7 +78,12 @@ def expected(
     events, log_probs, weights = branches(dist, key)
     possible = weights > 0
     values = jax.vmap(function)(events, jnp.where(possible, log_probs, 0.0))
-    return jax.tree.map(lambda v: jnp.sum(weights * jnp.where(possible, v, 0.0)), values)
+
+    def mean(value):
+        of_events = (-1, *(1,) * (value.ndim - 1))
+        return jnp.sum(weights.reshape(of_events) * jnp.where(possible.reshape(of_events), value, 0.0), 0)
+
+    return jax.tree.map(mean, values)
 
 
 def as_event(dist: AbstractDistribution, event: Any) -> PyTree[Array]:

@@ -28,6 +28,7 @@ class ActionValue(eqx.Module):
     encoder: AbstractEncoder
     net: MLP
     action_space: Space = eqx.field(static=True)
+    quantiles: int = eqx.field(static=True)  # of the return, each a number of its own; 1 is the mean
 
     def __init__(
         self,
@@ -36,25 +37,36 @@ class ActionValue(eqx.Module):
         *,
         hidden: tuple[int, ...],
         activation: Callable[[Array], Array],
+        quantiles: int = 1,
+        layer_norm: bool = False,
+        dropout: float = 0.0,
         key: PRNGKeyArray,
     ):
-        size = encoder.size + num_reals(action_space)
-        net = MLP(size, num_combinations(action_space), hidden, activation)
-        self.encoder, self.action_space = encoder, action_space
+        size, outputs = encoder.size + num_reals(action_space), num_combinations(action_space) * quantiles
+        net = MLP(size, outputs, hidden, activation, layer_norm=layer_norm, dropout=dropout)
+        self.encoder, self.action_space, self.quantiles = encoder, action_space, quantiles
         self.net = orthogonal(net, key, last_gain=1.0)
 
-    def __call__(self, obs: PyTree[Array], action: PyTree[Array]) -> Float[Array, ""]:
-        """The value of one action, as it was drawn, at one observation."""
-        values = self.net(jnp.concatenate([self.encoder(obs), *reals(self.action_space, action)]))
-        return values[combination(self.action_space, action)]
+    def __call__(
+        self, obs: PyTree[Array], action: PyTree[Array], key: PRNGKeyArray | None = None
+    ) -> Float[Array, "*quantiles"]:
+        """The value of one action, as it was drawn, at one observation; without an axis where it is the mean alone."""
+        values = self.net(jnp.concatenate([self.encoder(obs), *reals(self.action_space, action)]), key)
+        its = values.reshape(-1, self.quantiles)[combination(self.action_space, action)]
+        return its if self.quantiles > 1 else its[0]
 
 
 class AbstractActionValues(eqx.Module):
     """Several critics of actions."""
 
     @abc.abstractmethod
-    def __call__(self, obs: PyTree[Array], action: PyTree[Array]) -> Float[Array, " critics"]:
-        """What each of them says of one action, as it was drawn, at one observation."""
+    def __call__(
+        self, obs: PyTree[Array], action: PyTree[Array], key: PRNGKeyArray | None = None
+    ) -> Float[Array, "critics *quantiles"]:
+        """What each of them says of one action, as it was drawn, at one observation.
+
+        With a key as it learns, where units are left out at random; without one as it stands.
+        """
 
 
 class Ensemble(AbstractActionValues):
@@ -62,14 +74,29 @@ class Ensemble(AbstractActionValues):
 
     members: ActionValue  # every leaf is (critics, ...)
 
-    def __call__(self, obs: PyTree[Array], action: PyTree[Array]) -> Float[Array, " critics"]:
-        return jax.vmap(lambda member: member(obs, action))(self.members)
+    def __call__(
+        self, obs: PyTree[Array], action: PyTree[Array], key: PRNGKeyArray | None = None
+    ) -> Float[Array, "critics *quantiles"]:
+        if key is None:
+            return jax.vmap(lambda member: member(obs, action))(self.members)
+        number = jax.tree.leaves(eqx.filter(self.members, eqx.is_array))[0].shape[0]
+        return jax.vmap(lambda member, key: member(obs, action, key))(self.members, jax.random.split(key, number))
 
 
 def make_ensemble(
-    obs_space: Space, action_space: Space, network: Network, number: int, *, key: PRNGKeyArray
+    obs_space: Space,
+    action_space: Space,
+    network: Network,
+    number: int,
+    *,
+    quantiles: int = 1,
+    layer_norm: bool = False,
+    dropout: float = 0.0,
+    key: PRNGKeyArray,
 ) -> Ensemble:
     """Critics for observations as an actor sees them, and actions as they are drawn.
+
+    With `quantiles` above 1 each says so many quantiles of the return in place of its mean.
 
     Raises `InputError` where choices have more than 1,024 combinations.
     """
@@ -83,8 +110,10 @@ def make_ensemble(
     def member(key):
         encoder_key, own_key = jax.random.split(key)
         encoder = encoder_in(network, obs_space, encoder_key)
-        hidden, activation = network.units(obs_space), network.hidden_activation
-        return ActionValue(encoder, action_space, hidden=hidden, activation=activation, key=own_key)
+        return ActionValue(
+            encoder, action_space, hidden=network.units(obs_space), activation=network.hidden_activation,
+            quantiles=quantiles, layer_norm=layer_norm, dropout=dropout, key=own_key,
+        )  # fmt: skip
 
     # One by one: a batched decomposition of large matrices beside another one was seen to wait for ever.
     members = [member(one) for one in jax.random.split(key, number)]

@@ -4,8 +4,9 @@ import itertools
 from collections.abc import Callable
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 
 class Dense(eqx.Module):
@@ -29,17 +30,45 @@ class Dense(eqx.Module):
 
 
 class MLP(eqx.Module):
-    """Hidden layers of so many units, each behind the activation, and a linear one."""
+    """Hidden layers of so many units, each behind the activation, and a linear one.
+
+    With `dropout`, that share of the units of a hidden layer is left out at random where there is a key; with
+    `layer_norm`, what is left is brought to mean 0 and variance 1. Both stand between the layer and its activation,
+    in this order, as in Hiraoka et al. 2022 (arXiv:2110.02034).
+    """
 
     layers: tuple[Dense, ...]
+    norms: tuple[eqx.nn.LayerNorm | None, ...]  # of each hidden layer
     activation: Callable[[Array], Array] = eqx.field(static=True)
+    dropout: float = eqx.field(static=True)
 
-    def __init__(self, inputs: int, outputs: int, hidden: tuple[int, ...], activation: Callable[[Array], Array]):
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        hidden: tuple[int, ...],
+        activation: Callable[[Array], Array],
+        *,
+        layer_norm: bool = False,
+        dropout: float = 0.0,
+    ):
         self.layers = tuple(Dense(*pair) for pair in itertools.pairwise((inputs, *hidden, outputs)))
-        self.activation = activation
+        self.norms = tuple(eqx.nn.LayerNorm(size) if layer_norm else None for size in hidden)
+        self.activation, self.dropout = activation, dropout
 
-    def __call__(self, features: Float[Array, " inputs"]) -> Float[Array, " outputs"]:
+    def __call__(self, features: Float[Array, " inputs"], key: PRNGKeyArray | None = None) -> Float[Array, " outputs"]:
         """The network of one vector of features."""
-        for layer in self.layers[:-1]:
-            features = self.activation(layer(features))
+        for i, (layer, norm) in enumerate(zip(self.layers[:-1], self.norms, strict=True)):
+            features = layer(features)
+            if self.dropout and key is not None:
+                features = _dropped(features, self.dropout, jax.random.fold_in(key, i))
+            features = self.activation(features if norm is None else norm(features))
         return self.layers[-1](features)
+
+
+def _dropped(features: Float[Array, " units"], share: float, key: PRNGKeyArray) -> Float[Array, " units"]:
+    """Features of which a share is 0 at random, the others the larger for it."""
+    # With the features as an input, it is not drawn for all steps of an update at once, which would take gigabytes.
+    features, bits = jax.lax.optimization_barrier((features, jax.random.key_data(key)))
+    kept = jax.random.bernoulli(jax.random.wrap_key_data(bits), 1 - share, features.shape)
+    return jnp.where(kept, features / (1 - share), 0.0)

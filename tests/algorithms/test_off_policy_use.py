@@ -67,6 +67,10 @@ def test_what_cannot_work_is_one_sentence(env: Any, algorithm: Any, changes: dic
     [
         (lambda: SAC(critics=0), "critics"),
         (lambda: SAC(critics=2, subset=3), "subset"),
+        (lambda: SAC(dropout=1.0), "dropout"),
+        (lambda: SAC(quantiles=0), "quantiles"),
+        (lambda: SAC(quantiles_dropped=1), "quantiles_dropped"),
+        (lambda: SAC(quantiles=5, quantiles_dropped=5), "quantiles_dropped"),
         (lambda: SAC(initial_temperature=0.0), "initial_temperature"),
         (lambda: SAC(experience=5), "experience"),  # type: ignore[arg-type]
         (lambda: SAC(actor_optimiser=3e-4), "actor_optimiser"),  # type: ignore[arg-type]

@@ -29,7 +29,18 @@ from logpi.distributions.threefry import split
 from logpi.distributions.traits import Branches, Traits, traits
 from logpi.experience import Transitions
 from logpi.learners import gradient
-from logpi.models import AbstractActionValues, AbstractActorCritic, AbstractPolicy, WithoutCritic
+from logpi.models import (
+    AbstractActionValues,
+    AbstractActorCritic,
+    AbstractPolicy,
+    make_ensemble,
+    Network,
+    WithoutCritic,
+)
+from logpi.models.dense import MLP
+from logpi.models.initializers import orthogonal
+from logpi.spaces import Box, Discrete
+from logpi.surrogates import quantile_error
 
 KEY = jax.random.key(0)
 
@@ -76,7 +87,7 @@ class Quadratic(AbstractActionValues):
     of: System = eqx.field(static=True)
     offsets: Array
 
-    def __call__(self, obs: Array, action: Array) -> Array:
+    def __call__(self, obs: Array, action: Array, key: Array | None = None) -> Array:
         s, a = obs, action
         following = self.of.A @ s + self.of.B @ a
         return self.offsets - (
@@ -169,7 +180,7 @@ class Tables(AbstractActionValues):
 
     values: Array  # (critics, states, choices)
 
-    def __call__(self, obs: Array, action: Array) -> Array:
+    def __call__(self, obs: Array, action: Array, key: Array | None = None) -> Array:
         return self.values[:, obs, action]
 
 
@@ -268,6 +279,61 @@ def test_the_target_is_of_the_subset_and_the_actor_climbs_the_mean():
     ) == pytest.approx(0.0)
 
 
+@pytest.mark.parametrize(("dropped", "kept"), [(0, 10), (1, 8), (4, 2)])
+def test_the_target_is_of_the_lower_quantiles_of_all_critics_and_the_actor_climbs_the_mean(dropped, kept):
+    """Kuznetsov et al. 2020: quantiles of all in one row, the greatest left out. Over choices, by their rank."""
+    table = Table(1)
+    values = np.random.default_rng(3).normal(size=(2, STATES, CHOICES, 5)) * 3
+    actor, critics, alpha = table.actor(table.q), Tables(jnp.asarray(values)), jnp.asarray(ALPHA)
+    tqc = SAC(gamma=GAMMA, quantiles=5, quantiles_dropped=dropped)
+    batch = Batch(table.rows(), tqc.target(actor, critics, alpha, table.rows(), KEY, KEY), jax.random.split(KEY, 12))
+    exp = np.where(table.allowed, np.exp(table.q), 0.0)
+    chances = exp / exp.sum(1, keepdims=True)
+    entropy = -np.sum(chances * np.log(np.where(chances > 0, chances, 1.0)), 1)
+    pooled = np.sort(np.moveaxis(values, 0, 2).reshape(STATES, CHOICES, 10), -1)[..., :kept]
+    soft = np.einsum("sc,sck->sk", chances, pooled) + ALPHA * entropy[:, None]
+    by_hand = table.reward[..., None] + GAMMA * np.where(table.ends[..., None], 0.0, soft[table.following])
+    np.testing.assert_allclose(batch.target, by_hand.reshape(12, kept), atol=1e-12)
+    climbed = np.asarray(tqc.actor_objective(actor, critics, alpha, batch)[0]).reshape(STATES, CHOICES)
+    worth = np.einsum("sc,sc->s", chances, values.mean((0, 3))) + ALPHA * entropy
+    np.testing.assert_allclose(climbed, np.repeat(worth[:, None], CHOICES, 1), atol=1e-12)
+    error, record = critics_objective(actor, critics, batch)
+    one = [quantile_error(jnp.asarray(v.reshape(12, 5)), batch.target) for v in values]
+    np.testing.assert_allclose(error, -(one[0] + one[1]), atol=1e-12)
+    np.testing.assert_allclose(record["action_value"], values.mean((0, 3)).reshape(-1), atol=1e-12)
+
+
+def test_dropout_is_right_on_average_and_another_for_each_row_and_critic():
+    """Without activation a layer is linear, so its mean over what is left out is that of all units."""
+    net = orthogonal(MLP(3, 2, (64,), lambda x: x, dropout=0.3), KEY)
+    x, keys = jnp.asarray([1.0, -2.0, 0.5]), jax.random.split(KEY, 4_000)
+    drawn = np.asarray(jax.vmap(lambda k: net(x, k))(keys))
+    away = (drawn.mean(0) - np.asarray(net(x))) / (drawn.std(0) / np.sqrt(len(drawn)))
+    assert np.abs(away).max() < 5 and drawn.std(0).min() > 0.01  # false-alarm rate 1e-6
+    # Of the units themselves: the share, and what is left.
+    weights = (jnp.zeros((3, 64)), jnp.ones(64), jnp.eye(64), jnp.zeros(64))
+    units = MLP(3, 64, (64,), lambda x: x, dropout=0.3)
+    where = lambda n: (n.layers[0].weight, n.layers[0].bias, n.layers[1].weight, n.layers[1].bias)  # noqa: E731
+    kept = np.asarray(jax.vmap(lambda k: eqx.tree_at(where, units, weights)(x, k))(keys[:500]))
+    assert set(np.unique(np.round(kept, 6))) == {0.0, np.round(1 / 0.7, 6)}
+    assert abs(np.mean(kept == 0) - 0.3) < 5 * np.sqrt(0.21 / kept.size)
+
+    sac = SAC(critics=3, dropout=0.5, layer_norm=True)
+    critics = make_ensemble(Box((2,)), Discrete(3), Network(width=16), 3, key=KEY, **sac.critics_with)
+    alike = jax.tree.map(lambda x: jnp.broadcast_to(x[:1], x.shape), critics)
+    said = np.asarray(jax.vmap(lambda k: alike(jnp.ones(2), jnp.asarray(1), k))(keys[:8]))
+    assert len(np.unique(said)) == 24 and len(np.unique(alike(jnp.ones(2), jnp.asarray(1)))) == 1
+
+
+def test_layer_norm_forgets_the_scale_of_a_layer():
+    net = orthogonal(MLP(3, 2, (32, 32), jnp.tanh, layer_norm=True), KEY)
+    larger = eqx.tree_at(lambda n: n.layers[1].weight, net, 50 * net.layers[1].weight)
+    x = jnp.asarray([1.0, -2.0, 0.5])
+    np.testing.assert_allclose(net(x), larger(x), rtol=1e-4)
+    plain = eqx.tree_at(lambda n: n.norms, net, (None, None), is_leaf=lambda x: x is None)
+    assert np.abs(np.asarray(plain(x) - net(x))).max() > 1e-2
+
+
 # ---- expectations over actions of any kind
 
 
@@ -345,7 +411,7 @@ def test_the_nearest_to_uniform_is_uniform_over_choices_and_close_to_it_over_num
 class Bowl(AbstractActionValues):
     """-(a - 0.2)^2 and what is greater by 1."""
 
-    def __call__(self, obs: Array, action: Array) -> Array:
+    def __call__(self, obs: Array, action: Array, key: Array | None = None) -> Array:
         value = -jnp.sum((action - 0.2) ** 2)
         return jnp.stack([value, value + 1.0])
 

@@ -9,6 +9,7 @@ from logpi.surrogates import (
     approximate_kl,
     clipped_ratio,
     clipped_squared_error,
+    quantile_error,
     ratio,
     score,
     squared_error,
@@ -86,3 +87,21 @@ def test_one_row_or_equal_rows_become_zero_and_never_nan(x, weight):
 def test_weighted_mean():
     assert float(weighted_mean(jnp.asarray([1.0, 5.0, 100.0]), jnp.asarray([1.0, 3.0, 0.0]))) == 4
     assert float(weighted_mean(jnp.asarray([1.0]), jnp.zeros(1))) == 0
+
+
+def test_quantile_error_is_the_sum_by_hand_and_its_slope_is_that_of_a_quantile() -> None:
+    rng = np.random.default_rng(0)
+    quantiles, target = rng.normal(size=(4, 5)) * 2, rng.normal(size=(4, 7)) * 2
+    by_hand = np.zeros(4)
+    for row, (theirs, atoms) in enumerate(zip(quantiles, target, strict=True)):
+        for m, theta in enumerate(theirs):
+            for y in atoms:
+                u = y - theta
+                huber = 0.5 * u**2 if abs(u) <= 1 else abs(u) - 0.5
+                by_hand[row] += abs((m + 0.5) / 5 - (u < 0)) * huber / 35
+    np.testing.assert_allclose(quantile_error(jnp.asarray(quantiles), jnp.asarray(target)), by_hand, rtol=1e-6)
+    # Atoms farther off than 1 pull with the share that a quantile has on that side: at (2m - 1) / 2M of them, nothing.
+    atoms = 100.0 * jnp.arange(10)
+    slope = jax.grad(lambda q: quantile_error(q, atoms))(jnp.asarray([50.0, 250.0, 450.0, 650.0, 850.0]))
+    np.testing.assert_allclose(slope, 0, atol=1e-7)
+    assert float(jnp.max(jax.grad(lambda t: quantile_error(jnp.zeros(3), t))(atoms))) == 0  # the target is a constant

@@ -32,7 +32,7 @@ class _WithinBounds(AbstractActionValues):
 
     number: int = eqx.field(static=True)
 
-    def __call__(self, obs: Any, action: Array) -> Float[Array, " critics"]:
+    def __call__(self, obs: Any, action: Array, key: Any = None) -> Float[Array, " critics"]:
         return jnp.broadcast_to(jnp.where(jnp.all(jnp.abs(action) <= 1), jnp.sum(0 * action), jnp.nan), (self.number,))
 
 

@@ -70,7 +70,8 @@ class ReplayedUpdate:
         experience = with_settings(self.subject.experience, capacity=2 * size, batch_size=None)
         exact = {
             "experience": experience, "gamma": float(self.problem.gamma), "tau": SHARE, "critics": self.number,
-            "subset": None, "smoothing": 0.0, "warmup": 0, "updates_per_step": 1 / size, "target_entropy": AIMED,
+            "subset": None, "quantiles": 1, "quantiles_dropped": None, "smoothing": 0.0, "warmup": 0,
+            "updates_per_step": 1 / size, "target_entropy": AIMED,
             "initial_temperature": self.temperature,
         }  # fmt: skip
         return traced(with_settings(self.subject, **(exact | values)))

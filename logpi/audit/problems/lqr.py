@@ -96,7 +96,9 @@ class ActionQuadratic(AbstractActionValues):
     matrix: Float[Array, "critics steps entries entries"]
     constant: Float[Array, "critics steps"]
 
-    def __call__(self, obs: Float[Array, " seen"], action: Float[Array, " actions"]) -> Float[Array, " critics"]:
+    def __call__(
+        self, obs: Float[Array, " seen"], action: Float[Array, " actions"], key: Any = None
+    ) -> Float[Array, " critics"]:
         both, step = jnp.concatenate([obs[:-1], action]), jnp.round(obs[-1]).astype(int)
         return -(jnp.einsum("cij,i,j->c", self.matrix[:, step], both, both) + self.constant[:, step])
 

@@ -39,7 +39,7 @@ class ActionTable(AbstractActionValues):
 
     table: Float[Array, "critics codes actions"]
 
-    def __call__(self, obs: Int[Array, ""], action: Int[Array, ""]) -> Float[Array, " critics"]:
+    def __call__(self, obs: Int[Array, ""], action: Int[Array, ""], key: Any = None) -> Float[Array, " critics"]:
         return self.table[:, obs, action]
 
 

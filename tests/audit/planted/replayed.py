@@ -48,7 +48,7 @@ class Between(AbstractActionValues):
     mean: Any
     still: Any
 
-    def __call__(self, obs, action):
+    def __call__(self, obs, action, key=None):
         values = jnp.where(self.still > 0, self.first(obs, action), self.now(obs, action))
         return values + self.mean * (jnp.mean(values) - values)
 
