@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .credit import MonteCarlo as MonteCarlo
     from .credit import NStep as NStep
     from .credit import VTrace as VTrace
+    from .demonstrations import WarmStart as WarmStart
     from .envs import AbstractEnv as AbstractEnv
     from .errors import InputError as InputError
     from .estimation import compare as compare
@@ -112,6 +113,7 @@ __getattr__, __dir__, __all__ = attach(
             "NStep",
             "VTrace",
         ),
+        "demonstrations": ("WarmStart",),
         "envs": ("AbstractEnv",),
         "errors": ("InputError",),
         "estimation": (
@@ -191,6 +193,7 @@ __getattr__, __dir__, __all__ = attach(
         "batch",
         "catalogue",
         "credit",
+        "demonstrations",
         "derivatives",
         "distributions",
         "envs",

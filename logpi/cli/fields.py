@@ -105,6 +105,8 @@ def settings_flags(settings: Settings, *, texts: bool = True) -> list[Flag]:
         names = [f.name for f in dataclasses.fields(part) if f.name not in taken]
         flags += _fields(part, names, type(part).__name__, texts)
     flags += _fields(settings.network, [f.name for f in dataclasses.fields(settings.network)], "network", texts)
+    text, warm = "data that the policy is cloned from first: an .npz file, or minari:NAME", settings.warm_start
+    flags.append(Flag("warm_start", str | None, text, None if warm is None else warm.data, metavar="DATA"))
     text = "divide rewards by the standard deviation of their running discounted sum"
     scaling = settings.reward_scaling
     flags.append(Flag("reward_scaling", bool, text, scaling is not None, on_and_off=True, group="rewards"))

@@ -15,5 +15,6 @@ from .steps import GradientNoise as GradientNoise
 from .steps import init_learner as init_learner
 from .steps import Learner as Learner
 from .steps import no_noise as no_noise
+from .steps import random_order as random_order
 from .steps import reached_by as reached_by
 from .steps import towards as towards

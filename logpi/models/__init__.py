@@ -14,6 +14,7 @@ from .base import Memory as Memory
 from .base import Output as Output
 from .base import refresh as refresh
 from .base import unroll as unroll
+from .base import with_chance as with_chance
 from .base import WithoutCritic as WithoutCritic
 from .build import as_actor_critic as as_actor_critic
 from .build import make_actor_critic as make_actor_critic

@@ -73,6 +73,11 @@ class Deterministic(AbstractPolicy):
         return Point(distribution.mode()), memory
 
 
+def with_chance(policy: AbstractPolicy) -> AbstractPolicy:
+    """The policy that gives events a probability: itself, or the one whose modes it takes."""
+    return with_chance(policy.policy) if isinstance(policy, Deterministic) else policy
+
+
 def refresh(policy: AbstractPolicy, start: Bool[Array, ""], memory: Memory) -> Memory:
     """The memory to act with: a new one where the observation is the first of an episode."""
     return jax.tree.map(lambda new, old: jnp.where(start, new, old), policy.initial_memory(), memory)

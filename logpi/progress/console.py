@@ -12,7 +12,7 @@ from ..errors import printable
 from ..runs.files import finite
 from ..runs.metrics import recent_return
 from ..statistics.intervals import mean_interval
-from .events import Advanced, Compiled, Compiling, Evaluated, Event, Filmed, Finished, Planned, Warned
+from .events import Advanced, Compiled, Compiling, Evaluated, Event, Filmed, Finished, Planned, WarmStarted, Warned
 
 SECONDS_BETWEEN_LINES = 5.0
 NEWEST_ROWS = 4096
@@ -136,6 +136,8 @@ class PlainProgress:
             case Compiled(seconds):
                 self._lines.say(f"compiled in {seconds:.1f} s")
                 self._last = time.monotonic()
+            case WarmStarted(rows, seconds):
+                self._lines.say(warm_start_line(rows, seconds))
             case Advanced(rows, steps, seconds):
                 self._tracker.add(rows, steps, seconds)
                 if time.monotonic() - self._last >= self._every:
@@ -200,6 +202,24 @@ def evaluation_line(rows: list[dict[str, Any]]) -> str:
         low, mean, high = (finite(x) for x in (found.low, found.value, found.high))
     between = "" if low is None or high is None else f" [{_short(low)}, {_short(high)}]"
     return f"evaluated after {update:,} updates: return{seeds} {_short(mean)}{between}"
+
+
+def warm_start_line(rows: list[dict[str, Any]], seconds: float) -> str:
+    """What a warm start came to: the log-probability of held-out actions, over seeds if there are several.
+
+    Behind ± is the half of a 95 % interval, of one seed over its rows, as if these were independent.
+    """
+    first, seeds = rows[0], f" of {len(rows)} seeds" if len(rows) > 1 else ""
+    line = f"warm start: {first['rows']:,} rows, {first['epochs']:,} epochs, {seconds:.1f} s"
+    if first["after"] is None:
+        return line
+    before, after = (np.array([row[name] for row in rows], np.float64) for name in ("before", "after"))
+    if len(rows) == 1:
+        margin = 1.96 * first["error"]
+    else:
+        found = mean_interval(after)
+        margin = found.high - found.value
+    return f"{line}; held-out log-probability{seeds} {before.mean():.3g} -> {after.mean():.3g} ± {margin:.2g}"
 
 
 def pace(now: ProgressSnapshot) -> list[str]:

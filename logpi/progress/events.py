@@ -46,6 +46,19 @@ class Compiled:
 
 
 @dataclasses.dataclass(frozen=True)
+class WarmStarted:
+    """The policies were cloned from data, as `warm_start` says, before the first update.
+
+    `rows` are one for each seed: seed, rows (that were learned from), epochs, held_out (rows that were not), and of
+    these the mean log-probability of their actions `before` and `after`, in nats, with the standard error of the
+    latter, `error`. Where nothing is held out, these three are `None`.
+    """
+
+    rows: list[dict[str, Any]]
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
 class Advanced:
     """Some iterations of every seed are done: one row of the metrics or more.
 
@@ -122,7 +135,7 @@ class Finished:
     stopped: str = ""  # why a callback ended it, in its words
 
 
-Event = Planned | Compiling | Compiled | Advanced | Evaluated | Filmed | Warned | Finished
+Event = Planned | Compiling | Compiled | WarmStarted | Advanced | Evaluated | Filmed | Warned | Finished
 
 # Hears every event, in the thread that trains. What it returns is dropped. What it raises ends the training as a fault
 # does: what was learned is saved for `resume` to go on from, and is the `run` of the exception, which is raised again.

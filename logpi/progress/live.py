@@ -15,8 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ..errors import printable
-from .console import evaluation_line, pace, plan_lines, ProgressSnapshot, ProgressTracker
-from .events import Advanced, Compiled, Compiling, Evaluated, Event, Filmed, Finished, Planned, Warned
+from .console import evaluation_line, pace, plan_lines, ProgressSnapshot, ProgressTracker, warm_start_line
+from .events import Advanced, Compiled, Compiling, Evaluated, Event, Filmed, Finished, Planned, WarmStarted, Warned
 
 
 class TerminalProgress:
@@ -43,6 +43,8 @@ class TerminalProgress:
                 self._stop()
                 self._console.print(Text(f"compiled in {seconds:.1f} s", "dim"))
                 self._start(Spinner("dots", Text("the first rollout")), refreshing=True)
+            case WarmStarted(rows, seconds):
+                self._console.print(Text(warm_start_line(rows, seconds), "dim"))
             case Advanced(rows, steps, seconds):
                 self._tracker.add(rows, steps, seconds)
                 if self._live is None or self._live.auto_refresh:

@@ -13,7 +13,7 @@ from ..errors import missing
 from ..measurements import RETURN
 from ..runs.metrics import real_columns
 from ..runs.schema import to_json
-from .events import Advanced, Compiled, Compiling, Evaluated, Event, Filmed, Finished, Planned, Warned
+from .events import Advanced, Compiled, Compiling, Evaluated, Event, Filmed, Finished, Planned, WarmStarted, Warned
 from .video import as_gif
 
 _NO_CURVE = ("seed", "iteration", "steps", "return_squares")  # these place a row, or are there for its error alone
@@ -60,7 +60,7 @@ class TensorBoard:
             case Finished():
                 for writer in self._writers.values():
                     writer.close()
-            case Compiling() | Compiled():
+            case Compiling() | Compiled() | WarmStarted():
                 pass
 
 
@@ -119,7 +119,7 @@ class WandB:
             case Finished(interrupted):
                 for run in self._runs.values():
                     run.finish(exit_code=int(interrupted))
-            case Compiling() | Compiled():
+            case Compiling() | Compiled() | WarmStarted():
                 pass
 
     def _begin(self, plan: Planned, seed: int) -> Any:

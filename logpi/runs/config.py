@@ -26,12 +26,18 @@ _KINDS = {
     "env": str, "model": str, "versions": dict, "seeds": tuple, "settings": Settings,
     "obs_space": spaces.Space, "action_space": spaces.Space, "measurements": tuple,
     "run_id": str, "fault_tolerance": FaultTolerance, "processes": int,  # which a truth is too
-    "evaluation_plan": EvaluationPlan | None,
+    "evaluation_plan": EvaluationPlan | None, "warm_started": tuple,
 }  # fmt: skip
 # Of schema 2, whose algorithms all measured the same.
 _ADDED = {"measurements": PPO.measurements}
 # What folders of an older logpi do not say.
-_LATER = {"run_id": "", "fault_tolerance": FaultTolerance(), "processes": False, "evaluation_plan": None}
+_LATER = {
+    "run_id": "",
+    "fault_tolerance": FaultTolerance(),
+    "processes": False,
+    "evaluation_plan": None,
+    "warm_started": (),
+}
 
 
 def read_entries(folder: Path) -> dict[str, Any]:
@@ -134,6 +140,8 @@ def _check(path: Path, found: dict[str, Any]) -> None:
             raise InputError(f"{path} has {shown(text)} for {name}, which is no plain text: the run folder is damaged.")
     if not all(isinstance(measurement, Measurement) for measurement in found["measurements"]):
         raise InputError(f"{path} has {shown(found['measurements'])} for measurements: the run folder is damaged.")
+    if not all(isinstance(row, dict) for row in found["warm_started"]):
+        raise InputError(f"{path} has {shown(found['warm_started'])} for warm_started{_DAMAGED}.")
     if found["processes"] < 0:
         raise InputError(f"{path} has {found['processes']} for processes{_DAMAGED}.")
     if not isinstance(found["settings"].network, Network):
@@ -189,7 +197,8 @@ def given_settings(folder: Path, kept: Settings, given: Settings | None) -> Sett
     if not isinstance(given, Settings):
         raise InputError(f"settings is {shown(given)}, but it must be a logpi.Settings: give Settings(...).")
     for path, mine, theirs in differences(to_json(kept), to_json(given)):
-        if path != "settings.source":
+        unsaid = path == "settings.warm_start.sha256" and theirs == "''"  # of data that were not read again
+        if path != "settings.source" and not unsaid:
             raise InputError(
                 f"{path} is {theirs}, but the run in {folder} was trained with {mine}: give the settings that it was "
                 "trained with."

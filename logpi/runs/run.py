@@ -92,6 +92,7 @@ class Run:
     evaluation_plan: EvaluationPlan | None = None
     evaluations: Sequence[dict[str, Any]] = ()  # on the way: one row for each and each seed, as `evaluations.jsonl`
     bests: tuple[Best, ...] = ()  # of each seed, where there were evaluations on the way
+    warm_started: tuple[dict[str, Any], ...] = ()  # a row for each seed: how likely the policy found the data's actions
 
     def __post_init__(self):
         if self.named == BY_ENV:
@@ -121,7 +122,7 @@ class Run:
         """What `config.json` holds."""
         names = (
             "seeds", "model", "settings", "obs_space", "action_space", "measurements", "summary", "versions", "run_id",
-            "fault_tolerance", "processes", "evaluation_plan",
+            "fault_tolerance", "processes", "evaluation_plan", "warm_started",
         )  # fmt: skip
         told = {"env": self.env, "named": self.named and {"suite": self.named.suite, "options": self.named.options}}
         return told | {name: getattr(self, name) for name in names}
@@ -408,5 +409,7 @@ def read_config(folder: Path) -> Run:
     return Run(
         entries["env"], entries["settings"], entries["seeds"], (), entries["obs_space"], entries["action_space"], [],
         entries["summary"], entries["versions"], entries["measurements"], entries["model"],
-        **{name: entries[name] for name in ("named", "run_id", "fault_tolerance", "processes", "evaluation_plan")},
+        **{name: entries[name] for name in (
+            "named", "run_id", "fault_tolerance", "processes", "evaluation_plan", "warm_started",
+        )},
     )  # fmt: skip

@@ -21,6 +21,7 @@ from .. import spaces
 from ..advantages import Standardised, Unchanged
 from ..algorithms import A2C, ARS, DDPG, ES, IMPALA, NPG, PGPE, PPO, REINFORCE, SAC, TD3, TRPO
 from ..credit import GAE, MonteCarlo, NStep, VTrace
+from ..demonstrations import WarmStart
 from ..errors import check_whole, InputError, said, shown
 from ..experience import Latest, Replay
 from ..learners.optimisers import Adam, SGD
@@ -34,7 +35,7 @@ from .settings import Settings
 PARTS: list[type] = [
     PPO, A2C, REINFORCE, TRPO, NPG, IMPALA, SAC, TD3, DDPG, PGPE, ES, ARS, GAE, MonteCarlo, NStep, VTrace,
     Standardised, Unchanged, Latest, Replay, Adam, SGD, Network, RewardScaling, Settings, Measurement, Every,
-    FaultTolerance, EvaluationPlan,
+    FaultTolerance, EvaluationPlan, WarmStart,
 ]  # fmt: skip
 SPACES = (spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary, spaces.Box, spaces.Dict, spaces.Tuple)
 KNOWN: dict[str, Any] = {kind.__name__: kind for kind in (*PARTS, *SPACES)}
@@ -101,13 +102,18 @@ def own_parts(value: Any, path: str = "settings") -> list[str]:
         return [path]
     if type(value) not in PARTS:
         return []
-    return [p for f in dataclasses.fields(value) for p in own_parts(getattr(value, f.name), f"{path}.{f.name}")]
+    return [p for name in _written(type(value)) for p in own_parts(getattr(value, name), f"{path}.{name}")]
+
+
+def _written(kind: type) -> list[str]:
+    """The fields of a kind that files hold."""
+    return [f.name for f in dataclasses.fields(kind) if f.metadata.get("written", True)]
 
 
 @functools.lru_cache(maxsize=256)
 def _hints(kind: type) -> dict[str, Any]:
     hints = typing.get_type_hints(kind)
-    return {f.name: hints[f.name] for f in dataclasses.fields(kind)}
+    return {name: hints[name] for name in _written(kind)}
 
 
 def _is_one(value: Any, hint: Any) -> bool:
@@ -215,7 +221,7 @@ def to_json(value: Any) -> Any:
 def _described(value: Any) -> Any:
     """In words that JSON knows, or holding what can be described again."""
     if type(value).__name__ in KNOWN and KNOWN[type(value).__name__] is type(value):
-        return {"kind": type(value).__name__, **{f.name: getattr(value, f.name) for f in dataclasses.fields(value)}}
+        return {"kind": type(value).__name__, **{name: getattr(value, name) for name in _written(type(value))}}
     if isinstance(value, (np.ndarray, np.generic, jax.Array)):
         return np.asarray(value).tolist()
     return {"custom": value.text if isinstance(value, Custom) else _printed(value)}

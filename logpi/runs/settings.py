@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 from typing import Any, Literal
 
 from ..algorithms import AbstractAlgorithm, PPO
+from ..demonstrations import as_warm_start, WarmStart
 from ..errors import (
     check_fields,
     check_flag,
@@ -44,6 +45,8 @@ class Settings:
     """What happens to rewards on their way to the algorithm."""
     overlap: bool = False
     """The next rollout is collected while the algorithm learns from the last, so by the policy before."""
+    warm_start: WarmStart | None = dataclasses.field(default=None, metadata={"whole": True})
+    """Data that the policy is cloned from before the first update: an .npz file, or minari:NAME."""
     log_every: int | None = None
     """Iterations in a row of the metrics; as few as make 16 agent steps, if not given."""
     source: str = "logpi's defaults"
@@ -85,17 +88,17 @@ class Settings:
             )
         if check_flag("overlap", self.overlap) and self.is_known:
             _check_lag(self.algorithm)
+        check_kind("warm_start", self.warm_start, WarmStart, 'WarmStart("demonstrations.npz")', optional=True)
         if self.reward_scaling is not None:
-            check_part("reward_scaling", self.reward_scaling, "RewardScaling()")
-            if self.is_known:
-                _check_scaling(self.algorithm)
+            _check_scaling(self)
 
     def with_(self, **changes: Any) -> "Settings":
         """These settings with other values for some names, and all the rest as it is.
 
         A name is that of a field of the settings or of any part of them: `settings.with_(learning_rate=1e-3, clip=0.1,
         width=128, credit=GAE(0.99, 0.9))`. Parts are replaced before the numbers in them. `reward_scaling=True` scales
-        by the sums under the discount of the credit, `False` not at all. What is changed is added to `source`.
+        by the sums under the discount of the credit, `False` not at all. `warm_start` is one, or its data alone; the
+        numbers in it are its own. What is changed is added to `source`.
 
         Raises `InputError` for a name that there is not, with the nearest, and for a value that cannot be.
         """
@@ -103,6 +106,8 @@ class Settings:
             credit = getattr(changes.get("algorithm", self.algorithm), "credit", None)
             gamma = changes.get("gamma", getattr(changes.get("credit", credit), "gamma", 0.99))
             changes["reward_scaling"] = (self.reward_scaling or RewardScaling(gamma=gamma)) if on else None
+        if changes.get("warm_start") is not None:
+            changes["warm_start"] = as_warm_start(changes["warm_start"])
         if "algorithm" in changes and self.is_known and self.algorithm.action_distribution in BOUNDED:
             changes.setdefault("actions", "auto")  # it was the other algorithm that rescaled them
         made, known = _replaced(self, changes)
@@ -155,10 +160,11 @@ def _check_lag(algorithm: AbstractAlgorithm) -> None:
         )
 
 
-def _check_scaling(algorithm: AbstractAlgorithm) -> None:
+def _check_scaling(settings: Settings) -> None:
     """Raises `InputError` for rewards that are scaled by what was known when they were collected, and kept."""
-    if algorithm.experience.capacity:
-        name = type(algorithm).__name__
+    check_part("reward_scaling", settings.reward_scaling, "RewardScaling()")
+    if settings.is_known and settings.algorithm.experience.capacity:
+        name = type(settings.algorithm).__name__
         raise InputError(
             f"reward_scaling is given, but {name} keeps its rewards, where each would be scaled by what was known at "
             "its time: leave it out (reward_scaling=False)."
@@ -188,7 +194,7 @@ def _replaced(part: Any, changes: dict[str, Any]) -> tuple[Any, set[str]]:
         known.add(field.name)
         before = getattr(part, field.name)
         after = changes.get(field.name, before)
-        if dataclasses.is_dataclass(after) and not isinstance(after, type):
+        if dataclasses.is_dataclass(after) and not isinstance(after, type) and not field.metadata.get("whole"):
             after, names = _replaced(after, changes)
             known |= names
         if after is not before:

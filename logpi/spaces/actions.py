@@ -192,6 +192,32 @@ def note_on(space: Space, actions: str) -> str:
 ACTION_MAPS = {"auto": fit_to, "clip": clip_to, "rescale": rescale_to}
 
 
+def as_drawn(space: Space, actions: str, action: Member) -> Member:
+    """Members of a space, with any axes before those of one, as a policy would have drawn them: the way back.
+
+    `ACTION_MAPS[actions]` leads from these to the members again. A number at a bound may have been drawn beyond it;
+    the bound itself stands for it. NumPy's arrays in, and out.
+    """
+    return mapped(space, lambda part, one: _part_as_drawn(part, actions, np.asarray(one)), action)
+
+
+def _part_as_drawn(space: Space, actions: str, action: np.ndarray) -> np.ndarray:
+    match space:
+        case Discrete():
+            return action - space.start
+        case MultiDiscrete():
+            lead = action.shape[: action.ndim - len(shape_of(space))]
+            return action.reshape(*lead, len(space.sizes)) - np.asarray(space.starts or 0, action.dtype)
+        case Box() if actions == "rescale" or (actions == "auto" and is_far(space)):
+            low, high = (bound.astype(np.float64) for bound in _finite_bounds(space))
+            width = np.where(high > low, high - low, np.inf)  # where there is one number alone, all lead to it
+            return (2 * (action - low) / width - 1).clip(-1, 1).astype(np.float32)
+        case Box():
+            return action.astype(np.float32)
+        case _:
+            return action
+
+
 @functools.lru_cache(maxsize=256)
 def typed_for(space: Space) -> Callable[[Member], Member]:
     """A function that brings actions from 32 bits to the type of their space: members of it, in new arrays.

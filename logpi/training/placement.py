@@ -5,6 +5,7 @@ whether environments are compiled.
 """
 
 import concurrent.futures
+import functools
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from jaxtyping import Array, Int, PRNGKeyArray, PyTree
 from ..models import Network, WithoutCritic
 from .loop import CompiledLoop, HostLoop, Trainer, TrainingState
 
+_WARMING = 0x3A4  # sets the keys of warm starts apart from those of networks
 LOOK = 0.5  # seconds between two looks at what is going on
 
 
@@ -60,9 +62,18 @@ def make_loop(trainer: Trainer, state: TrainingState) -> CompiledLoop | HostLoop
 
 
 def begin(
-    trainer: Trainer, network: Any, num_updates: int, seeds: Sequence[int], resume: bool, opened: Callable[[Any], None]
+    trainer: Trainer,
+    network: Any,
+    num_updates: int,
+    seeds: Sequence[int],
+    resume: bool,
+    opened: Callable[[Any], None],
+    *,
+    warming: Callable[[PyTree, PRNGKeyArray], PyTree] | None = None,
 ) -> tuple[list[TrainingState], CompiledLoop | HostLoop]:
     """The first state of every seed, and the loop for them all.
+
+    `warming` is what is done to the networks of each before, with a key of its own.
 
     `opened` hears of every state of a rollout as soon as it is there, so that its environments are closed whatever
     happens. With `resume`, environments on the host are left out: they are made once it is known where they go on.
@@ -73,14 +84,15 @@ def begin(
         # The loop needs the shapes of a state only, so the two programs compile side by side.
         shapes = eqx.filter_eval_shape(_start_compiled, trainer, network, wanted, keys[0])
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            starting = pool.submit(lambda: [_start_compiled(trainer, network, wanted, key) for key in keys])
+            start = _start_compiled if warming is None else functools.partial(_start_warm, warming)
+            starting = pool.submit(lambda: [start(trainer, network, wanted, key) for key in keys])
             loop = make_loop(trainer, shapes)
             return starting.result(), loop
     states = []
     for key in keys:
         model_key, key = jax.random.split(key)
         start = trainer.blank if resume and not trainer.rollout.compiled else trainer.init
-        states.append(_with_own_arrays(start(build(trainer, network, model_key), wanted, key)))
+        states.append(_with_own_arrays(start(_warmed(warming, trainer, network, model_key), wanted, key)))
         opened(states[-1].rollout)
     return states, make_loop(trainer, states[0])
 
@@ -103,6 +115,11 @@ def build(trainer: Trainer, network: Any, key: PRNGKeyArray) -> PyTree:
     )
 
 
+def _warmed(warming: Callable[..., PyTree] | None, trainer: Trainer, network: Any, key: PRNGKeyArray) -> PyTree:
+    networks = build(trainer, network, key)
+    return networks if warming is None else warming(networks, jax.random.fold_in(key, _WARMING))
+
+
 def name_of(networks: PyTree) -> str:
     """What to call networks of the user's own."""
     inner = networks.policy if isinstance(networks, WithoutCritic) else networks
@@ -120,3 +137,16 @@ def _start_compiled(trainer: Trainer, network: Any, num_updates: Int[Array, ""],
     # As a program of its own: one operation after the other, XLA would compile each for itself.
     model_key, key = jax.random.split(key)
     return trainer.init(_build(trainer, network, model_key), num_updates, key)
+
+
+def _start_warm(
+    warming: Callable[..., PyTree], trainer: Trainer, network: Any, num_updates: Int[Array, ""], key: PRNGKeyArray
+) -> TrainingState:
+    """As `_start_compiled`, with something done to the networks between the two."""
+    model_key, key = jax.random.split(key)
+    return _init(trainer, _warmed(warming, trainer, network, model_key), num_updates, key)
+
+
+@eqx.filter_jit
+def _init(trainer: Trainer, networks: PyTree, num_updates: Int[Array, ""], key: PRNGKeyArray) -> TrainingState:
+    return trainer.init(networks, num_updates, key)

@@ -11,7 +11,7 @@ from typing import Any
 from ..envs.sources import processes_of
 from ..errors import check_flag, check_path, InputError, interruption, shown
 from ..measurements import Measurement
-from ..progress.events import Compiled, Compiling, Planned, Warned
+from ..progress.events import Compiled, Compiling, Planned, WarmStarted, Warned
 from ..rollout import AbstractRollout, close_or_warn
 from ..runs.arrays import check_storable, save_arrays
 from ..runs.checkpoints import (
@@ -95,8 +95,7 @@ class Session:
         started = time.perf_counter()
         with contextlib.ExitStack() as opened:  # the environments, which are closed however this ends
             states, loop, kept = self._begin(trainer, opened)
-            starting = time.perf_counter() - started
-            self.task.listener(Compiled(starting))
+            starting = self._tell_begun(time.perf_counter() - started)
             at, fault = self._trained(trainer, loop, states, kept, starting, where)
             if at.left_behind:  # what does not answer cannot be closed either
                 opened.pop_all()
@@ -115,6 +114,15 @@ class Session:
             )  # fmt: skip
         return run
 
+    def _tell_begun(self, seconds: float) -> float:
+        """Tells of the states that there are after so many seconds, and returns how many of these went by compiling."""
+        warming = self.task.warming
+        compiling = seconds if warming is None else seconds - warming.seconds
+        self.task.listener(Compiled(compiling))
+        if warming is not None:
+            self.task.listener(WarmStarted(list(self.task.warm_started), warming.seconds))
+        return compiling
+
     def _begin(
         self, trainer: Trainer, opened: contextlib.ExitStack
     ) -> tuple[list[TrainingState], CompiledLoop | HostLoop, "Before"]:
@@ -127,8 +135,11 @@ class Session:
 
         network = self.task.settings.network if self.task.model is None else self.task.model
         states, loop = begin(
-            trainer, network, self.task.settings.num_updates, self.task.seeds, self.task.resume, will_close
-        )
+            trainer, network, self.task.settings.num_updates, self.task.seeds, self.task.resume, will_close,
+            warming=(warming := self.task.warming),
+        )  # fmt: skip
+        if warming is not None:
+            self.task.warm_started = warming.of_seeds(self.task.seeds)
         if self.task.model is not None:
             self.model_name = name_of(trainer.networks(states[0]))
             check_storable(trainer.stored(states[0]))
@@ -300,7 +311,7 @@ class Session:
             task.source.name, task.settings, task.seeds, (), task.rollout.obs_space, task.rollout.action_space, (), {},
             versions(), self._measurements, self.model_name,
             None if isinstance(task.environment, str) else task.environment, task.source.named, task.run_id,
-            task.fault_tolerance, processes_of(task.source), self._plan,
+            task.fault_tolerance, processes_of(task.source), self._plan, warm_started=task.warm_started,
         )  # fmt: skip
         if at is None:
             return run

@@ -27,6 +27,7 @@ from ..rollout import AbstractRollout
 from ..rollout.base import compute_inline
 from ..rollout.make import make_rollout
 from ..rollout.memory import check_experience, check_network
+from ..runs.checkpoints import FOLDER, listed
 from ..runs.config import given_settings, MOST_SEEDS, own_env
 from ..runs.options import evaluation_plan, EvaluationPlan, Every, FaultTolerance, KEPT
 from ..runs.presets import algorithm_name, AlgorithmName, GENERAL, preset
@@ -37,6 +38,7 @@ from ..transforms import RewardScaling
 from .cache import compilation_cache
 from .session import Session
 from .underway import Task
+from .warm_start import warm_starting
 
 
 def chosen_settings(
@@ -112,6 +114,8 @@ def train(
       `Settings`. `changes`: other settings, and numbers of the algorithm, its parts and the network by their names, as
       in `Settings.with_`: `overlap=True, learning_rate=1e-3, gamma=0.999, clip=0.1, width=128`. What is not given is
       the preset's for this environment and algorithm (`logpi.preset` shows it); `settings` are taken in its place.
+    - `warm_start`, one of the `changes`: data that the policy is cloned from before the first update. An `.npz` file
+      with `observations` and `actions`, "minari:NAME", a pair of arrays; or `logpi.WarmStart(data, epochs=...)`.
     - `seed`, or `seeds`: how many (0, 1, ...) or which; they run side by side, and each gives what it gives alone.
     - `model`: a policy of the user's own, or a function `(obs_space, action_space, key)` that makes one.
     - `out`: the run folder, written while training goes on; without it, `Run.save` writes one.
@@ -187,7 +191,7 @@ def resume(
     plan = plan_again(config, evaluate_every, stop_at, settings.num_updates)
     task = Task(
         source, settings, config.seeds, rollout, model, environment, folder, True, fault_tolerance, plan,
-        resume=True, run_id=config.run_id,
+        resume=True, warm_started=config.warm_started, run_id=config.run_id,
     )  # fmt: skip
     return _run(task, progress, callbacks)
 
@@ -206,10 +210,24 @@ def plan_again(config: Run, evaluate_every: Any, stop_at: Any, num_updates: int)
 
 
 def _run(task: Task, progress: Any, callbacks: Any) -> Run:
-    """A task, with those who hear of it."""
+    """A task, with what it begins from and those who hear of it."""
+    task = _with_warm_start(task)
     with contextlib.closing(progress_display(progress)) as display:
         heard = fan_out(display, as_callbacks(callbacks))
         return Session(dataclasses.replace(task, listener=heard)).run()
+
+
+def _with_warm_start(task: Task) -> Task:
+    """The task with the data that it begins from, and with settings that name them.
+
+    One that goes on from a checkpoint has been warmed before that, and needs them no more.
+    """
+    how = task.settings.warm_start
+    if how is None or (task.resume and listed(Path(str(task.out)) / FOLDER)):
+        return task
+    warming = warm_starting(task.settings, how, task.rollout, own=task.model is not None)
+    named = dataclasses.replace(task.settings, warm_start=warming.how)
+    return dataclasses.replace(task, settings=named, warming=warming)
 
 
 def _opened(env: Any, options: dict[str, Any] | None, processes: bool | int, restart: bool) -> EnvSource:

@@ -30,6 +30,7 @@ from .monitors import Monitors
 from .nonfinite import Fault, find_fault
 from .placement import side_by_side
 from .signals import Interruption
+from .warm_start import WarmStarting
 
 CHUNK_SECONDS = 0.3  # how long the loop runs between two looks at it
 
@@ -50,6 +51,8 @@ class Task:
     evaluation_plan: EvaluationPlan | None = None
     listener: Listener = dataclasses.field(default_factory=fan_out)
     resume: bool = False
+    warming: WarmStarting | None = None  # what is done to the networks of each seed before the first update
+    warm_started: tuple[dict[str, Any], ...] = ()  # what that showed, of each seed
     run_id: str = dataclasses.field(default_factory=lambda: secrets.token_hex(16))
 
 
@@ -119,6 +122,8 @@ class Underway:
         total, fault = self.task.settings.num_updates, None
         self.checkpoints.started(self.iteration)
         try:
+            if self.task.warming is not None and not self.iteration:  # so that its data are needed no more
+                self._write()
             self._evaluate()
             while self.iteration < total and not self.interruption.is_set() and not self.stopped:
                 self._round(total)

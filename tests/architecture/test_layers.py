@@ -18,7 +18,7 @@ LAYERS = (
     ("errors", "trajectory", "surrogates", "measurements", "_lazy", "_version"),
     ("parameters", "derivatives", "spaces", "statistics", "jaxprs", "credit", "advantages", "experience"),
     ("distributions", "envs", "learners", "transforms"),
-    ("estimators",),
+    ("estimators", "demonstrations"),
     ("estimation", "models"),
     ("rollout", "batch"),
     ("algorithms", "evaluation"),

@@ -122,7 +122,7 @@ def other(value: Any, kind: Any) -> Any:
         return {"auto": "rescale", "none": "gru", "tanh": "relu", "relu": "tanh", "rescale": "clip"}[value]
     if value is None:
         named = [part for part in typing.get_args(kind) if typing.get_origin(part) is typing.Literal]
-        return typing.get_args(named[0])[0] if named else 2
+        return typing.get_args(named[0])[0] if named else "minari:some/data-v0" if str in typing.get_args(kind) else 2
     if type(value) is int:
         return value + 1
     return 0.5 if value != 0.5 else 1.0
