@@ -138,12 +138,7 @@ class WarmStarting:
     def __call__(self, networks: PyTree, key: PRNGKeyArray) -> PyTree:
         """The networks, cloned. Raises `InputError` where that cannot be, or leads to numbers that are not finite."""
         started, count = time.perf_counter(), self.rows.weight.size
-        policy = with_chance(self.algorithm.policy(networks))
-        if jax.tree.leaves(policy.initial_memory()):
-            raise InputError(
-                "warm_start takes rows one by one, but the policy remembers those before: leave its memory out "
-                "(--memory none), or the warm start."
-            )
+        _check_memory(bool(jax.tree.leaves(self.algorithm.policy(networks).initial_memory())))
         found = cloned(
             self.algorithm, networks, self.rows, self.how.optimiser, num_epochs=self.how.epochs,
             batch_size=self.how.batch_size, num_held_out=num_held_out(self.how, count), key=key,
@@ -178,6 +173,14 @@ class WarmStarting:
             )
 
 
+def _check_memory(remembers: bool) -> None:
+    if remembers:
+        raise InputError(
+            "warm_start takes rows one by one, but the policy remembers those before: leave its memory out (--memory "
+            "none), or the warm start."
+        )
+
+
 def num_held_out(how: WarmStart, count: int) -> int:
     """How many rows are not learned from: none, or two and more, of which a standard error can be had."""
     return max(2, round(how.holdout * count)) if how.holdout else 0
@@ -194,6 +197,7 @@ def warm_starting(settings: Settings, how: WarmStart, rollout: AbstractRollout, 
             f"warm_start climbs the density of actions, but the policy of {type(settings.algorithm).__name__} is "
             "without chance and has none: take an algorithm that draws its actions, as ppo or sac."
         )
+    _check_memory(settings.network.remembers and not own)
     how = how.read()
     given = fitting(how.rows, how.data, rollout.obs_space, rollout.action_space)
     if given.num_rows <= num_held_out(how, given.num_rows):
