@@ -80,18 +80,19 @@ def begin(
     """
     wanted = jnp.asarray(num_updates)  # an array: so it is compiled once for all numbers
     keys = [jax.random.key(seed) for seed in seeds]
-    if trainer.rollout.compiled and isinstance(network, Network):
+    if trainer.rollout.compiled and isinstance(network, Network) and warming is None:
         # The loop needs the shapes of a state only, so the two programs compile side by side.
         shapes = eqx.filter_eval_shape(_start_compiled, trainer, network, wanted, keys[0])
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            start = _start_compiled if warming is None else functools.partial(_start_warm, warming)
-            starting = pool.submit(lambda: [start(trainer, network, wanted, key) for key in keys])
+            starting = pool.submit(lambda: [_start_compiled(trainer, network, wanted, key) for key in keys])
             loop = make_loop(trainer, shapes)
             return starting.result(), loop
     states = []
+    start = trainer.blank if resume and not trainer.rollout.compiled else trainer.init
+    if trainer.rollout.compiled and isinstance(network, Network):
+        start = functools.partial(_init, trainer)
     for key in keys:
         model_key, key = jax.random.split(key)
-        start = trainer.blank if resume and not trainer.rollout.compiled else trainer.init
         states.append(_with_own_arrays(start(_warmed(warming, trainer, network, model_key), wanted, key)))
         opened(states[-1].rollout)
     return states, make_loop(trainer, states[0])
@@ -137,14 +138,6 @@ def _start_compiled(trainer: Trainer, network: Any, num_updates: Int[Array, ""],
     # As a program of its own: one operation after the other, XLA would compile each for itself.
     model_key, key = jax.random.split(key)
     return trainer.init(_build(trainer, network, model_key), num_updates, key)
-
-
-def _start_warm(
-    warming: Callable[..., PyTree], trainer: Trainer, network: Any, num_updates: Int[Array, ""], key: PRNGKeyArray
-) -> TrainingState:
-    """As `_start_compiled`, with something done to the networks between the two."""
-    model_key, key = jax.random.split(key)
-    return _init(trainer, _warmed(warming, trainer, network, model_key), num_updates, key)
 
 
 @eqx.filter_jit
