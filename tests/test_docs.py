@@ -12,6 +12,7 @@ import sys
 import webbrowser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import logpi
@@ -109,6 +110,8 @@ def test_a_command_of_the_pages_runs(
         for folder in re.findall(r"runs/\w+", line):
             (tmp_path / "runs").mkdir(exist_ok=True)
             shutil.copytree(a_run, tmp_path / folder, dirs_exist_ok=True)
+    if "--warm-start" in words:
+        np.savez(words[words.index("--warm-start") + 1], observations=np.zeros((20, 4)), actions=np.arange(20) % 2)
     status = main([*words, *SHORTER.get(words[0], "").split()])
     assert status in ((0, 1) if words[0] == "audit" else (0,)), capsys.readouterr().err
 

@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[1]
 KATEX = ROOT / "logpi" / "explain" / "assets" / "vendor" / "katex"
 REPOSITORY_LINK = re.compile(r"\[([^\]]+)\]\((?:\.\./)+(?:examples|tests|benchmarks)/[^)]*\)")
 MODULES = (
-    "algorithms", "audit", "batch", "credit", "distributions", "envs", "errors", "estimation", "estimators",
-    "evaluation.evaluate", "explain", "learners", "models", "models.heads", "progress.events", "report", "rollout",
+    "algorithms", "audit", "batch", "credit", "demonstrations", "distributions", "envs", "errors", "estimation",
+    "estimators", "evaluation.evaluate", "explain", "learners", "models", "models.heads", "progress.events", "report", "rollout",
     "runs.run", "runs.settings", "spaces", "surrogates", "training.train", "trajectory", "transforms",
 )  # fmt: skip
 
