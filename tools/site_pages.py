@@ -17,8 +17,8 @@ KATEX = ROOT / "logpi" / "explain" / "assets" / "vendor" / "katex"
 REPOSITORY_LINK = re.compile(r"\[([^\]]+)\]\((?:\.\./)+(?:examples|tests|benchmarks)/[^)]*\)")
 MODULES = (
     "algorithms", "audit", "batch", "credit", "demonstrations", "distributions", "envs", "errors", "estimation",
-    "estimators", "evaluation.evaluate", "explain", "learners", "models", "models.heads", "progress.events", "report", "rollout",
-    "runs.run", "runs.settings", "spaces", "surrogates", "training.train", "trajectory", "transforms",
+    "estimators", "evaluation.evaluate", "explain", "learners", "models", "models.heads", "progress.events", "report",
+    "rollout", "runs.run", "runs.settings", "spaces", "surrogates", "training.train", "trajectory", "transforms",
 )  # fmt: skip
 
 

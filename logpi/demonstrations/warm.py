@@ -54,6 +54,11 @@ class WarmStart:
         if not str(self.data).isprintable():
             raise InputError(f"warm_start is {shown(self.data)}, but it must be on one line: give another name.")
 
+    @property
+    def has_name(self) -> bool:
+        """Whether there is a name by which its data are read again."""
+        return self.data != ARRAYS
+
     def _set(self, **fields: Any) -> None:
         for name, value in fields.items():
             object.__setattr__(self, name, value)
@@ -65,7 +70,7 @@ class WarmStart:
         """
         if self.rows is not None:
             return self
-        if self.data == ARRAYS:
+        if not self.has_name:
             raise InputError(
                 "warm_start was given as arrays, of which a run keeps the checksum alone: give them again, in Python, "
                 "as warm_start=."

@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -137,7 +138,7 @@ class PlainProgress:
                 self._lines.say(f"compiled in {seconds:.1f} s")
                 self._last = time.monotonic()
             case WarmStarted(rows, seconds):
-                self._lines.say(warm_start_line(rows, seconds))
+                self._lines.say(f"{warm_start_line(rows)}, in {seconds:.1f} s")
             case Advanced(rows, steps, seconds):
                 self._tracker.add(rows, steps, seconds)
                 if time.monotonic() - self._last >= self._every:
@@ -204,13 +205,13 @@ def evaluation_line(rows: list[dict[str, Any]]) -> str:
     return f"evaluated after {update:,} updates: return{seeds} {_short(mean)}{between}"
 
 
-def warm_start_line(rows: list[dict[str, Any]], seconds: float) -> str:
+def warm_start_line(rows: Sequence[dict[str, Any]]) -> str:
     """What a warm start came to: the log-probability of held-out actions, over seeds if there are several.
 
     Behind ± is the half of a 95 % interval, of one seed over its rows, as if these were independent.
     """
     first, seeds = rows[0], f" of {len(rows)} seeds" if len(rows) > 1 else ""
-    line = f"warm start: {first['rows']:,} rows, {first['epochs']:,} epochs, {seconds:.1f} s"
+    line = f"warm start: {first['rows']:,} rows, {first['epochs']:,} epochs"
     if first["after"] is None:
         return line
     before, after = (np.array([row[name] for row in rows], np.float64) for name in ("before", "after"))

@@ -44,7 +44,7 @@ class TerminalProgress:
                 self._console.print(Text(f"compiled in {seconds:.1f} s", "dim"))
                 self._start(Spinner("dots", Text("the first rollout")), refreshing=True)
             case WarmStarted(rows, seconds):
-                self._console.print(Text(warm_start_line(rows, seconds), "dim"))
+                self._console.print(Text(f"{warm_start_line(rows)}, in {seconds:.1f} s", "dim"))
             case Advanced(rows, steps, seconds):
                 self._tracker.add(rows, steps, seconds)
                 if self._live is None or self._live.auto_refresh:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import printable
+from ..progress.console import warm_start_line
 from ..progress.terminal_curve import HEIGHT, learning_curve
 from ..runs.metrics import read_rows
 from ..runs.run import Run
@@ -73,6 +74,7 @@ def _head(told: Told) -> list[str]:
     seconds, speed = run.summary.get("train_seconds"), run.summary.get("steps_per_second")
     if isinstance(seconds, int | float) and isinstance(speed, int | float):
         lines.append(f"  trained in {seconds:,.1f} s, at {speed:,.0f} steps/s")
+    lines += [f"  {warm_start_line(run.warm_started)}"] if run.warm_started else []
     named = ", ".join(f"{name} {run.versions[name]}" for name in ("logpi", "jax", "device") if name in run.versions)
     return [printable(line) for line in [*lines, f"  {named}" if named else ""] if line]
 

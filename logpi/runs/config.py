@@ -140,7 +140,7 @@ def _check(path: Path, found: dict[str, Any]) -> None:
             raise InputError(f"{path} has {shown(text)} for {name}, which is no plain text: the run folder is damaged.")
     if not all(isinstance(measurement, Measurement) for measurement in found["measurements"]):
         raise InputError(f"{path} has {shown(found['measurements'])} for measurements: the run folder is damaged.")
-    if not all(isinstance(row, dict) for row in found["warm_started"]):
+    if not all(map(_is_warm_started, found["warm_started"])):
         raise InputError(f"{path} has {shown(found['warm_started'])} for warm_started{_DAMAGED}.")
     if found["processes"] < 0:
         raise InputError(f"{path} has {found['processes']} for processes{_DAMAGED}.")
@@ -155,6 +155,18 @@ def _check(path: Path, found: dict[str, Any]) -> None:
             f"{path} has no good seeds ({shown(seeds)}); they must be different whole numbers from 0 to 2^31 - 1, at "
             f"most {MOST_SEEDS:,}: the run folder is damaged."
         )
+
+
+def _is_warm_started(row: Any) -> bool:
+    """Whether it is what a warm start of a seed showed: whole numbers, and log-probabilities or `None`."""
+    wholes, others = ("seed", "rows", "epochs", "held_out"), ("before", "after", "error")
+    return (
+        isinstance(row, dict)
+        and row.keys() == {*wholes, *others}
+        and all(type(row[name]) is int for name in wholes)
+        and len({row[name] is None for name in others}) == 1
+        and all(row[name] is None or type(row[name]) in (int, float) for name in others)
+    )
 
 
 def _holds_text_alone(data: Any) -> bool:

@@ -121,6 +121,8 @@ class Session:
         self.task.listener(Compiled(compiling))
         if warming is not None:
             self.task.listener(WarmStarted(list(self.task.warm_started), warming.seconds))
+            if concern := warming.concern:
+                self._warn(concern)
         return compiling
 
     def _begin(

@@ -158,6 +158,17 @@ class WarmStarting:
         """What it showed, as rows of `WarmStarted`."""
         return tuple({"seed": seed, **showed} for seed, showed in zip(seeds, self.shown, strict=True))
 
+    @property
+    def concern(self) -> str:
+        """What was learned that does not hold for other rows, in a sentence; or nothing."""
+        fell = [row for row in self.shown if row["after"] is not None and row["after"] < row["before"]]
+        if not fell:
+            return ""
+        return (
+            f"the warm start made actions that it has not seen less likely (log-probability {fell[0]['before']:.3g} "
+            f"before, {fell[0]['after']:.3g} after): take fewer epochs, or more rows."
+        )
+
     def _check(self, found: Cloned) -> None:
         name, row = self.how.data, int(found.impossible)
         if row >= 0:

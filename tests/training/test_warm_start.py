@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import equinox as eqx
+import gymnasium as gym
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,6 +23,8 @@ from logpi.models import AbstractPolicy, Network, WithoutCritic
 from logpi.progress.events import Event, WarmStarted
 from logpi.rollout.make import make_rollout
 from logpi.runs.checkpoints import listed
+from logpi.runs.folder import write_config
+from logpi.runs.run import read_config
 from logpi.spaces.actions import ACTION_MAPS, as_drawn
 from logpi.spaces.membership import corners, draw
 from logpi.training.warm_start import (
@@ -379,6 +382,26 @@ def test_numbers_that_explode_are_refused() -> None:
         warmed("Pendulum-v1", how)
 
 
+def test_what_is_learned_by_heart_is_told() -> None:
+    """Actions that no rule made: of rows that were not seen they become less likely. Of a rule's, nothing is told."""
+    rng = np.random.default_rng(0)
+    data = rng.normal(size=(60, 3)).astype(np.float32), rng.uniform(-2, 2, (60, 1)).astype(np.float32)
+    how = WarmStart(data, epochs=200, optimiser=Adam(0.01), holdout=0.5)
+    _, warming = warmed("Pendulum-v1", how, action_distribution="state_dependent_normal")
+    assert "made actions that it has not seen less likely" in warming.concern
+    assert warmed("CartPole-v1", ruled(400))[1].concern == ""
+
+
+@pytest.mark.parametrize("wrong", [[3], [{"seed": 0}], [{}], 3])
+def test_a_damaged_folder_is_known(wrong: Any, tmp_path: Path) -> None:
+    write_config(tmp_path, logpi.Run("CartPole-v1", logpi.Settings(), (0,), (), *CARTPOLE, (), {}, {}).config())
+    path = tmp_path / "config.json"
+    assert read_config(tmp_path).warm_started == ()
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"warm_started": wrong}))
+    with pytest.raises(InputError, match="for warm_started: the run folder is damaged"):
+        read_config(tmp_path)
+
+
 def test_its_numbers_are_its_own() -> None:
     """The learning rate of an algorithm is not that of its warm start."""
     settings = logpi.Settings(PPO()).with_(warm_start=(OBS, ACTION), learning_rate=0.1)
@@ -395,6 +418,8 @@ def test_the_command(demos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     said = capsys.readouterr().err
     assert "warm start: 360 rows, 20 epochs" in said and "held-out log-probability -0.69" in said and " ± " in said
     assert f"--warm-start {demos}" in said
+    assert main(["show", str(tmp_path / "run")]) == 0
+    assert "warm start: 360 rows, 20 epochs; held-out log-probability -0.69" in capsys.readouterr().out
     again = ["train", "--from", str(tmp_path / "run"), "--evaluate-episodes", "0", "--out", str(tmp_path / "again")]
     assert main(again) == 0
     assert files(tmp_path / "again") == files(tmp_path / "run")
@@ -407,9 +432,8 @@ def test_data_of_minari(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     """A data set that is made here, read back: all its steps, without what follows the last of an episode."""
     minari = pytest.importorskip("minari")
     collector = pytest.importorskip("minari.data_collector")
-    gymnasium = pytest.importorskip("gymnasium")
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
-    lengths, env = (5, 9, 30), gymnasium.make("CartPole-v1")
+    lengths, env = (5, 9, 30), gym.make("CartPole-v1")
     episodes = [(np.vstack([obs, obs[:1]]), action) for obs, action in map(ruled, lengths, range(3))]
     buffers = [
         collector.EpisodeBuffer(

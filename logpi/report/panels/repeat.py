@@ -5,6 +5,7 @@ import shlex
 from typing import Any
 
 from ...errors import InputError
+from ...progress.console import warm_start_line
 from ...runs.config import own_env
 from ...runs.schema import own_parts, to_json
 from ..charts import NONE
@@ -17,6 +18,8 @@ def command(told: Told) -> str | None:
     It names the folder, which has every setting: nothing that a file says is put into words that somebody may run.
     """
     if told.folder is None or told.run.model != "network" or not told.run.named or own_parts(told.run.settings):
+        return None
+    if (warm := told.run.settings.warm_start) is not None and not warm.has_name:
         return None
     try:
         own_env(told.run.named.name)
@@ -36,6 +39,8 @@ def facts(told: Told) -> list[tuple[str, list[tuple[str, str]]]]:
         ("rollout", f"{settings.num_envs} environments, {settings.rollout_length} steps each"),
         ("status", told.status),
     ]
+    if run.warm_started:
+        did.append(("warm start", warm_start_line(run.warm_started).partition(": ")[2]))
     seconds = [
         (words, _seconds(summary.get(key)))
         for key, words in (
