@@ -30,9 +30,9 @@ from ..spaces.actions import as_drawn, boxes
 from ..spaces.kinds import Space
 from ..spaces.membership import caster, mapped
 from ..surrogates import score
+from ..trajectory import PORTION
 
 MARGIN = 1e-3  # that numbers keep from -1 and 1, of which bounded distributions have no finite density
-AT_ONCE = 1024  # rows whose probabilities are computed side by side
 
 
 class DemonstratedRows(eqx.Module):
@@ -94,7 +94,8 @@ def cloned(
     order = random_order(split_key, rows.weight.size)
     held_out, learned = (jax.tree.map(lambda x, i=i: x[i], rows) for i in jnp.split(order, [num_held_out]))
     seen = observe(policy(networks), *jax.tree.map(lambda x: x[None], (learned.obs, learned.weight)))
-    networks = eqx.tree_at(policy, networks, seen)
+    if seen is not policy(networks):
+        networks = eqx.tree_at(policy, networks, seen)
     likelihoods = _in_turn(policy(networks), rows)
     possible = jnp.isfinite(likelihoods)
     impossible = jnp.where(jnp.all(possible), -1, jnp.argmin(possible))
@@ -118,11 +119,12 @@ def cloned(
 
 def _in_turn(policy: AbstractPolicy, rows: DemonstratedRows) -> Float[Array, " rows"]:
     """`likelihood`, of some rows after the others: all at once may be more than there is memory for."""
+    numbers = sum(math.prod(x.shape[1:]) for x in jax.tree.leaves(rows))
 
     def one(row: DemonstratedRows) -> Float[Array, ""]:
         return likelihood(policy, jax.tree.map(lambda x: x[None], row))[0]
 
-    return jax.lax.map(one, rows, batch_size=AT_ONCE)
+    return jax.lax.map(one, rows, batch_size=max(1, PORTION // (64 * numbers)))
 
 
 @dataclasses.dataclass

@@ -14,6 +14,7 @@ from logpi import Adam, GAE, Network, NStep, PPO, RewardScaling, Settings
 from tests.cli.test_bad_inputs import WRONG
 from tests.estimators.test_bad_inputs import TABLE
 from tests.reliability import folders
+from tests.training.test_warm_start import REFUSED
 
 
 @dataclasses.dataclass(frozen=True)
@@ -206,6 +207,7 @@ def every() -> list[Bad]:
     rows = [Bad(name, "command line", words(a), re.escape(s)) for name, (a, s) in WRONG.items()]
     for kind, table in (("Python", PYTHON), ("environment", ENVIRONMENTS), ("policy", POLICIES)):
         rows += [Bad(name, kind, attempt, sentence) for name, (attempt, sentence) in table.items()]
+    rows += [Bad(name, "demonstrations", train(warm_start=data), s) for name, (data, s) in REFUSED.items()]
     rows += [Bad(name, "function f", lambda _, a=a: a(), s) for name, (a, s) in TABLE.items()]
     return rows + [Bad(name, "run folder", a, s) for name, (a, s) in folders.HOSTILE.items()]
 

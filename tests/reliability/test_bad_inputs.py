@@ -12,8 +12,8 @@ from logpi.cli.main import main
 from tests.reliability import folders
 from tests.reliability.bad_inputs import Bad, every, PAGE, page
 
-# Those of the command line and of functions f are tried where they are written.
-ROWS = [row for row in every() if row.kind not in ("command line", "function f")]
+# Those of the command line, of functions f and of demonstrations are tried where they are written.
+ROWS = [row for row in every() if row.kind not in ("command line", "function f", "demonstrations")]
 
 
 @pytest.fixture(scope="module")

@@ -286,29 +286,39 @@ def with_entry(array: np.ndarray, at: Any, value: Any) -> np.ndarray:
 
 OBS, ACTION = ruled(20)
 REFUSED: dict[str, tuple[Any, str]] = {
-    "no arrays": (3, r"warm_start is 3, but it must be an .npz file, minari:NAME, or arrays"),
-    "one of the two": ({"observations": OBS}, r"give \(observations, actions\)"),
-    "objects": (bad(actions=np.array([None] * 20)), "actions that are no array of numbers"),
-    "of several lengths": (([[1.0], [1.0, 2.0]], [0, 1]), "observations that are no array of numbers"),
-    "unequally many": (bad(actions=ACTION[:19]), r"has 20 observations and 19 actions"),
-    "none": ((OBS[:0], ACTION[:0]), "has no rows"),
-    "too few": ((OBS[:2], ACTION[:2]), r"has 2 rows, of which 2 are to be held out"),
-    "another environment": (bad(observations=OBS[:, :3]), r"row 0 has an observation of shape \(3,\), but .* \(4,\)"),
+    "a number": (3, r"warm_start is 3, but it must be an .npz file, minari:NAME, or arrays"),
+    "observations alone": ({"observations": OBS}, r"give \(observations, actions\)"),
+    "pickled objects": (bad(actions=np.array([None] * 20)), "actions that are no array of numbers"),
+    "rows of several lengths": (([[1.0], [1.0, 2.0]], [0, 1]), "observations that are no array of numbers"),
+    "an action less": (bad(actions=ACTION[:19]), r"has 20 observations and 19 actions"),
+    "no rows": ((OBS[:0], ACTION[:0]), "has no rows"),
+    "two rows": ((OBS[:2], ACTION[:2]), r"has 2 rows, of which 2 are to be held out"),
+    "rows of another environment": (
+        bad(observations=OBS[:, :3]),
+        r"row 0 has an observation of shape \(3,\), but .* \(4,\)",
+    ),
     "an axis too many": (bad(actions=ACTION[:, None]), r"row 0 has an action of shape \(1,\), but its space has \(\)"),
-    "no choice": (bad(actions=with_entry(ACTION, 7, 2)), r"row 7 has an action of 2, which is not in Discrete\(2\)"),
-    "no whole number": (bad(actions=with_entry(ACTION * 1.0, 3, 0.5)), r"row 3 has an action of 0.5, which is not in"),
-    "NaN": (bad(observations=with_entry(OBS, (4, 1), np.nan)), r"row 4 has an observation with nan in it"),
-    "parts": (bad(observations={"a": OBS}), r"row 0 has an observation of .*no array of numbers"),
-    "another file": (Path("nowhere.npz"), r"nowhere.npz, which is no file: give an .npz file"),
-    "two lines": ("a\nb.npz", "must be on one line"),
-}  # fmt: skip
+    "a choice that there is not": (
+        bad(actions=with_entry(ACTION, 7, 2)),
+        r"row 7 has an action of 2, which is not in Discrete\(2\)",
+    ),
+    "half a choice": (bad(actions=with_entry(ACTION * 1.0, 3, 0.5)), r"row 3 has an action of 0.5, which is not in"),
+    "an observation of NaN": (
+        bad(observations=with_entry(OBS, (4, 1), np.nan)),
+        r"row 4 has an observation with nan in it",
+    ),
+    "parts that there are not": (bad(observations={"a": OBS}), r"row 0 has an observation of .*no array of numbers"),
+    "no file": (Path("nowhere.npz"), r"nowhere.npz, which is no file: give an .npz file"),
+    "a name of two lines": ("a\nb.npz", "must be on one line"),
+}
 
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_cannot_be_begun_from_is_refused(case: str, tmp_path: Path) -> None:
     data, sentence = REFUSED[case]
-    with pytest.raises(InputError, match=sentence):
+    with pytest.raises(InputError, match=sentence) as caught:
         logpi.train("CartPole-v1", warm_start=data, out=tmp_path / "run", **SMALL)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 700 and str(caught.value).endswith(".")
     assert not (tmp_path / "run" / "config.json").exists()
 
 
