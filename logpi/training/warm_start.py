@@ -146,12 +146,8 @@ class WarmStarting:
             batch_size=self.how.batch_size, num_held_out=num_held_out(self.how, count), key=key,
         )  # fmt: skip
         self._check(found)
-        before, after = (np.asarray(x, np.float64) for x in (found.before, found.after))
-        showed = (float(before.mean()), float(after.mean()), float(after.std(ddof=1) / math.sqrt(after.size)))
-        names = ("before", "after", "error")
         self.shown.append(
-            {"rows": count - after.size, "epochs": self.how.epochs, "held_out": after.size}
-            | dict(zip(names, showed if after.size else (None, None, None), strict=True))
+            {"rows": count - found.after.size, "epochs": self.how.epochs, "held_out": found.after.size} | _seen(found)
         )
         self.seconds += time.perf_counter() - started
         return found.networks
@@ -184,6 +180,15 @@ class WarmStarting:
                 f"warm_start is {name}, from which learning led to NaN or infinity: give its optimiser a smaller "
                 "learning rate, as logpi.WarmStart(data, optimiser=Adam(1e-4))."
             )
+
+
+def _seen(found: Cloned) -> dict[str, float | None]:
+    """Of the rows that were held out: their mean log-probability before and after, and the error of the latter."""
+    if not found.after.size:
+        return dict.fromkeys(("before", "after", "error"))
+    before, after = (np.asarray(x, np.float64) for x in (found.before, found.after))
+    error = after.std(ddof=1) / math.sqrt(after.size)
+    return {"before": float(before.mean()), "after": float(after.mean()), "error": float(error)}
 
 
 def _check_memory(remembers: bool) -> None:

@@ -20,6 +20,7 @@ from logpi.cli.main import main
 from logpi.distributions import Categorical
 from logpi.learners import Adam, gradient, SGD
 from logpi.models import AbstractPolicy, Network, WithoutCritic
+from logpi.progress.console import warm_start_line
 from logpi.progress.events import Event, WarmStarted
 from logpi.rollout.make import make_rollout
 from logpi.runs.checkpoints import listed
@@ -400,6 +401,19 @@ def test_what_is_learned_by_heart_is_told() -> None:
     _, warming = warmed("Pendulum-v1", how, action_distribution="state_dependent_normal")
     assert "made actions that it has not seen less likely" in warming.concern
     assert warmed("CartPole-v1", ruled(400))[1].concern == ""
+
+
+def test_nothing_need_be_held_out() -> None:
+    _, warming = warmed("CartPole-v1", WarmStart(ruled(50), holdout=0, epochs=2))
+    (row,) = warming.of_seeds([3])
+    assert row == {"seed": 3, "rows": 50, "epochs": 2, "held_out": 0, "before": None, "after": None, "error": None}
+    assert warm_start_line([row]) == "warm start: 50 rows, 2 epochs" and warming.concern == ""
+
+
+def test_several_seeds_have_one_line() -> None:
+    """With an interval over them: Student's, of two, is 12.7 standard errors wide."""
+    both = [{"rows": 9, "epochs": 1, "before": -1.0, "after": after, "error": 1.0} for after in (-0.5, -0.7)]
+    assert warm_start_line(both).endswith("held-out log-probability of 2 seeds -1 -> -0.6 ± 1.3")
 
 
 @pytest.mark.parametrize("wrong", [[3], [{"seed": 0}], [{}], 3])
