@@ -32,7 +32,7 @@ from ..spaces.membership import caster, mapped
 from ..surrogates import score
 from ..trajectory import PORTION
 
-MARGIN = 1e-3  # that numbers keep from -1 and 1, of which bounded distributions have no finite density
+MARGIN = 1e-3  # that numbers keep from -1 and 1, to which tanh leads from infinity alone
 
 
 class DemonstratedRows(eqx.Module):
