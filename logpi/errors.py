@@ -21,6 +21,7 @@ OTHERS_NAMES = {  # what has another name here, or needs something else first
     "num_seeds": "seeds", "optimizer": "optimiser", "env_kwargs": "env_options", "hidden_size": "width",
     "hidden_sizes": "width", "net_arch": "width", "squash_output": "action_distribution",
     "callback": "callbacks", "listener": "callbacks", "verbose": "progress", "limit": "reward_scaling",
+    "clip_rewards": "reward_clipping", "reward_clip": "reward_clipping", "clip_reward": "reward_clipping",
 }  # fmt: skip
 
 

@@ -56,6 +56,28 @@ class RewardScaling(eqx.Module):
         return trajectory, RewardStatistics(last, count, mean, variance)
 
 
+class RewardTransform(eqx.Module):
+    """What happens to rewards on their way to the algorithm: they are clipped at +-`clipping`, and then scaled.
+
+    Clipped at 1, whole rewards are the -1, 0 and 1 of Mnih et al. 2015 (Nature 518:529), so that one step size serves
+    games of every score. Returns are counted before it, so what people see are the environment's own.
+    """
+
+    clipping: float | None = None
+    scaling: RewardScaling | None = None
+
+    def init(self, num_envs: int) -> RewardStatistics:
+        """Before the first reward."""
+        return (self.scaling or RewardScaling()).init(num_envs)
+
+    def __call__(self, trajectory: Trajectory, statistics: RewardStatistics) -> tuple[Trajectory, RewardStatistics]:
+        """The trajectory as the algorithm learns from it, and the statistics after it."""
+        if self.clipping is not None:
+            clipped = jnp.clip(trajectory.reward, -self.clipping, self.clipping)
+            trajectory = eqx.tree_at(lambda t: t.reward, trajectory, clipped)
+        return (trajectory, statistics) if self.scaling is None else self.scaling(trajectory, statistics)
+
+
 def _merged(statistics: RewardStatistics, x: Float[Array, "streams time"], weight: Float[Array, "streams time"]):
     """Count, mean and variance with more values."""
     rows = jnp.sum(weight)

@@ -109,6 +109,7 @@ def settings_flags(settings: Settings, *, texts: bool = True) -> list[Flag]:
     flags.append(Flag("warm_start", str | None, text, None if warm is None else warm.data, metavar="DATA"))
     text = "divide rewards by the standard deviation of their running discounted sum"
     scaling = settings.reward_scaling
+    flags += _fields(settings, ("reward_clipping",), "rewards", texts)
     flags.append(Flag("reward_scaling", bool, text, scaling is not None, on_and_off=True, group="rewards"))
     flags += _fields(scaling or RewardScaling(), ("limit",), "rewards", texts)
     return flags

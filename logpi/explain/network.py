@@ -62,7 +62,7 @@ def look(
     rollout = trained.rollout(source)
     key = jax.random.key(0) if key is None else check_key(key)
     algorithm = with_traced_numbers(settings.algorithm)
-    sampler = Sampler(algorithm, model, rollout, settings.reward_scaling, key)
+    sampler = Sampler(algorithm, model, rollout, settings.reward_transform, key)
     state = algorithm.init(model, Spec.of(rollout), 1, key)
     try:
         view, _ = sampler.view(state)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from ..algorithms import AbstractAlgorithm, PPO
 from ..demonstrations import as_warm_start, WarmStart
 from ..errors import (
+    check_between,
     check_fields,
     check_flag,
     check_kind,
@@ -20,7 +21,7 @@ from ..errors import (
 )
 from ..models import Network
 from ..models.heads import BOUNDED
-from ..transforms import RewardScaling
+from ..transforms import RewardScaling, RewardTransform
 
 ROW_STEPS = 16  # agent steps that a row of the metrics is of at least: each takes 400 bytes
 MOST_TEXT = 20_000  # characters of where settings come from: every flag of a command may be in it
@@ -41,8 +42,10 @@ class Settings:
     actions: Literal["auto", "clip", "rescale"] = "auto"
     """The way of a continuous action to its environment: clipped to the bounds, or -1 and 1 put on them; which of the
     two by whether the bounds are far from -1 and 1, if not given. Those of a tanh-normal are always put on them."""
+    reward_clipping: float | None = None
+    """Where rewards are clipped on their way to the algorithm, before they are scaled; returns are not."""
     reward_scaling: RewardScaling | None = None
-    """What happens to rewards on their way to the algorithm."""
+    """How rewards are scaled on their way to the algorithm."""
     overlap: bool = False
     """The next rollout is collected while the algorithm learns from the last, so by the policy before."""
     warm_start: WarmStart | None = dataclasses.field(default=None, metadata={"whole": True})
@@ -89,6 +92,7 @@ class Settings:
         if check_flag("overlap", self.overlap) and self.is_known:
             _check_lag(self.algorithm)
         check_kind("warm_start", self.warm_start, WarmStart, 'WarmStart("demonstrations.npz")', optional=True)
+        check_fields(self, check_between, "reward_clipping", low=0, optional=True)
         if self.reward_scaling is not None:
             _check_scaling(self)
 
@@ -129,6 +133,11 @@ class Settings:
     def action_distribution(self) -> str:
         """Of continuous actions: what the network says, or what the algorithm takes."""
         return self.network.action_distribution or (self.algorithm.action_distribution if self.is_known else "normal")
+
+    @property
+    def reward_transform(self) -> RewardTransform:
+        """What happens to rewards on their way to the algorithm."""
+        return RewardTransform(self.reward_clipping, self.reward_scaling)
 
     @property
     def is_known(self) -> bool:

@@ -24,7 +24,7 @@ from ..spaces.actions import clipped
 from ..spaces.masks import all_forbidden, split_mask
 from ..spaces.membership import zeros
 from ..trajectory import Trajectory
-from ..transforms import RewardScaling, RewardStatistics
+from ..transforms import RewardStatistics, RewardTransform
 
 BUFFER = 128  # rows of metrics that one call of the compiled loop can give
 _RESUMING = 0x5E5  # sets the keys of resumed environments apart from those of iterations
@@ -61,7 +61,7 @@ class Trainer(eqx.Module):
 
     algorithm: AbstractAlgorithm
     rollout: AbstractRollout
-    scaling: RewardScaling | None = None
+    transform: RewardTransform = RewardTransform()
     skip: bool = eqx.field(static=True, default=False)
     every: int = eqx.field(static=True, default=1)  # iterations of a row of metrics
 
@@ -87,7 +87,7 @@ class Trainer(eqx.Module):
         learner_key, _, key = jax.random.split(key, 3)
         learner = self.algorithm.init(networks, self.spec, num_updates, learner_key)
         num_envs = self.rollout.num_envs
-        rewards = (self.scaling or RewardScaling()).init(num_envs)
+        rewards = self.transform.init(num_envs)
         return TrainingState(learner, None, no_episodes(num_envs), rewards, None, jnp.zeros((), jnp.int32), key)
 
     def _in(self, rollout: PyTree, state: TrainingState) -> TrainingState:
@@ -144,9 +144,7 @@ class Trainer(eqx.Module):
         steps = jnp.sum(trajectory.valid, dtype=jnp.int32)
         reward = jnp.sum(trajectory.reward) / jnp.maximum(steps, 1)
         finite = all_finite((trajectory.obs, trajectory.last_obs, trajectory.reward))
-        rewards = state.rewards
-        if self.scaling is not None:
-            trajectory, rewards = self.scaling(trajectory, rewards)
+        trajectory, rewards = self.transform(trajectory, state.rewards)
         buffer, view = self.algorithm.experience.add(state.buffer, trajectory)
         learner, shown = self.algorithm.update(state.learner, view, key)
         self._check(shown)

@@ -87,7 +87,7 @@ class Session:
             self._warn(on_actions)
         trainer = with_traced_numbers(
             Trainer(
-                settings.algorithm, self.task.rollout, settings.reward_scaling, self.task.fault_tolerance.skip,
+                settings.algorithm, self.task.rollout, settings.reward_transform, self.task.fault_tolerance.skip,
                 settings.iterations_per_row,
             )
         )  # fmt: skip

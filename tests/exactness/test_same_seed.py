@@ -74,7 +74,7 @@ def test_learning_happened(runs):
 
 def test_the_grouping_of_iterations_changes_nothing():
     trainer = with_traced_numbers(
-        Trainer(SETTINGS.algorithm, CompiledRollout(Luck(), 4, 16), scaling=SETTINGS.reward_scaling)
+        Trainer(SETTINGS.algorithm, CompiledRollout(Luck(), 4, 16), SETTINGS.reward_transform)
     )
     space, action_space = Luck().obs_space, Luck().action_space
     model = make_actor_critic(space, action_space, SETTINGS.network, key=jax.random.key(0))

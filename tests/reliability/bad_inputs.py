@@ -107,6 +107,7 @@ PYTHON = {
     "an algorithm that is not": (train(algorithm="pop"), "algorithm is 'pop', but it must be ppo or a2c or reinforce"),
     "the class of an algorithm": (train(algorithm=PPO), "algorithm is <class .*but it must be ppo or a2c"),
     "ways of an action": (train(actions="squash"), "actions is 'squash', but it must be auto or clip or rescale"),
+    "clipping is negative": (train(reward_clipping=-1), "reward_clipping is -1, but it must be 0 or more"),
     "scaling is a number": (train(reward_scaling=0.5), r"reward_scaling is 0.5, .*: give RewardScaling\(\)"),
     "no seeds": (train(seeds=[]), r"seeds are \[\], but they must be 1 to 10,000 different ones: give seeds=4"),
     "a seed twice": (train(seeds=[1, 1]), r"seeds are \[1, 1\], but they must be 1 to 10,000 different"),

@@ -45,7 +45,13 @@ PARTS: dict[type, dict[str, list[Any]]] = {
     REINFORCE: {"value_coef": [0.0, 1e6], "segment_length": [None, 2]},
     TRPO: {"radius": [0.0, 0.01], "damping": [0.0, 0.1], "iterations": [1, 5], "backtracks": [0, 2]},
     NPG: {"radius": [0.0, 1.0], "damping": [0.0, 1e6], "num_epochs": [1, 2], "num_minibatches": [1, 2]},
-    Settings: {"steps": [1, 16], "num_envs": [1, 2], "rollout_length": [1, 4], "actions": ["auto", "clip", "rescale"]},
+    Settings: {
+        "steps": [1, 16],
+        "num_envs": [1, 2],
+        "rollout_length": [1, 4],
+        "actions": ["auto", "clip", "rescale"],
+        "reward_clipping": [None, 0.0, 1.0, math.inf],
+    },
 }
 
 

@@ -10,6 +10,7 @@ from gymnasium.wrappers import NormalizeReward
 from logpi import RewardScaling
 from logpi.evaluation.episodes import follow, no_episodes
 from logpi.trajectory import Trajectory
+from logpi.transforms import RewardTransform
 
 STREAMS, TIME = 5, 13
 
@@ -115,6 +116,18 @@ def test_rewards_of_rows_that_only_reset_do_not_count():
     _, right = scaling(rollout, scaling.init(STREAMS))
     _, mine = scaling(jax.tree.unflatten(*_with_reward(rollout, other)), scaling.init(STREAMS))
     np.testing.assert_allclose(mine.variance, right.variance, rtol=1e-6)
+
+
+@pytest.mark.parametrize("scaling", [None, RewardScaling(0.9)])
+def test_the_learner_sees_clipped_rewards_and_the_scale_is_of_these(scaling):
+    rollout, transform = streams(1, 3)[0], RewardTransform(0.5, scaling)
+    found, statistics = jax.jit(transform)(rollout, transform.init(STREAMS))
+    clipped = np.clip(rollout.reward, -0.5, 0.5)
+    assert (clipped != rollout.reward).any()
+    deviation = 1.0 if scaling is None else np.sqrt(statistics.variance + 1e-8)
+    np.testing.assert_allclose(found.reward, clipped / deviation, rtol=1e-5)
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(rollout), strict=True):
+        assert other is rollout.reward or np.array_equal(one, other)
 
 
 def _with_reward(rollout: Trajectory, reward):

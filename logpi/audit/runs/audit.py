@@ -97,7 +97,7 @@ def _sampled(
     batches, updates, episodes = sizes
     settings = run.settings
     rollout = run.rollout(source, anew=settings.is_known and settings.algorithm.begins_anew)
-    sampler = Sampler(with_traced_numbers(settings.algorithm), model, rollout, settings.reward_scaling, keys[0])
+    sampler = Sampler(with_traced_numbers(settings.algorithm), model, rollout, settings.reward_transform, keys[0])
     try:
         objectives, stream = sampler.gradients(batches)
         state = sampler.state(settings.num_updates, progress, updates)

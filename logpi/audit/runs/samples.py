@@ -23,7 +23,7 @@ from ...parameters import trainable
 from ...rollout import AbstractRollout, close_or_warn
 from ...runs.schema import own_parts
 from ...trajectory import Trajectory
-from ...transforms import RewardScaling
+from ...transforms import RewardTransform
 from .critic import Stream
 
 Gradients = Float[np.ndarray, "batches parameters"]
@@ -58,7 +58,7 @@ class Sampler:
     algorithm: Any  # an AbstractAlgorithm
     model: PyTree  # its networks
     rollout: AbstractRollout
-    scaling: RewardScaling | None
+    transform: RewardTransform
     key: PRNGKeyArray
 
     def __post_init__(self):
@@ -69,7 +69,7 @@ class Sampler:
             )
         first = self._drawn(0)
         self._state = self.rollout.begin(_acting(self.algorithm, first), self._next())
-        self._rewards = (self.scaling or RewardScaling()).init(self.rollout.num_envs)
+        self._rewards = self.transform.init(self.rollout.num_envs)
         experience, rows = self.algorithm.experience, self.rollout.num_envs * self.rollout.length
         if experience.capacity > (enough := max(FRESH, 2 * rows)):
             experience = dataclasses.replace(experience, capacity=enough)
@@ -83,8 +83,7 @@ class Sampler:
     def trajectory(self, state: PyTree) -> Trajectory:
         """The next rollout, with rewards as the algorithm sees them."""
         trajectory, self._state = self.rollout.run(_acting(self.algorithm, state), self._state, self._next())
-        if self.scaling is not None:
-            trajectory, self._rewards = _scale(self.scaling, trajectory, self._rewards)
+        trajectory, self._rewards = _transformed(self.transform, trajectory, self._rewards)
         return trajectory
 
     def view(self, state: PyTree) -> tuple[Any, Trajectory]:
@@ -210,8 +209,8 @@ def _acting(algorithm, state):
 
 
 @eqx.filter_jit
-def _scale(scaling, trajectory, statistics):
-    return scaling(trajectory, statistics)
+def _transformed(transform, trajectory, statistics):
+    return transform(trajectory, statistics)
 
 
 @eqx.filter_jit

@@ -17,6 +17,7 @@ from logpi.runs.settings import Settings
 from logpi.spaces.actions import clip_to
 from logpi.spaces.kinds import Box, Discrete
 from logpi.training.loop import with_traced_numbers
+from logpi.transforms import RewardTransform
 
 SIZES = {"batches": 16, "updates": 2, "episodes": 128}
 
@@ -48,7 +49,7 @@ def trained() -> logpi.Run:
     model = make_actor_critic(env.obs_space, env.action_space, settings.network, key=key)
     # By the parts of the audit: so nothing is compiled twice.
     rollout = make_rollout(resolve(env), 16, 32, clip_to)
-    sampler = Sampler(with_traced_numbers(ppo), model, rollout, None, key)
+    sampler = Sampler(with_traced_numbers(ppo), model, rollout, RewardTransform(), key)
     learner = sampler.state(settings.num_updates, 0.0, 0)
     for _ in range(16):
         learner, _ = sampler.updated(learner)
