@@ -9,7 +9,7 @@ from .. import estimators as _estimators
 from ..algorithms import AbstractAlgorithm
 from ..envs.known import known_environments
 from ..estimators import AbstractBaseline, AbstractEstimator
-from ..runs.presets import algorithm_name, GENERAL, MUJOCO, MUJOCO_NAMES, OTHERS, preset, PRESETS
+from ..runs.presets import algorithm_name, ATARI, GENERAL, MUJOCO, MUJOCO_NAMES, OTHERS, preset, PRESETS
 
 Row = dict[str, Any]
 
@@ -28,7 +28,7 @@ def _is_general(name: str) -> bool:
 
 def presets() -> list[Row]:
     """Each preset: for which environment and algorithm, how large it is, and where it comes from."""
-    found = [*PRESETS.items(), *((name, MUJOCO) for name in MUJOCO_NAMES)]
+    found = [*PRESETS.items(), *((name, MUJOCO) for name in MUJOCO_NAMES), ("Atari, by name", ATARI)]
     found += [(env, settings) for (env, _), settings in OTHERS.items()]
     found += [("any other", settings) for settings in GENERAL.values()]
     sizes = ("steps", "num_envs", "rollout_length", "source")

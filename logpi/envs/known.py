@@ -15,7 +15,6 @@ from .probes import KINDS, PROBES
 EXTRAS = {"mujoco": ("MuJoCo", "mujoco"), "box2d": ("Box2D", "Box2D")}
 # Names that other packages register with Gymnasium once they are imported: what to install, and what to import.
 ELSEWHERE = {
-    "ALE/*": ("ale-py", "ale_py"),
     "*NoFrameskip-v4": ("ale-py", "ale_py"),
     "MiniGrid-*": ("minigrid", "minigrid"),
     "BabyAI-*": ("minigrid", "minigrid"),
@@ -46,6 +45,24 @@ def envpool_ids() -> frozenset[str]:
     return frozenset(envpool.list_all_envs())
 
 
+@functools.cache
+def _atari_ids() -> frozenset[str]:
+    """Those of them that are Atari games."""
+    if not is_installed("envpool"):
+        return frozenset()
+    from envpool.registration import registry
+
+    return frozenset(id for id, (module, *_) in registry.specs.items() if module == "envpool.atari")
+
+
+def is_atari(name: str) -> bool:
+    """Whether a name means an Atari game, of ale-py's or EnvPool's."""
+    if "ALE/" in name or name.startswith("ale:"):
+        return True
+    id = name.removeprefix("envpool:")
+    return id.endswith("-v5") and id in _atari_ids()
+
+
 def brought_by(name: str) -> str:
     """What brings a name that another package registers, as the end of a sentence.
 
@@ -56,15 +73,8 @@ def brought_by(name: str) -> str:
         return ""
     package, module = found
     install = "" if is_installed(module) else f"pip install {_quoted(package)}, and "
-    return f"{package} brings it: {install}name it {module}:{name}{_stacked(name) if module == 'ale_py' else ''}"
-
-
-def _stacked(name: str) -> str:
-    """Where an Atari game is as it is usually learned from: four frames of 84 x 84, one on the other."""
-    id = name.removeprefix("ALE/").replace("NoFrameskip-v4", "-v5")
-    if is_installed("envpool"):
-        return f"; envpool:{id} has its frames scaled and stacked" if id in envpool_ids() else ""
-    return f'; envpool:{id} (pip install "logpi[envpool]") has its frames scaled and stacked'
+    prepared = f"; ALE/{name.replace('NoFrameskip-v4', '-v5')} is prepared for learning" if module == "ale_py" else ""
+    return f"{package} brings it: {install}name it {module}:{name}{prepared}"
 
 
 def _quoted(package: str) -> str:
@@ -79,6 +89,8 @@ def known_environments() -> Iterator[dict[str, Any]]:
     import gymnasium
 
     for id, spec in gymnasium.registry.items():
+        if id.startswith("ALE/"):  # by ale-py, below
+            continue
         extra = next((extra for extra in EXTRAS if extra in str(spec.entry_point)), "")
         lacks = bool(extra) and not is_installed(EXTRAS[extra][1])
         compiled = id in TWINS and is_installed("flax")
@@ -95,6 +107,12 @@ def known_environments() -> Iterator[dict[str, Any]]:
     yield from (_row(f"envpool:{id}", "envpool", "on the host, in threads", "") for id in sorted(envpool_ids()))
     if not is_installed("envpool"):
         yield _row("envpool:*", "envpool", "on the host, in threads", "envpool")
+    if is_installed("ale_py"):
+        from .adapters.ale import ale_ids, PREFIX
+
+        yield from (_row(PREFIX + id, "ale", "on the host, in threads", "") for id in ale_ids())
+    else:
+        yield _row("ALE/*", "ale", "on the host, in threads", "atari")
     registered = set(gymnasium.registry)
     for pattern, (package, module) in ELSEWHERE.items():
         if not fnmatch.filter(registered, pattern):

@@ -20,7 +20,7 @@ _ATOMS = (bool, int, float, complex, str, bytes, type(None), np.generic, np.dtyp
 _SAME_OR_NOT = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType)
 
 
-SUITES = ("gymnasium", "envpool", "gymnax", "phys2d", "probe")
+SUITES = ("gymnasium", "envpool", "ale", "gymnax", "phys2d", "probe")
 
 
 def suite_of(name: str) -> str:

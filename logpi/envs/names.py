@@ -11,6 +11,7 @@ from .known import brought_by, envpool_ids, EXTRAS, is_installed
 from .named import named, named_as, suite_of
 from .probes import KINDS, PROBES
 from .sources import (
+    ALEMaker,
     CompiledSource,
     EnvPoolMaker,
     EnvSource,
@@ -34,8 +35,9 @@ def resolve(env: Any, /, *, processes: bool | int = False, **options: Any) -> En
 
     - A name: `CartPole-v1` and `Pendulum-v1` mean the twins in JAX that Gymnasium brings; any other id means EnvPool's
       environment where EnvPool is installed and has it, else Gymnasium's, whoever registered it (`module:Env-v0`
-      imports the module first). A prefix chooses: `gymnasium:`, `envpool:`, `gymnax:`, `phys2d:` (the twins), `probe:`
-      (`probe:recall`, `probe:recall-box`).
+      imports the module first). `ALE/Pong-v5` and the like are Atari games in ale-py's threads, prepared for learning.
+      A prefix chooses: `gymnasium:`, `envpool:`, `ale:`, `gymnax:`, `phys2d:` (the twins), `probe:` (`probe:recall`,
+      `probe:recall-box`).
     - A function without arguments that makes a Gymnasium environment; a Gymnasium vector environment; an `AbstractEnv`.
 
     `options` go to the environment. `processes` is how many processes share Gymnasium's environments, each as many as
@@ -111,6 +113,8 @@ def _by_bare_name(name: str, options: dict[str, Any], apart: bool) -> EnvSource:
     if name in TWINS and not options and not apart and is_installed("flax"):
         note = f"{name} runs compiled (Gymnasium's own JAX twin); gymnasium:{name} is the original."
         return _in_suite("phys2d", name, name, options, note)
+    if name.startswith("ALE/"):
+        return _in_suite("ale", name, name, options)
     if ":" in name:
         return _in_suite("gymnasium", name, name, options)
     import gymnasium
@@ -173,6 +177,23 @@ def _envpool(name: str, id: str, options: dict[str, Any]) -> HostSource:
     return HostSource(name, obs_space, action_space, EnvPoolMaker(id, options))
 
 
+def _ale(name: str, id: str, options: dict[str, Any]) -> HostSource:
+    if not is_installed("ale_py"):
+        raise missing(name, "ale-py", "atari")
+    from .adapters.ale import ale_ids, option_names, PREFIX
+
+    id = id.removeprefix(PREFIX)
+    if id not in (known := ale_ids()):
+        raise _unknown(name, id, {each: PREFIX + each for each in known})
+    if unknown := [option for option in options if option not in option_names()]:
+        known = ", ".join(sorted(option_names()))
+        raise InputError(f"{unknown[0]} is no option of ale-py's {id}; its options are {known}.")
+    maker = ALEMaker(id, options)
+    vector = maker(1, None)
+    vector.close()
+    return HostSource(name, vector.obs_space, vector.action_space, maker)
+
+
 def _gymnax(name: str, id: str, options: dict[str, Any]) -> CompiledSource:
     if not is_installed("gymnax"):
         raise missing(name, "gymnax", "gymnax")
@@ -204,6 +225,7 @@ def _probe(name: str, id: str, options: dict[str, Any]) -> CompiledSource:
 _SUITES: dict[str, Callable[[str, str, dict[str, Any]], EnvSource]] = {
     "gymnasium": _gymnasium,
     "envpool": _envpool,
+    "ale": _ale,
     "gymnax": _gymnax,
     "phys2d": _phys2d,
     "probe": _probe,

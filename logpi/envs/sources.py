@@ -179,6 +179,34 @@ class EnvPoolMaker:
             return EnvPoolVector(self.id, num_envs, seed, **self.options)
 
 
+@dataclasses.dataclass(frozen=True)
+class ALEMaker:
+    """Makes Atari games of ale-py's, by id. Equal makers serve the same compiled programs."""
+
+    id: str
+    options: dict[str, Any] = dataclasses.field(default_factory=dict, hash=False)
+
+    def __call__(self, num_envs: int, seed: int | None) -> AbstractVectorEnv:
+        """`num_envs` of them."""
+        from .adapters.ale import ale_vector
+
+        with quiet():
+            return ale_vector(self.id, num_envs, seed, self.options)
+
+
+# Options of Atari games that change what an episode is, or what it pays, for the sake of the learning.
+_FOR_LEARNING = ("episodic_life", "reward_clip", "reward_clipping")
+
+
+def as_judged(source: EnvSource) -> EnvSource:
+    """The same environments for an evaluation: of Atari games whole ones, with the scores that they give."""
+    make = source.make if isinstance(source, HostSource) else None
+    if not isinstance(make, EnvPoolMaker | ALEMaker):
+        return source
+    options = {name: value for name, value in make.options.items() if name not in _FOR_LEARNING}
+    return dataclasses.replace(source, make=dataclasses.replace(make, options=options))
+
+
 def in_processes(source: EnvSource, processes: bool | int) -> EnvSource:
     """The same environments, in processes of their own where they are Gymnasium's and have none; others stay."""
     if isinstance(source, HostSource) and isinstance(source.make, GymnasiumMaker | FunctionMaker):

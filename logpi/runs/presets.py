@@ -1,6 +1,7 @@
 """The presets: for each environment a setting that is known to work, with where it comes from.
 
-`PRESETS` and `MUJOCO` are PPO's, by environment, `OTHERS` by both; `GENERAL` is what all else gets, by algorithm.
+`PRESETS`, `MUJOCO` and `ATARI` are PPO's, by environment, `OTHERS` by both; `GENERAL` is what all else gets, by
+algorithm.
 """
 
 import dataclasses
@@ -10,6 +11,7 @@ from typing import Any, Literal
 
 from ..algorithms import A2C, AbstractAlgorithm, ARS, DDPG, ES, IMPALA, NPG, PGPE, PPO, REINFORCE, SAC, TD3, TRPO
 from ..credit import GAE, MonteCarlo, VTrace
+from ..envs.known import is_atari
 from ..errors import check_kind, choice
 from ..experience import Replay
 from ..learners.optimisers import Adam
@@ -86,6 +88,15 @@ MUJOCO = Settings(
     PPO(Adam(3e-4, anneal=1.0), GAE(0.99, 0.95), value_clip=0.2, num_epochs=10, num_minibatches=32),
     steps=1_000_000, num_envs=1, rollout_length=2048, network=_NORMALIZED, reward_scaling=RewardScaling(0.99),
     source="CleanRL's ppo_continuous_action.py",
+)  # fmt: skip
+
+ATARI = Settings(
+    PPO(
+        Adam(2.5e-4, anneal=1.0), GAE(0.99, 0.95), clip=0.1, value_clip=0.1, entropy_coef=0.01, num_epochs=4,
+        num_minibatches=4,
+    ),
+    steps=10_000_000, num_envs=8, rollout_length=128, reward_clipping=1.0,
+    source="CleanRL's ppo_atari_envpool.py, without its ends of episodes at lost lives",
 )  # fmt: skip
 
 PRESETS = {
@@ -212,6 +223,8 @@ def preset(env: str, algorithm: str = "ppo") -> Settings:
     special = PRESETS.get(name)
     if special is None and any(fnmatch.fnmatchcase(name, pattern) for pattern in MUJOCO_NAMES):
         special = MUJOCO
+    if special is None and is_atari(env):
+        special = ATARI
     own, general = OTHERS.get((name, algorithm)), GENERAL[algorithm]
     if own is not None or special is None:
         return own or general
@@ -224,6 +237,7 @@ def preset(env: str, algorithm: str = "ppo") -> Settings:
     return dataclasses.replace(
         general,
         network=special.network,
+        reward_clipping=special.reward_clipping,
         actions=special.actions,
         reward_scaling=special.reward_scaling or general.reward_scaling,
         steps=max(special.steps, general.steps),

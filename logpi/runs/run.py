@@ -16,7 +16,7 @@ from .. import spaces
 from ..algorithms import AbstractAlgorithm, PPO, Spec
 from ..envs import EnvSource, resolve
 from ..envs.named import Named, named
-from ..envs.sources import in_processes, seen_by
+from ..envs.sources import as_judged, in_processes, seen_by
 from ..errors import check_flag, check_path, check_whole, InputError, said, shown
 from ..evaluation.evaluate import evaluate_policies, Evaluation
 from ..measurements import Measurement
@@ -206,6 +206,7 @@ class Run:
 
     def playing(self, source: EnvSource, episodes: int) -> AbstractRollout:
         """A rollout to play so many episodes in. Raises `InputError` as `rollout` does."""
+        source = as_judged(source)
         return self.rollout(source, source.envs(min(episodes, source.either(128, 8))), 128)
 
     def evaluate(

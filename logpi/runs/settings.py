@@ -95,6 +95,7 @@ class Settings:
         check_fields(self, check_between, "reward_clipping", low=0, optional=True)
         if self.reward_scaling is not None:
             _check_scaling(self)
+            _check_scaling(self.reward_scaling, self.algorithm if self.is_known else None)
 
     def with_(self, **changes: Any) -> "Settings":
         """These settings with other values for some names, and all the rest as it is.
@@ -174,6 +175,14 @@ def _check_scaling(settings: Settings) -> None:
     check_part("reward_scaling", settings.reward_scaling, "RewardScaling()")
     if settings.is_known and settings.algorithm.experience.capacity:
         name = type(settings.algorithm).__name__
+def _check_scaling(scaling: object, algorithm: AbstractAlgorithm | None) -> None:
+    """Raises `InputError` for rewards that are scaled by what was known when they were collected, and kept.
+
+    Also for what scales none.
+    """
+    check_part("reward_scaling", scaling, "RewardScaling()")
+    if algorithm is not None and algorithm.experience.capacity:
+        name = type(algorithm).__name__
         raise InputError(
             f"reward_scaling is given, but {name} keeps its rewards, where each would be scaled by what was known at "
             "its time: leave it out (reward_scaling=False)."

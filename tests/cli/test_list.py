@@ -52,7 +52,7 @@ def test_environments_are_those_of_the_registries(monkeypatch: pytest.MonkeyPatc
         ("mujoco", "Hopper-v5", 'pip install "logpi[mujoco]"'),
         ("Box2D", "LunarLander-v3", 'pip install "logpi[box2d]"'),
         ("gymnax", "gymnax:*", 'pip install "logpi[gymnax]"'),
-        ("ale_py", "ale_py:ALE/*", "pip install ale-py"),
+        ("ale_py", "ALE/*", 'pip install "logpi[atari]"'),
     ],
 )
 def test_what_is_missing_is_listed_with_what_brings_it(

@@ -18,7 +18,7 @@ import logpi
 from logpi import A2C, Adam, GAE, InputError, MonteCarlo, NStep, PPO, REINFORCE, Settings, spaces
 from logpi.runs.arrays import load_arrays, save_arrays
 from logpi.runs.files import read_json, write_atomically
-from logpi.runs.presets import GENERAL, MUJOCO, OTHERS, PRESETS
+from logpi.runs.presets import ATARI, GENERAL, MUJOCO, OTHERS, PRESETS
 from logpi.runs.schema import Custom, from_json, to_json, write_json
 from tests.exactness.test_log_prob import make
 
@@ -34,6 +34,7 @@ VALUES = {
     **{f"preset {name}": settings for name, settings in PRESETS.items()},
     **{f"preset {' '.join(names)}": settings for names, settings in OTHERS.items()},
     "mujoco": MUJOCO,
+    "atari": ATARI,
     "ppo": PPO(Adam(1e-3, 0.5), MonteCarlo(0.5), value_clip=0.1, num_epochs=3, segment_length=7),
     "a2c": A2C(credit=NStep(3, 0.9), segment_length=None),
     "reinforce": REINFORCE(credit=GAE(1.0, 0.0)),
