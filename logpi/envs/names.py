@@ -173,7 +173,7 @@ def _envpool(name: str, id: str, options: dict[str, Any]) -> HostSource:
         known = ", ".join(sorted(option_names(id)))
         raise InputError(f"{unknown[0]} is no option of EnvPool's {id}; its options are {known}.")
     with quiet():
-        obs_space, action_space, _ = spaces(id, options)
+        obs_space, action_space, *_ = spaces(id, options)
     return HostSource(name, obs_space, action_space, EnvPoolMaker(id, options))
 
 

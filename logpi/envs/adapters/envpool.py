@@ -4,7 +4,8 @@
 # What EnvPool calls private is the only way to its arrays, and to what a specification says.
 
 import dataclasses
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import PyTree
@@ -13,8 +14,9 @@ from ...errors import InputError, said
 from ...spaces.actions import typed_for
 from ...spaces.encoding import picture_axes
 from ...spaces.gymnasium import from_gymnasium
-from ...spaces.kinds import Box, Dict, Space, Tuple
-from ...spaces.membership import caster
+from ...spaces.kinds import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space, Tuple
+from ...spaces.masks import mask_space, num_flags
+from ...spaces.membership import caster, Range
 from ..vector import AbstractVectorEnv
 
 
@@ -22,18 +24,23 @@ class EnvPoolVector(AbstractVectorEnv):
     """Environments of EnvPool's; `id` is EnvPool's name, `options` go to `envpool.make_gymnasium`.
 
     Environment i runs on `seed + i`. At a time limit EnvPool sets `truncated` alone, also where the same step ends the
-    task. Images that come with their channels first are brought to (height, width, channels).
+    task. Images that come with their channels first are brought to (height, width, channels), and whole numbers to act
+    with are choices.
 
-    Raises `InputError` for environments of several players, and for actions of several parts.
+    Raises `InputError` for environments of several players, for actions of several parts, and for what EnvPool cannot
+    make.
     """
 
     def __init__(self, id: str, num_envs: int, seed: int | None = None, **options: Any):
         import envpool
 
         self.name, self.num_envs = id, num_envs
-        self.obs_space, self.action_space, self._channels_first = spaces(id, options)
+        self.obs_space, self.action_space, self._channels_first, self._combinations = spaces(id, options)
         seeded = {} if seed is None else {"seed": seed}  # EnvPool takes its seed here, and `reset` takes none
-        self._env = envpool.make_gymnasium(id, num_envs=num_envs, **seeded, **options)
+        try:
+            self._env = envpool.make_gymnasium(id, num_envs=num_envs, **seeded, **options)
+        except RuntimeError as error:  # a file that it does not carry
+            raise InputError(f"EnvPool cannot make {id} ({said(error)}): choose another environment.") from None
         self._as_member = typed_for(self.action_space)
         _ = self._env.observation_space  # made on first sight, with a warning that the caller keeps quiet here
         self._cast = caster(self.obs_space)
@@ -46,7 +53,10 @@ class EnvPoolVector(AbstractVectorEnv):
 
     def send(self, action: np.ndarray) -> None:
         """Sets the threads to work."""
-        self._env._send([self._ids, self._ids, self._as_member(action)])  # it takes no array that JAX owns
+        action = self._as_member(action)
+        if self._combinations is not None:
+            action = self._combinations.entries(action)
+        self._env._send([self._ids, self._ids, action])  # it takes no array that JAX owns
 
     def receive(self):
         """Waits for all environments."""
@@ -78,8 +88,37 @@ def option_names(id: str) -> set[str]:
     return set(envpool.make_spec(id)._config_keys)
 
 
-def spaces(id: str, options: dict[str, Any]) -> tuple[Space, Space, bool]:
-    """The spaces of observations and actions of an environment, and whether channels are to be moved last.
+class Combinations(NamedTuple):
+    """Whole numbers that are chosen at once, as their mask is of combinations."""
+
+    sizes: tuple[int, ...]
+    starts: tuple[int, ...]
+    dtype: str
+
+    def entries(self, chosen: np.ndarray) -> np.ndarray:
+        """The numbers (num_envs, entries) of combinations (num_envs,), which count with the last entry the fastest."""
+        return (np.stack(np.unravel_index(chosen, self.sizes), -1) + self.starts).astype(self.dtype)
+
+
+def _choices(space: Space, obs_space: Space) -> tuple[Space, Combinations | None]:
+    """The space of actions, with bounded whole numbers as choices: EnvPool has no other word for these.
+
+    Each entry is one, or where a mask has a flag for each combination, all are one together.
+    """
+    if not isinstance(space, Box) or not space.whole:
+        return space, None
+    low, high = Range(space).low.ravel(), Range(space).high.ravel()
+    sizes, starts = tuple((high - low + 1).astype(int).tolist()), tuple(low.astype(int).tolist())
+    choices, mask = MultiDiscrete(sizes, starts, space.shape, space.dtype), mask_space(obs_space)
+    if isinstance(mask, MultiBinary) and mask.shape == sizes and math.prod(sizes) != num_flags(choices):
+        return Discrete(math.prod(sizes)), Combinations(sizes, starts, space.dtype)
+    return choices, None
+
+
+def spaces(id: str, options: dict[str, Any]) -> tuple[Space, Space, bool, Combinations | None]:
+    """The spaces of an environment, of observations and of actions, and what is between them and EnvPool's.
+
+    That is whether channels are to be moved last, and which numbers an action is a choice of, where that is several.
 
     Raises `InputError` for environments of several players, for actions of several parts, and for options that EnvPool
     refuses.
@@ -101,7 +140,8 @@ def spaces(id: str, options: dict[str, Any]) -> tuple[Space, Space, bool]:
     if isinstance(obs_space, Box) and channels_first:
         channels, height, width = obs_space.shape
         obs_space = dataclasses.replace(obs_space, shape=(height, width, channels))
-    return obs_space, from_gymnasium(spec.gymnasium_action_space), channels_first
+    action_space, combinations = _choices(_mended(from_gymnasium(spec.gymnasium_action_space)), obs_space)
+    return obs_space, action_space, channels_first, combinations
 
 
 def _mended(space: Space) -> Space:
