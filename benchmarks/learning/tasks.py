@@ -53,6 +53,11 @@ def _overlapped(env: str, bar: float, every_seed: bool, published: str) -> Task:
     return Task(f"{env} (overlap)", env, bar, "evaluation", every_seed, published, "ppo", settings)
 
 
+_ATARI = Task(
+    "Pong-v5 (EnvPool, 2 M frames)", "envpool:Pong-v5", -17, "training", False, "none; random actions -20.3 +- 0.1", "ppo",
+    logpi.preset("envpool:Pong-v5").with_(steps=500_000),
+)  # fmt: skip
+
 TASKS = (
     Task("CartPole-v1", "CartPole-v1", 475, "evaluation", True, "registered threshold 475"),
     _overlapped("CartPole-v1", 475, True, "registered threshold 475"),
@@ -79,6 +84,7 @@ TASKS = (
     _mujoco("HalfCheetah-v5", 1300, "none for v5; the bar is v4's"),
     _mujoco("Hopper-v5", 2100, "none for v5; the bar is v4's"),
     _mujoco("InvertedPendulum-v5", 930, "none for v5; the bar is v4's"),
+    _ATARI,
     *(_recall(kind, memory) for kind in KINDS for memory in ("none", "gru", "lstm")),
 )
 
