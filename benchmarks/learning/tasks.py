@@ -54,8 +54,8 @@ def _overlapped(env: str, bar: float, every_seed: bool, published: str) -> Task:
 
 
 _ATARI = Task(
-    "Pong-v5 (EnvPool, 2 M frames)", "envpool:Pong-v5", -17, "training", False, "none; random actions -20.3 +- 0.1", "ppo",
-    logpi.preset("envpool:Pong-v5").with_(steps=500_000),
+    "Pong-v5 (EnvPool, 2 M frames)", "envpool:Pong-v5", -17, "training", False, "none; random actions -20.3 +- 0.1",
+    "ppo", logpi.preset("envpool:Pong-v5").with_(steps=500_000),
 )  # fmt: skip
 
 TASKS = (

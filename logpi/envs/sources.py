@@ -77,6 +77,7 @@ class HostSource:
 
 
 EnvSource = CompiledSource | HostSource
+Source = TypeVar("Source", bound=EnvSource)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,7 +199,7 @@ class ALEMaker:
 _FOR_LEARNING = ("episodic_life", "reward_clip", "reward_clipping")
 
 
-def as_judged(source: EnvSource) -> EnvSource:
+def as_judged(source: Source) -> Source:
     """The same environments for an evaluation: of Atari games whole ones, with the scores that they give."""
     make = source.make if isinstance(source, HostSource) else None
     if not isinstance(make, EnvPoolMaker | ALEMaker):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..envs import EnvSource, HostSource, resolve
+from ..envs.seen import is_seen, SeenGame
 from ..envs.sources import FunctionMaker, seen_by
 from ..errors import check_flag, check_kind, check_path, check_whole, InputError, said
 from ..runs.agent import Agent
@@ -146,7 +147,10 @@ def _opened(run: Run, render_mode: str) -> Generator[Any]:
     """The environment that a run was trained in, or the original of it, if it can be drawn in this mode."""
     source = own_source(run, run.environment)
     suite = source.named.suite if source.named else ""
-    env = _of_gymnax(run, source, render_mode) if suite == "gymnax" else _original(run, source, suite, render_mode)
+    if is_seen(source):
+        env = _as_seen(run, source, render_mode)
+    else:
+        env = _of_gymnax(run, source, render_mode) if suite == "gymnax" else _original(run, source, suite, render_mode)
     if env.render_mode != render_mode:
         env.close()
         raise InputError(f"{run.env} shows nothing: make it with render_mode={render_mode!r}.")
@@ -154,6 +158,13 @@ def _opened(run: Run, render_mode: str) -> Generator[Any]:
         yield env
     finally:
         env.close()
+
+
+def _as_seen(run: Run, source: HostSource, render_mode: str) -> Any:
+    if render_mode == "human":
+        raise InputError(f"{run.env} has no window, for it draws nothing but what is observed: give --video FILE.")
+    _check_spaces(run, source)
+    return SeenGame(source)
 
 
 def _of_gymnax(run: Run, source: Any, render_mode: str) -> Any:

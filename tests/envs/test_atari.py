@@ -12,6 +12,7 @@ import logpi
 from logpi.envs import first_timestep, resolve
 from logpi.envs.adapters.envpool import option_names
 from logpi.envs.base import AbstractEnv, Timestep
+from logpi.envs.seen import is_seen, SeenGame
 from logpi.envs.sources import as_judged, EnvPoolMaker
 from logpi.errors import InputError
 from logpi.models import make_actor_critic
@@ -148,3 +149,20 @@ def test_without_ale_py_its_games_are_told_what_brings_them(monkeypatch) -> None
     monkeypatch.setattr("logpi.envs.names.is_installed", lambda package: package != "ale_py")
     with pytest.raises(InputError, match=r'ALE/Pong-v5 needs ale-py, .*: pip install "logpi\[atari\]"'):
         resolve("ALE/Pong-v5")
+
+
+def test_a_game_that_draws_nothing_is_filmed_by_what_is_observed() -> None:
+    source = resolve("envpool:Breakout-v5", **LIFE)
+    assert is_seen(source) and not is_seen(resolve("envpool:CarRacing-v3")) and not is_seen(resolve("CartPole-v1"))
+    game = SeenGame(source)
+    obs, _ = game.reset(seed=3)
+    again, _ = game.reset(seed=3)
+    np.testing.assert_array_equal(obs, again)
+    for _ in range(3):
+        obs, reward, terminated, truncated, _ = game.step(np.int64(2))
+    picture = game.render()
+    game.close()
+    assert (type(reward), type(terminated), type(truncated)) == (float, bool, bool)
+    assert picture.shape == (336, 336, 3) and picture.dtype == np.uint8
+    np.testing.assert_array_equal(picture[::4, ::4, 1], obs[:, :, 3])
+    assert (obs[:, :, 2] != obs[:, :, 3]).any()  # it moves
