@@ -213,7 +213,8 @@ def preset(env: str, algorithm: str = "ppo") -> Settings:
 
     `logpi.preset("CartPole-v1")` shows them, and `with_` changes some. An algorithm ("ppo", "a2c", "reinforce", "trpo",
     "npg", "impala", "sac", "td3", "ddpg", "pgpe", "es", "ars") that an environment has no preset for gets its general
-    one; one that is on-policy with the environment's network and actions, and scaled rewards where either has them.
+    one with the environment's clipping of rewards; one that is on-policy with its network and actions too, and scaled
+    rewards where either has them.
 
     Raises `InputError` for another algorithm.
     """
@@ -233,7 +234,7 @@ def preset(env: str, algorithm: str = "ppo") -> Settings:
     if general.algorithm.begins_anew:  # rollouts of whole episodes, which MuJoCo's end after 1,000 steps
         return dataclasses.replace(general, rollout_length=1000) if special is MUJOCO else general
     if general.algorithm.experience.capacity:
-        return general
+        return dataclasses.replace(general, reward_clipping=special.reward_clipping)
     return dataclasses.replace(
         general,
         network=special.network,

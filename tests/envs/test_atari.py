@@ -46,7 +46,7 @@ def test_every_game_has_the_published_settings() -> None:
     assert logpi.preset("envpool:HalfCheetah-v5") is not ATARI
     assert logpi.preset("MyOwn-v5") is GENERAL["ppo"] and logpi.preset("gymnasium:Pong-v5") is GENERAL["ppo"]
     assert ATARI.steps_per_rollout // ATARI.algorithm.num_minibatches == 256
-    assert logpi.preset("ALE/Pong-v5", "a2c").reward_clipping == 1
+    assert all(logpi.preset("ALE/Pong-v5", other).reward_clipping == 1 for other in ("a2c", "sac"))
 
 
 def test_envpools_games_are_prepared_and_told_as_they_are() -> None:
