@@ -124,8 +124,10 @@ def test_games_of_ale_py_by_name() -> None:
     assert source.obs_space == Box((4, 84, 84), 0.0, 255.0, "uint8") and source.action_space == Discrete(4)
     assert source.named == resolve(source.named.name).named and resolve("ale:Breakout-v5").make == source.make
     env = source.make(2, 0)
-    given = env._env.spec.kwargs
+    given, game = env._env.spec.kwargs, env._env.unwrapped
+    assert hasattr(game, "ale")
     env.close()
+    assert not hasattr(game, "ale")  # nor its threads
     assert given["repeat_action_probability"] == 0.25 and given["reward_clipping"] is False
     living = resolve("ALE/Breakout-v5", episodic_life=True)
     assert ends(living, 100) > 0 == ends(as_judged(living), 100)

@@ -45,4 +45,6 @@ def ale_vector(id: str, num_envs: int, seed: int | None, options: dict[str, Any]
         env = gymnasium.make_vec(PREFIX + id, num_envs, vectorization_mode="vector_entry_point", **given)
     except Exception as error:
         raise InputError(f"ale-py cannot make {id} with {options} ({said(error)}): choose other options.") from None
+    # Its own `close` gives nothing back: the threads live as long as the games do.
+    env.close_extras = lambda **_: vars(env.unwrapped).pop("ale", None)
     return GymnasiumVector(env, seed, PREFIX + id)
