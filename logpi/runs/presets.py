@@ -127,9 +127,9 @@ PRESETS = {
         source="rl-zoo's Pendulum-v1 without gSDE, the learning rate annealed",
     ),
     "LunarLander-v3": Settings(
-        PPO(Adam(3e-4), GAE(0.999, 0.98), entropy_coef=0.01, num_epochs=4, num_minibatches=256),
-        steps=1_000_000, num_envs=16, rollout_length=1024,
-        source="rl-zoo's LunarLander",
+        PPO(Adam(3e-4, anneal=1.0), GAE(0.999, 0.98), entropy_coef=0.003, num_epochs=4, num_minibatches=256),
+        steps=1_500_000, num_envs=16, rollout_length=1024,
+        source="rl-zoo's LunarLander, the learning rate annealed, for half as many steps more",
     ),
     "LunarLanderContinuous-v3": Settings(
         PPO(Adam(3e-4), GAE(0.999, 0.98), entropy_coef=0.01, num_epochs=4, num_minibatches=256),
