@@ -94,7 +94,6 @@ class Settings:
         check_kind("warm_start", self.warm_start, WarmStart, 'WarmStart("demonstrations.npz")', optional=True)
         check_fields(self, check_between, "reward_clipping", low=0, optional=True)
         if self.reward_scaling is not None:
-            _check_scaling(self)
             _check_scaling(self.reward_scaling, self.algorithm if self.is_known else None)
 
     def with_(self, **changes: Any) -> "Settings":
@@ -170,11 +169,6 @@ def _check_lag(algorithm: AbstractAlgorithm) -> None:
         )
 
 
-def _check_scaling(settings: Settings) -> None:
-    """Raises `InputError` for rewards that are scaled by what was known when they were collected, and kept."""
-    check_part("reward_scaling", settings.reward_scaling, "RewardScaling()")
-    if settings.is_known and settings.algorithm.experience.capacity:
-        name = type(settings.algorithm).__name__
 def _check_scaling(scaling: object, algorithm: AbstractAlgorithm | None) -> None:
     """Raises `InputError` for rewards that are scaled by what was known when they were collected, and kept.
 
