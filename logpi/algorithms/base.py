@@ -58,7 +58,9 @@ SURROGATE = Measurement(
     tags=(("losses/policy_loss", -1.0), ("train/policy_gradient_loss", -1.0)),
 )  # fmt: skip
 VALUE_ERROR = Measurement(
-    "value_error", "squared units of return", "Half the squared error, over the rows.", "Error of the critic",
+    "value_error", "squared units of return",
+    "Half the squared error, over the rows; of a critic of quantiles, their own error.",
+    "Error of the critic",
     tags=(("losses/value_loss", 1.0), ("train/value_loss", 2.0)),
 )  # fmt: skip
 EXPLAINED_VARIANCE = Measurement(

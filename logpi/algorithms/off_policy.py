@@ -37,6 +37,9 @@ ACTION_VALUE = Measurement(
 )  # fmt: skip
 
 
+LEFT_OUT = 0x2D7  # no number of a part of an action, which has a key of its own by it
+
+
 class Networks(eqx.Module):
     """An actor, critics that say what its actions are worth, and what else is learned."""
 
@@ -257,7 +260,7 @@ def critics_objective(
 
 def while_learning(key: PRNGKeyArray) -> PRNGKeyArray:
     """Of the key by which an action is drawn, another: for what critics leave out at random."""
-    return jax.random.fold_in(key, 1)
+    return jax.random.fold_in(key, LEFT_OUT)
 
 
 def norm(gradient: PyTree) -> Float[Array, ""]:

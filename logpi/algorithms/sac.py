@@ -71,9 +71,10 @@ class SAC(AbstractOffPolicy):
       for a value, and whether the units of a layer are brought to mean 0 and variance 1: with 0.01, True, `subset=2`
       and `updates_per_step=20` it is DroQ (Hiraoka et al. 2022, arXiv:2110.02034).
     - `quantiles`: of the return, by each critic, in place of its mean alone: with 25 it is TQC (Kuznetsov et al. 2020,
-      arXiv:2005.04269). The actor climbs the mean of all. Over choices, a quantile is averaged by its rank.
+      arXiv:2005.04269). The actor climbs the mean of all. Over choices, quantiles are averaged by their
+      rank, which keeps the mean and is no quantile of the mixture.
     - `quantiles_dropped`: so many for each critic are left out of the target, the greatest of all together; usually 2
-      of 25.
+      of 25, and at least 1.
     - `updates_per_step`: gradient steps for each row that is collected.
     - `warmup`: rows that are collected before anything is learned, by actions spread about evenly.
     """
@@ -208,11 +209,8 @@ class SAC(AbstractOffPolicy):
         """What is believed of critics that each say a little too much: the least; of quantiles all but the greatest."""
         if values.ndim == 1:
             return jnp.min(values)
-        dropped = (
-            USUALLY_DROPPED * self.quantiles // USUAL_QUANTILES
-            if self.quantiles_dropped is None
-            else self.quantiles_dropped
-        )
+        usual = max(1, USUALLY_DROPPED * self.quantiles // USUAL_QUANTILES)
+        dropped = usual if self.quantiles_dropped is None else self.quantiles_dropped
         return -jax.lax.top_k(-values.ravel(), (self.quantiles - dropped) * values.shape[0])[0]
 
     def actor_objective(

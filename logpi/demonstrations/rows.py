@@ -36,16 +36,17 @@ def fitting(given: Demonstrations, name: str, obs_space: Space, action_space: Sp
             f"warm_start is {name}, which has {several[0]} observations and {several[1]} actions: give one of each for "
             "every row, without what follows the last action of an episode."
         )
-    if not given.num_rows:
+    if counts[0] == {0}:
         raise InputError(f"warm_start is {name}, which has no rows: give some.")
     obs, action = (
         _members(obs_space, given.obs, name, "observation"),
         _members(action_space, given.action, name, "action"),
     )
-    for part, values in flattened(obs_space, obs):
-        if isinstance(part, Box) and (bad := ~np.isfinite(values)).any():
-            row = np.argwhere(bad)[0]
-            raise _misfit(name, int(row[0]), f"has an observation with {values[tuple(row)]:g} in it", obs_space)
+    for what, space, members in (("observation", obs_space, obs), ("action", action_space, action)):
+        for part, values in flattened(space, members):
+            if isinstance(part, Box) and (bad := ~np.isfinite(values)).any():
+                row = np.argwhere(bad)[0]
+                raise _misfit(name, int(row[0]), f"has an {what} with {values[tuple(row)]:g} in it", space)
     for part, values in flattened(action_space, action):
         if (bad := Range(part).strays(values)).any():
             row = int(np.argwhere(bad)[0][0])

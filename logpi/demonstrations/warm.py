@@ -79,11 +79,14 @@ class WarmStart:
         if self.sha256 not in ("", checksum(found)):
             raise InputError(
                 f"warm_start is {self.data}, but its rows are others than those that the run began from (SHA-256 "
-                f"{self.sha256[:12]}...): put these there, or train anew."
+                f"{self.sha256[:12]}...): put these there, or say anew where to begin (--warm-start)."
             )
         return dataclasses.replace(self, rows=found, sha256=checksum(found))
 
 
-def as_warm_start(given: Any) -> WarmStart:
-    """What a user gives: one as it is, or data, with all its numbers as usual."""
-    return given if isinstance(given, WarmStart) else WarmStart(given)
+def as_warm_start(given: Any, before: WarmStart | None = None) -> WarmStart:
+    """What a user gives: one as it is, or data, with the numbers of the one before, or as usual."""
+    if isinstance(given, WarmStart):
+        return given
+    new = WarmStart(given)
+    return new if before is None else dataclasses.replace(before, data=new.data, sha256=new.sha256, rows=new.rows)

@@ -111,7 +111,7 @@ class Settings:
             gamma = changes.get("gamma", getattr(changes.get("credit", credit), "gamma", 0.99))
             changes["reward_scaling"] = (self.reward_scaling or RewardScaling(gamma=gamma)) if on else None
         if changes.get("warm_start") is not None:
-            changes["warm_start"] = as_warm_start(changes["warm_start"])
+            changes["warm_start"] = as_warm_start(changes["warm_start"], self.warm_start)
         if "algorithm" in changes and self.is_known and self.algorithm.action_distribution in BOUNDED:
             changes.setdefault("actions", "auto")  # it was the other algorithm that rescaled them
         made, known = _replaced(self, changes)

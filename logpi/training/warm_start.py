@@ -171,8 +171,8 @@ class WarmStarting:
         name, row = self.how.data, int(found.impossible)
         if row >= 0:
             raise InputError(
-                f"warm_start is {name}, to whose row {row:,} the policy gives no probability: give data without what "
-                "its mask forbids, and an algorithm that draws its actions, as ppo or sac."
+                f"warm_start is {name}, to whose row {row:,} the policy gives no probability: leave out what its mask "
+                "forbids and what is too large for 32 bits, and take an algorithm that draws its actions, as ppo."
             )
         networks = jax.tree.leaves(eqx.filter((found.networks, found.after), eqx.is_inexact_array))
         if not all(bool(jnp.isfinite(x).all()) for x in networks):

@@ -1,5 +1,6 @@
 """Off-policy algorithms as people call them: what cannot work is one sentence with the cure, and bounds are kept."""
 
+from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -15,6 +16,7 @@ from logpi.envs import AbstractEnv, first_timestep, Timestep
 from logpi.experience import Replay
 from logpi.models import AbstractPolicy
 from logpi.spaces import Box, Discrete, MultiDiscrete
+from tests.training.test_resume import files, rewound
 
 SMALL: dict[str, Any] = {
     "steps": 192, "rollout_length": 32, "width": 8, "warmup": 64, "batch_size": 16, "capacity": 512, "progress": False,
@@ -83,6 +85,16 @@ def test_what_cannot_work_is_one_sentence(env: Any, algorithm: Any, changes: dic
 def test_a_field_that_cannot_be_is_named(make: Any, name: str) -> None:
     with pytest.raises(InputError, match=f"^{name} is"):
         make()
+
+
+def test_critics_of_other_forms_are_stored_and_resumed_bit_for_bit(tmp_path: Path) -> None:
+    parts = {"quantiles": 5, "dropout": 0.1, "layer_norm": True, "subset": 2, "critics": 3}
+    folder = tmp_path / "run"
+    run = logpi.train("Pendulum-v1", "sac", **SMALL | parts, out=folder, checkpoint_every=1)
+    whole, obs = files(folder), np.zeros(3, np.float32)
+    assert logpi.load(folder).policy(obs, deterministic=True) == run.policy(obs, deterministic=True)
+    logpi.resume(rewound(folder, 5), progress=False)
+    assert files(folder) == whole
 
 
 LEARNING = SMALL | {"steps": 1_920, "width": 32, "learning_rate": 3e-3}

@@ -73,7 +73,7 @@ def test_an_update_that_climbs_something_else_than_it_says_is_found():
 
 def test_a_right_line_is_not_blamed():
     """By the same programs as the faults."""
-    parts = SAC(critics=3, subset=2, dropout=0.1, layer_norm=True, quantiles=5)  # with critics as exact as can be
+    parts = SAC(critics=3, subset=2, dropout=0.1, layer_norm=True, quantiles=5)  # looked at with critics that say means
     for algorithm, name in ((WrongSAC(), "time limit"), (WrongTD3(), "LQR, time limit"), (parts, "time limit")):
         report = audit.objective(algorithm, PROBLEMS[name])
         assert report.passed, str(report)

@@ -325,6 +325,39 @@ def test_dropout_is_right_on_average_and_another_for_each_row_and_critic():
     assert len(np.unique(said)) == 24 and len(np.unique(alike(jnp.ones(2), jnp.asarray(1)))) == 1
 
 
+class Uniform(AbstractPolicy):
+    """An even choice, whatever is seen: nothing but what critics leave out is by the key."""
+
+    number: int = eqx.field(static=True)
+
+    def initial_memory(self) -> tuple[()]:
+        return ()
+
+    def __call__(self, obs: Array, memory: Any) -> tuple[Categorical, Any]:
+        return Categorical(jnp.zeros(self.number)), memory
+
+
+def test_what_is_left_out_counts_wherever_critics_are_asked():
+    """In the target, in what the actor climbs and in what the critics are fitted by: by the key of each row."""
+    sac, rows = SAC(critics=2, dropout=0.5), Table(0).rows()
+    seen = tuple(jnp.repeat(x[:, None] + 1.0, 2, 1) for x in (rows.obs, rows.next_obs))
+    rows = eqx.tree_at(lambda r: (r.obs, r.next_obs, r.terminated), rows, (*seen, jnp.zeros(12, bool)))
+    critics = make_ensemble(Box((2,)), Discrete(CHOICES), Network(width=16), 2, key=KEY, **sac.critics_with)
+    actor, alpha, keys = WithoutCritic(Uniform(CHOICES)), jnp.asarray(ALPHA), jax.random.split(KEY, 2)
+    batches = [Batch(rows, jnp.zeros(12), jax.random.split(key, 12)) for key in keys]
+    for one, other in (
+        [sac.target(actor, critics, alpha, rows, KEY, key) for key in keys],
+        [sac.actor_objective(actor, critics, alpha, batch)[0] for batch in batches],
+        [critics_objective(actor, critics, batch)[0] for batch in batches],
+    ):
+        assert np.all(np.asarray(one) != np.asarray(other))
+
+
+@pytest.mark.parametrize(("quantiles", "left"), [(2, 2), (12, 22), (25, 46), (50, 92)])
+def test_of_two_critics_so_many_quantiles_are_usually_left(quantiles, left):
+    assert SAC(quantiles=quantiles).lower(jnp.zeros((2, quantiles))).size == left
+
+
 def test_layer_norm_forgets_the_scale_of_a_layer():
     net = orthogonal(MLP(3, 2, (32, 32), jnp.tanh, layer_norm=True), KEY)
     larger = eqx.tree_at(lambda n: n.layers[1].weight, net, 50 * net.layers[1].weight)

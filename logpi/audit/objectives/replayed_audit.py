@@ -49,6 +49,8 @@ def replayed(subject: Any, problems: Sequence[AbstractProblem], key: Any) -> Rep
     ]
     if cases[0].soft:
         notes[0] += f"; a nat of entropy is worth {cases[0].temperature:.3g}, in J and in values"
+    if "quantiles" in settings_of(subject) and subject.quantiles > 1:
+        notes.append("the critics that were looked at say means: what quantiles make of a target is not looked at")
     rows, found = [], []
     for case in cases:
         exact, truth = case.updates("exact"), case.truth()
